@@ -1,0 +1,1 @@
+"""Says the words: time, disk and network."""

@@ -1,0 +1,1 @@
+"""Who may say the words: secrets and randomness. No clock, no disk, no network."""

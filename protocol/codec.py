@@ -1,0 +1,125 @@
+"""Strict canonical MessagePack: the only reader and writer of wire bytes.
+
+The profile (``spec/encoding.md``): arrays of fixed arity; nil, bool, unsigned integers up to
+2^63-1, bin, str and arrays; shortest form only; strings NFC without control characters other
+than line feed and tab; at most :data:`MAX_DEPTH` arrays deep. No map, float, negative integer
+or extension.
+
+Every decoder caps the size *before* parsing and refuses whatever would not encode back to the
+received bytes, so two implementations cannot read one object in two ways.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, TypeVar
+
+import msgpack
+import msgspec
+
+from protocol.errors import FormatError, NotCanonical, TooLarge
+from protocol.fields import MAX_UINT
+
+T = TypeVar("T")
+
+MAX_DEPTH = 12
+_ALLOWED_CONTROLS = frozenset("\n\t")
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Return the one permitted encoding of a wire structure.
+
+    Raises:
+        FormatError: the value breaks the bounds of its own type or of the profile; what
+            this function returns, :func:`decode` accepts.
+    """
+    plain = msgspec.to_builtins(value, builtin_types=(bytes,))
+    _check(plain, MAX_DEPTH)
+    _convert(plain, type(value), type(value).__name__)
+    return bytes(msgpack.packb(plain, use_bin_type=True))
+
+
+def decode(data: bytes, type_: type[T], *, limit: int, what: str) -> T:
+    """Parse one complete object, or refuse it.
+
+    Args:
+        data: Exactly one encoded object; trailing bytes are an error.
+        type_: The structure it must be.
+        limit: The largest acceptable size in bytes, checked before anything is parsed.
+        what: A noun for messages, such as ``"manifest"``.
+
+    Raises:
+        TooLarge: ``data`` is longer than ``limit``.
+        NotCanonical: it parses, but not in the one permitted form.
+        FormatError: anything else. No other exception leaves this function.
+    """
+    if len(data) > limit:
+        raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
+    plain = _unpack(data, what)
+    return _convert(plain, type_, what)
+
+
+def _unpack(data: bytes, what: str) -> Any:
+    size = len(data)
+    try:
+        # One-shot on a complete object: a streaming Unpacker keeps state after an error.
+        plain = msgpack.unpackb(
+            data,
+            raw=False,
+            use_list=False,
+            strict_map_key=True,
+            max_str_len=size,
+            max_bin_len=size,
+            max_array_len=size,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+        _check(plain, MAX_DEPTH)
+        again = msgpack.packb(plain, use_bin_type=True)
+    except FormatError:
+        raise
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError, UnicodeError) as error:
+        raise FormatError(f"the {what} is not MessagePack of this profile") from error
+    except msgpack.exceptions.UnpackException as error:
+        raise FormatError(f"the {what} is not MessagePack of this profile") from error
+    if again != data:
+        raise NotCanonical(f"the {what} is not in canonical form")
+    return plain
+
+
+def _check(value: Any, depth: int) -> None:
+    """Refuse whatever the profile does not list; ``depth`` more arrays may open below."""
+    kind = type(value)
+    if kind is bytes or kind is bool or value is None:
+        return
+    if kind is int:
+        if not 0 <= value <= MAX_UINT:
+            raise FormatError("an integer is outside 0..2^63-1")
+    elif kind is str:
+        _check_text(value)
+    elif kind is tuple or kind is list:
+        if depth == 0:
+            raise FormatError(f"arrays are nested deeper than {MAX_DEPTH}")
+        for item in value:
+            _check(item, depth - 1)
+    else:
+        raise FormatError(f"a {kind.__name__} is not part of this profile")
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        if text.isprintable():
+            return
+    elif not unicodedata.is_normalized("NFC", text):
+        raise NotCanonical("a string is not in Unicode normal form C")
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs") and char not in _ALLOWED_CONTROLS:
+            raise FormatError("a string contains a control character")
+
+
+def _convert(plain: Any, type_: type[T], what: str) -> T:
+    try:
+        # builtin_types: without it, a str would be taken for base64 where bytes are due.
+        return msgspec.convert(plain, type_, strict=True, builtin_types=(bytes,))
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise FormatError(f"the {what} has a wrong shape: {error}") from error

@@ -1,0 +1,70 @@
+"""The life of one delivery: what is known of a notice at one recipient.
+
+One table says which statement may follow which state; whoever shows or stores a delivery uses
+it, so a late machine receipt never hides a person's answer.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from protocol.statement import StatementKind
+
+
+class DeliveryState(StrEnum):
+    """Where a notice stands with one recipient."""
+
+    QUEUED = "queued"
+    REFUSED = "refused"
+    RELAYED = "relayed"
+    RECEIVED = "received"
+    OPENED = "opened"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    UNDELIVERED = "undelivered"
+
+
+_S, _K = DeliveryState, StatementKind
+
+TRANSITIONS: dict[DeliveryState, dict[StatementKind, DeliveryState]] = {
+    _S.QUEUED: {},
+    _S.REFUSED: {},
+    _S.RELAYED: {_K.UNDELIVERED: _S.UNDELIVERED, _K.REJECTED: _S.REJECTED, _K.RECEIVED: _S.RECEIVED},
+    _S.RECEIVED: {},
+    _S.OPENED: {},
+    _S.ACCEPTED: {_K.COMPLETED: _S.COMPLETED, _K.DECLINED: _S.DECLINED},
+    _S.DECLINED: {_K.ACCEPTED: _S.ACCEPTED},
+    _S.COMPLETED: {},
+    _S.REJECTED: {},
+    _S.UNDELIVERED: {_K.RECEIVED: _S.RECEIVED, _K.REJECTED: _S.REJECTED},
+}
+_ANSWERS = {
+    _K.OPENED: _S.OPENED,
+    _K.ACCEPTED: _S.ACCEPTED,
+    _K.DECLINED: _S.DECLINED,
+    _K.COMPLETED: _S.COMPLETED,
+}
+# Statements of two signers can overtake each other: an officer's answer implies the receipt.
+for _state in (_S.QUEUED, _S.RELAYED, _S.UNDELIVERED, _S.RECEIVED):
+    TRANSITIONS[_state] |= _ANSWERS
+TRANSITIONS[_S.QUEUED] |= TRANSITIONS[_S.RELAYED] | {_K.RELAYED: _S.RELAYED}
+TRANSITIONS[_S.OPENED] = {kind: state for kind, state in _ANSWERS.items() if kind is not _K.OPENED}
+
+TERMINAL = frozenset({_S.COMPLETED, _S.REJECTED, _S.REFUSED})
+ANSWERED = frozenset({_S.ACCEPTED, _S.DECLINED, _S.COMPLETED})
+REACHED: tuple[DeliveryState, ...] = (
+    _S.QUEUED,
+    _S.RELAYED,
+    _S.RECEIVED,
+    _S.OPENED,
+    _S.ACCEPTED,
+    _S.COMPLETED,
+)
+"""The way of a delivery that goes well, in order."""
+
+
+def advance(state: DeliveryState, kind: StatementKind) -> DeliveryState:
+    """Return the state after a statement; one that adds nothing leaves the state as it is."""
+    return TRANSITIONS[state].get(kind, state)
