@@ -1,0 +1,93 @@
+# One command does everything: `make demo` and `make test` set the project up by themselves.
+#
+#   make            set up .venv with everything, then nothing more to do
+#   make demo       three states exchange a sealed notice (runtime packages only)
+#   make test       the gate: format, lint, types, import contracts, tests
+#   make long       the long fault campaigns        make bench      measurements, ARGS=--json
+#   make format     rewrite to the house format     make lint/types one step of the gate
+#   make lock       pin the newest packages (needs uv)
+#   make clean      remove .venv and caches
+#
+# On a closed network: WHEELHOUSE=dir installs from a folder of wheels and asks nobody. Fill it elsewhere with
+#   python3 -m pip download --require-hashes -r requirements-dev.lock -d dir
+
+.DEFAULT_GOAL := setup
+.PHONY: all setup demo test format lint types contracts bench long lock clean
+
+WHEELHOUSE ?=
+ARGS ?=
+
+BIN := .venv/bin
+PACKAGES := exchange keys protocol tests
+SOURCE := $(if $(WHEELHOUSE),--no-index --find-links "$(WHEELHOUSE)")
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+INSTALL := $(PIP) install $(SOURCE) --require-hashes
+
+# Two makes at once take turns; the second then finds the work done. A lock left by a dead make is taken over.
+TURN := . .ci/turn;
+
+all: setup
+
+setup: .venv/.dev .venv/.project
+	@:
+
+.venv/.python:
+	@$(TURN) test -e $@ || { python="$$(.ci/python)" && echo "setup: .venv with $$python" && \
+	  "$$python" -m venv --clear .venv && touch $@; }
+
+.venv/.runtime: requirements.lock .venv/.python
+	@$(TURN) test $@ -nt $< || { echo "setup: packages of requirements.lock" && $(INSTALL) -r $< && touch $@; }
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@$(TURN) test $@ -nt $< -a $@ -nt .venv/.runtime || { echo "setup: packages of requirements-dev.lock" && $(INSTALL) -r $< && touch $@; }
+
+# hatchling is pinned in requirements.lock, so this step needs no network.
+.venv/.project: pyproject.toml .venv/.runtime
+	@$(TURN) test $@ -nt $< -a $@ -nt .venv/.runtime || { echo "setup: almenara itself" && \
+	  $(PIP) install --no-index --no-deps --no-build-isolation --editable . && touch $@; }
+
+demo: .venv/.project
+	@$(BIN)/almenara demo $(ARGS)
+
+test: setup
+	@echo "gate 1/5: format (ruff format --check)"
+	@$(BIN)/ruff format --quiet --check --diff .
+	@echo "gate 2/5: lint (ruff check)"
+	@$(BIN)/ruff check --quiet .
+	@echo "gate 3/5: types (mypy --strict)"
+	@$(BIN)/mypy --strict --no-error-summary
+	@echo "gate 4/5: import contracts (lint-imports)"
+	@$(BIN)/lint-imports
+	@echo "gate 5/5: tests (pytest)"
+	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q $(ARGS)
+
+format: setup
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: setup
+	@$(BIN)/mypy --strict
+
+contracts: setup
+	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+long: setup
+	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m long $(ARGS)
+
+LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock:
+	@echo hatchling | $(LOCK) pyproject.toml - --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	@rm -rf .venv .setup-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +

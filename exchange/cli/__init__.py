@@ -1,0 +1,1 @@
+"""The commands: each one parses, calls and prints."""

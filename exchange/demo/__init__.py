@@ -1,0 +1,1 @@
+"""The story that ``almenara demo`` tells with real processes."""

@@ -1,0 +1,1 @@
+"""The wire: sockets, TLS and pinned certificates round a protocol session."""
