@@ -12,12 +12,13 @@ received bytes, so two implementations cannot read one object in two ways.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgpack
 import msgspec
 
-from protocol.errors import FormatError, NotCanonical, TooLarge
+from protocol.errors import FormatError, NotCanonical, TooLarge, UnknownKind
 from protocol.fields import MAX_UINT
 
 T = TypeVar("T")
@@ -57,6 +58,35 @@ def decode(data: bytes, type_: type[T], *, limit: int, what: str) -> T:
         raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
     plain = _unpack(data, what)
     return _convert(plain, type_, what)
+
+
+def decode_one_of(data: bytes, kinds: Mapping[int | str, type[T]], *, limit: int, what: str) -> T:
+    """Parse one complete object whose first member, its tag, says which structure it is.
+
+    Args:
+        data: Exactly one encoded object.
+        kinds: The structures by tag.
+        limit: The largest acceptable size in bytes.
+        what: A noun for messages.
+
+    Raises:
+        UnknownKind: the tag is none of ``kinds``.
+        FormatError: as :func:`decode`.
+    """
+    if len(data) > limit:
+        raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
+    plain = _unpack(data, what)
+    tag = plain[0] if type(plain) is tuple and plain else None
+    if type(tag) is not int and type(tag) is not str:
+        raise FormatError(f"the {what} has no tag")
+    if tag not in kinds:
+        raise UnknownKind(f"a {what} of kind {tag!r:.40} is not known here")
+    return _convert(plain, kinds[tag], what)
+
+
+def tags_of(*types: type[T]) -> dict[int | str, type[T]]:
+    """Return the tagged structures by their tags, for :func:`decode_one_of`."""
+    return {type_.__struct_config__.tag: type_ for type_ in types}  # type: ignore[attr-defined]
 
 
 def _unpack(data: bytes, what: str) -> Any:

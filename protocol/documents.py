@@ -8,7 +8,7 @@ only what the bytes must look like. See ``spec/documents.md``.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 
@@ -205,6 +205,7 @@ class Publication(Wire, frozen=True, tag="publication"):
 
 
 Document: TypeAlias = Root | Directory | StateManifest | PrekeyList | Publication
+_KINDS: dict[int | str, type[Document]] = codec.tags_of(*get_args(Document))
 
 CONTEXTS: dict[type, Context] = {
     Root: Context.ROOT,
@@ -246,7 +247,7 @@ def parse_document(body: bytes) -> Document:
         FormatError: it breaks the profile, its bounds, or the rules named in
             ``spec/documents.md`` under "layout".
     """
-    document = codec.decode(body, Document, limit=MAX_DOCUMENT_BYTES, what="document")  # type: ignore[arg-type]
+    document = codec.decode_one_of(body, _KINDS, limit=MAX_DOCUMENT_BYTES, what="document")
     _check_layout(document)
     return document
 
@@ -270,8 +271,8 @@ def _check_layout(document: Document) -> None:
         case Directory():
             _require_sorted([entry.code for entry in document.states], "states")
             _require_sorted([entry.code for entry in document.coordinators], "coordinators")
-            codes = [entry.code for entry in (*document.states, *document.coordinators)]
-            _require_unique(codes, "party codes")
+            states = [entry.code for entry in document.states]
+            _require_unique([*states, *(entry.code for entry in document.coordinators)], "party codes")
             identities = [entry.identity for entry in document.states]
             _require_unique([*identities, *(entry.key for entry in document.coordinators)], "keys")
         case StateManifest():
