@@ -57,7 +57,7 @@ test: setup
 	@echo "gate 3/5: types (mypy --strict)"
 	@$(BIN)/mypy --strict --no-error-summary
 	@echo "gate 4/5: import contracts (lint-imports)"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@echo "gate 5/5: tests (pytest)"
 	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q $(ARGS)
 
@@ -73,7 +73,7 @@ types: setup
 	@$(BIN)/mypy --strict
 
 contracts: setup
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
