@@ -1,0 +1,187 @@
+"""Who may sign what: composite signatures by role and context, in batch form.
+
+A key has one role, and a role may sign only the kinds of object listed in
+:data:`ROLE_CONTEXTS`; every role may prove possession of its key. Both sides check it: a
+:class:`Signer` refuses to make such a signature, a :class:`Verifier` to believe one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from keys.signature import PublicKey, SecretKey
+from protocol import tree
+from protocol.documents import Role
+from protocol.errors import BadSignature, FormatError, LocalProtocolError
+from protocol.signed import (
+    MAX_BATCH,
+    MAX_PATH,
+    Context,
+    Proof,
+    batch_leaf,
+    root_implied,
+    signing_message,
+)
+from protocol.suite import SIGNATURE_BYTES
+
+VERIFIED_ROOTS_KEPT = 1024
+
+ROLE_CONTEXTS: Mapping[Role, frozenset[Context]] = MappingProxyType(
+    {
+        role: contexts | {Context.POSSESSION}
+        for role, contexts in {
+            Role.ROOT: frozenset({Context.ROOT}),
+            Role.DIRECTORY: frozenset({Context.DIRECTORY}),
+            Role.IDENTITY: frozenset({Context.MANIFEST, Context.PUBLICATION}),
+            Role.NODE: frozenset({Context.NOTICE, Context.STATEMENT, Context.PREKEYS, Context.SESSION}),
+            Role.OFFICER: frozenset({Context.STATEMENT}),
+            Role.COORDINATOR: frozenset({Context.STATEMENT, Context.SESSION}),
+        }.items()
+    }
+)
+
+SIGNED_ALONE = frozenset({Context.ROOT, Context.DIRECTORY, Context.MANIFEST})
+"""Contexts whose objects are never part of a batch (``spec/signatures.md``)."""
+
+
+class Signer:
+    """One secret key in one role. Its text form shows only the role and the key's id."""
+
+    __slots__ = ("_role", "_secret")
+
+    def __init__(self, secret: SecretKey, role: Role) -> None:
+        self._secret = secret
+        self._role = role
+
+    @property
+    def role(self) -> Role:
+        """The one role this key is used in."""
+        return self._role
+
+    @property
+    def key_id(self) -> bytes:
+        """The 32-byte id of the public key."""
+        return self._secret.key_id
+
+    @property
+    def public(self) -> bytes:
+        """The 1984-byte public key."""
+        return self._secret.public
+
+    def sign(self, context: Context, obj: bytes) -> Proof:
+        """Return the proof for one object's exact bytes, signed alone.
+
+        Raises:
+            LocalProtocolError: this key's role may not sign objects of this kind.
+        """
+        return self.sign_batch(context, [obj])[0]
+
+    def sign_batch(self, context: Context, objects: Sequence[bytes]) -> list[Proof]:
+        """Return one proof per object, in order, all carrying one signature.
+
+        Args:
+            context: The kind of all the objects.
+            objects: The exact bytes of 1..256 objects.
+
+        Raises:
+            LocalProtocolError: this role may not sign this kind, or not so many at once.
+        """
+        if context not in ROLE_CONTEXTS[self._role]:
+            raise LocalProtocolError(f"a {self._role} key may not sign a {context.value}")
+        size = len(objects)
+        if not 1 <= size <= (1 if context in SIGNED_ALONE else MAX_BATCH):
+            raise LocalProtocolError(f"{size} objects of kind {context.value} cannot share one signature")
+        leaves = [batch_leaf(context, obj) for obj in objects]
+        signature = self._secret.sign(signing_message(context, tree.root_of(leaves)), context.label)
+        return [
+            Proof(signature=signature, index=index, size=size, path=tree.inclusion_path(index, leaves))
+            for index in range(size)
+        ]
+
+    def __repr__(self) -> str:
+        return f"Signer({self._role}, {self.key_id.hex()})"
+
+
+class Verifier:
+    """Verifies proofs, and remembers the last verified roots so that a batch costs one check.
+
+    Only successes are remembered, keyed by the whole of key, context, root and signature; the
+    memory is bounded and may be dropped at any time without changing an answer.
+    """
+
+    def __init__(self, *, roots_kept: int = VERIFIED_ROOTS_KEPT) -> None:
+        # lru_cache keeps no call that raised, and is safe between threads.
+        self._verify_root = lru_cache(maxsize=roots_kept)(_verify_root)
+
+    def verify(self, public_key: bytes, role: Role, context: Context, obj: bytes, proof: Proof) -> None:
+        """Return only if ``proof`` shows that this key signed these exact bytes.
+
+        Args:
+            public_key: The signer's 1984-byte key, as the trusted directory names it.
+            role: The role the trusted directory gives this key.
+            context: The kind the caller takes the object for.
+            obj: The bytes as received, never a re-encoding.
+            proof: The signature and the way from the object to the signed root.
+
+        Raises:
+            FormatError: the proof's index, size and path do not fit each other or the kind.
+            BadSignature: the role may not sign this kind, or the signature does not verify.
+            KeyRefused: the key is not admitted.
+        """
+        if context not in ROLE_CONTEXTS[role]:
+            raise BadSignature(f"a {role} key may not sign a {context.value}")
+        _check_geometry(context, proof)
+        root = root_implied(context, obj, proof)
+        self._verify_root(bytes(public_key), context, root, bytes(proof.signature))
+
+
+def possession_message(state: str, role: Role, public: bytes, community: bytes) -> bytes:
+    """Return what a key signs to prove that its owner holds it.
+
+    ``u8 len ‖ state ‖ u8 len ‖ role ‖ public key ‖ community``: every part is of fixed length
+    or carries it, so no two claims share one message.
+
+    Args:
+        state: The owner's code in the directory.
+        role: The role claimed for the key.
+        public: The 1984-byte public key.
+        community: The 32-byte hash of the community's first root document.
+    """
+    if len(community) != 32:
+        raise LocalProtocolError("a community id has 32 bytes")
+    owner, claimed = state.encode("ascii"), role.value.encode("ascii")
+    return b"".join((bytes((len(owner),)), owner, bytes((len(claimed),)), claimed, public, community))
+
+
+def sign_possession(signer: Signer, state: str, community: bytes) -> Proof:
+    """Return the proof that ``signer`` holds its key, for this state, role and community."""
+    message = possession_message(state, signer.role, signer.public, community)
+    return signer.sign(Context.POSSESSION, message)
+
+
+def verify_possession(
+    verifier: Verifier, public: bytes, *, state: str, role: Role, community: bytes, proof: Proof
+) -> None:
+    """Return only if the key's owner proved possession for exactly this state and role.
+
+    Raises:
+        FormatError, BadSignature, KeyRefused: as :meth:`Verifier.verify`.
+    """
+    message = possession_message(state, role, public, community)
+    verifier.verify(public, role, Context.POSSESSION, message, proof)
+
+
+def _check_geometry(context: Context, proof: Proof) -> None:
+    """Bound everything before hashing; a decoded proof has passed this, one built here may not."""
+    if not 1 <= proof.size <= (1 if context in SIGNED_ALONE else MAX_BATCH):
+        raise FormatError(f"a proof over {context.value} cannot belong to a batch of {proof.size}")
+    if len(proof.path) > MAX_PATH or any(len(sibling) != 32 for sibling in proof.path):
+        raise FormatError("the inclusion path of a proof is not up to 8 hashes of 32 bytes")
+    if len(proof.signature) != SIGNATURE_BYTES:
+        raise FormatError(f"the signature of a proof has {len(proof.signature)} bytes")
+
+
+def _verify_root(public_key: bytes, context: Context, root: bytes, signature: bytes) -> None:
+    PublicKey.from_bytes(public_key).verify(signature, signing_message(context, root), context.label)
