@@ -18,7 +18,9 @@ from protocol.errors import FormatError, UnknownSeverity
 from protocol.fields import Line, Millis, Slug, StateCode, Wire
 from protocol.reference import MAX_SCHEMA_VERSION, Reference, format_reference
 
-MAX_SCHEMA_BYTES = 128 * 1024
+MAX_SCHEMA_BYTES = 64 * 1024
+"""What one publication carries."""
+
 MAX_LEVELS = 64
 MAX_LANGUAGES = 16
 HIGHEST_POINT = 5
@@ -119,15 +121,18 @@ def check_schema(schema: Schema) -> Schema:
         raise FormatError(f"schema {schema.id} takes more than {MAX_SCHEMA_BYTES} bytes")
     if schema.published_by_state != (schema.status == "published"):
         raise _broken(schema, "published_by_state must be true exactly when the status is published")
-    if schema.valid_from is not None and schema.valid_until is not None:
-        if schema.valid_until <= schema.valid_from:
-            raise _broken(schema, "valid_until is not later than valid_from")
+    if not _in_order(schema.valid_from, schema.valid_until):
+        raise _broken(schema, "valid_until is not later than valid_from")
     _check_languages(schema)
     _check_order(schema)
     for level in schema.levels:
         _check_level(schema, level)
     _check_mapping(schema)
     return schema
+
+
+def _in_order(start: int | None, end: int | None) -> bool:
+    return start is None or end is None or start < end
 
 
 def _broken(schema: Schema, rule: str) -> FormatError:
