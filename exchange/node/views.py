@@ -1,0 +1,215 @@
+"""What the node shows: frozen values that become JSON on the local interface, field by field.
+
+Times are milliseconds UTC, ids are lower-case hexadecimal. The CLI, scripts and the console
+read these and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every value shown; encoded as a JSON object."""
+
+
+class SeverityView(View, frozen=True):
+    """A sender's level in its own words, and what the reader's schema would call it.
+
+    ``local`` and ``local_candidates`` are empty where no translation exists; ``note`` then says
+    why. A translation is advice: the sender's level stands.
+    """
+
+    reference: str
+    name: str
+    schema_title: str
+    point: int | None
+    local: str | None
+    local_name: str | None
+    local_candidates: tuple[str, ...]
+    note: str
+
+
+class DeliveryView(View, frozen=True):
+    """One recipient of one notice: its state now, and when each state was reached."""
+
+    recipient: str
+    state: str
+    since_ms: int
+    reached_ms: dict[str, int]
+    code: str | None
+    officer: str | None
+    note: str | None
+    reduced_forward_secrecy: bool
+
+
+class NoticeView(View, frozen=True):
+    """A notice without its content: what lists show."""
+
+    id: str
+    direction: Literal["sent", "received"]
+    kind: str
+    exercise: bool
+    sender: str
+    recipients: tuple[str, ...]
+    incident: str
+    refers_to: str | None
+    subject: str
+    tlp: str
+    severity: SeverityView
+    created_ms: int
+    received_ms: int | None
+    expires_ms: int
+    respond_by_ms: int | None
+    state: str
+    unread: bool
+    attachments: int
+
+
+class AttachmentView(View, frozen=True):
+    """A file inside a notice; content is base64 text."""
+
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str
+    content: str | None
+
+
+class ContentView(View, frozen=True):
+    """A notice with its content, as opened."""
+
+    notice: NoticeView
+    language: str
+    text: str
+    attachments: tuple[AttachmentView, ...]
+    signed_by: str
+    opened_by: str | None
+    deliveries: tuple[DeliveryView, ...]
+
+
+class SkippedView(View, frozen=True):
+    """A recipient that was left out of a visibly partial notice, and why."""
+
+    state: str
+    code: str
+    reason: str
+
+
+class SubmittedView(View, frozen=True):
+    """A notice that this node has accepted: it is durable here and will be sent."""
+
+    id: str
+    incident: str
+    request_id: str
+    exists: bool
+    recipients: tuple[str, ...]
+    skipped: tuple[SkippedView, ...]
+    reduced_forward_secrecy: tuple[str, ...]
+    severity: SeverityView
+    respond_by_ms: int | None
+    state: str
+
+
+class AnswerView(View, frozen=True):
+    """An officer's signed answer; ``recorded`` once the coordinator holds it durably."""
+
+    id: str
+    statement: str
+    kind: str
+    officer: str
+    at_ms: int
+    recorded: bool
+
+
+class StatusView(View, frozen=True):
+    """A sent notice with every delivery."""
+
+    notice: NoticeView
+    deliveries: tuple[DeliveryView, ...]
+
+
+class MemberView(View, frozen=True):
+    """One member of the community, and whether a notice could be sealed for it now."""
+
+    code: str
+    name: str
+    status: str
+    usable_key: bool
+    key_note: str
+    key_until_ms: int | None
+    schemas: tuple[str, ...]
+
+
+class LevelView(View, frozen=True):
+    """One level of a schema, most severe first in lists."""
+
+    code: str
+    rank: int
+    names: dict[str, str]
+    definition: dict[str, str]
+    point: int | None
+    low: int | None
+    high: int | None
+
+
+class SchemaView(View, frozen=True):
+    """A severity schema that this node knows, and where it comes from."""
+
+    reference: str
+    issuer: str
+    title: dict[str, str]
+    status: str
+    published_by_state: bool
+    provenance: str
+    source: str
+    levels: tuple[LevelView, ...]
+
+
+class TranslationView(View, frozen=True):
+    """One level in another schema's words, or the plain statement that there is no translation."""
+
+    source: str
+    target: str
+    level: str | None
+    candidates: tuple[str, ...]
+    note: str
+
+
+class AlarmView(View, frozen=True):
+    """Something a person must know: what, since when, and what to do."""
+
+    code: str
+    message: str
+    next: str
+    since_ms: int
+
+
+class NodeView(View, frozen=True):
+    """The node itself: link, queue, directory and alarms."""
+
+    state: str
+    version: str
+    coordinator: str
+    connected: bool
+    connected_since_ms: int | None
+    last_error: str | None
+    queued: int
+    inbox_unread: int
+    directory_version: int
+    clock_skew_ms: int | None
+    alarms: tuple[AlarmView, ...]
+
+
+class EventView(View, frozen=True):
+    """One line of the event stream; numbers rise by time and never repeat."""
+
+    number: int
+    at_ms: int
+    event: str
+    id: str | None
+    state: str | None
+    code: str | None
+    detail: str
