@@ -33,6 +33,9 @@ MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_SIGNATURES = 32
 
 Version = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=2048)]
+"""A self-signed TLS certificate in DER: whole, because TLS can only require one it holds."""
+CertificateList = Annotated[tuple[CertificateBytes, ...], Meta(min_length=1, max_length=4)]
 
 
 class Role(StrEnum):
@@ -97,7 +100,7 @@ class CoordinatorEntry(Wire, frozen=True):
     url: Annotated[str, Meta(max_length=200, pattern=r"\Awss://[!-~]+\Z")]
     key: PublicKeyBytes
     possession: Proof
-    certificates: Annotated[tuple[Bytes32, ...], Meta(min_length=1, max_length=8)]
+    certificates: CertificateList
 
 
 class Directory(Wire, frozen=True, tag="directory"):
@@ -150,7 +153,7 @@ class StateManifest(Wire, frozen=True, tag="manifest"):
     issued_ms: Millis
     expires_ms: Millis
     keys: Annotated[tuple[KeyEntry, ...], Meta(min_length=1, max_length=48)]
-    certificates: Annotated[tuple[Bytes32, ...], Meta(min_length=1, max_length=8)]
+    certificates: CertificateList
     suites: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=16)]
     revoked: Annotated[tuple[Revocation, ...], Meta(max_length=256)]
 
