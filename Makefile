@@ -21,9 +21,9 @@ BIN := .venv/bin
 PACKAGES := exchange keys protocol tests
 SOURCE := $(if $(WHEELHOUSE),--no-index --find-links "$(WHEELHOUSE)")
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
-INSTALL := $(PIP) install $(SOURCE) --require-hashes
-
-OFFLINE = echo "setup: $< could not be installed. Without a network, see WHEELHOUSE at the top of Makefile." >&2
+HELP := could not be installed; without a network, see WHEELHOUSE at the top of Makefile
+INSTALL = echo "setup: packages of $<" && { \
+  $(PIP) install $(SOURCE) --require-hashes -r $< || { echo "setup: $< $(HELP)" >&2; false; }; }
 
 # Two makes at once take turns; the second then finds the work done. A lock left by a dead make is taken over.
 TURN := . .ci/turn;
@@ -38,10 +38,10 @@ setup: .venv/.dev .venv/.project
 	  "$$python" -m venv --clear .venv && touch $@; }
 
 .venv/.runtime: requirements.lock .venv/.python
-	@$(TURN) test $@ -nt $< || { echo "setup: packages of requirements.lock" && { $(INSTALL) -r $< || { $(OFFLINE); false; }; } && touch $@; }
+	@$(TURN) test $@ -nt $< || { $(INSTALL) && touch $@; }
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
-	@$(TURN) test $@ -nt $< -a $@ -nt .venv/.runtime || { echo "setup: packages of requirements-dev.lock" && { $(INSTALL) -r $< || { $(OFFLINE); false; }; } && touch $@; }
+	@$(TURN) test $@ -nt $< -a $@ -nt .venv/.runtime || { $(INSTALL) && touch $@; }
 
 # hatchling is pinned in requirements.lock, so this step needs no network.
 .venv/.project: pyproject.toml .venv/.runtime
