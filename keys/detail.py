@@ -1,0 +1,53 @@
+"""An officer's note, sealed so that only the notice's sender reads it.
+
+HPKE as for wraps (``keys.wrap``), to the sender's prekey of the day. The plaintext is padded in
+steps so that its length tells little: ``u16 length || text || zeros``. See ``spec/statement.md``.
+"""
+
+from __future__ import annotations
+
+from keys.wrap import RecipientKey, seal_to
+from protocol.digest import tag
+from protocol.errors import CannotOpen, FormatError
+from protocol.statement import SealedDetail
+
+STEP_BYTES = 512
+MAX_NOTE_BYTES = 8 * 1024
+
+
+def seal_detail(text: str, prekey: bytes, prekey_id: bytes, envelope: bytes, party: str) -> SealedDetail:
+    """Seal a note about ``envelope`` by ``party`` to the prekey of the notice's sender.
+
+    Raises:
+        FormatError: the note is over 8 KiB of UTF-8.
+        KeyRefused: the prekey is not admitted.
+    """
+    data = text.encode()
+    if len(data) > MAX_NOTE_BYTES:
+        raise FormatError("the note is over 8 KiB", hint="Shorten the note, or send it as a notice.")
+    framed = len(data).to_bytes(2, "big") + data
+    padded = framed + bytes(-len(framed) % STEP_BYTES)
+    return SealedDetail(
+        prekey_id=prekey_id, sealed=seal_to(prekey, _info(prekey_id, envelope, party), padded)
+    )
+
+
+def open_detail(detail: SealedDetail, key: RecipientKey, envelope: bytes, party: str) -> str:
+    """Open a note with the secret key that it names.
+
+    Raises:
+        CannotOpen: it was not sealed for this key, envelope and party, or was altered.
+    """
+    padded = key.open_sealed(detail.sealed, _info(detail.prekey_id, envelope, party))
+    length = int.from_bytes(padded[:2], "big")
+    data, rest = padded[2 : 2 + length], padded[2 + length :]
+    if len(data) != length or len(padded) % STEP_BYTES or any(rest) or len(rest) >= STEP_BYTES:
+        raise CannotOpen("the note's padding is wrong")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise CannotOpen("the note is not text") from error
+
+
+def _info(prekey_id: bytes, envelope: bytes, party: str) -> bytes:
+    return tag("detail") + prekey_id + envelope + party.encode("ascii")

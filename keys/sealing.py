@@ -1,0 +1,197 @@
+"""Seal and open an envelope. Nothing else in ``keys`` imports this module.
+
+Encrypt, committing to the key, then sign; sender, recipients, suite and key ids are bound into
+every derivation, so a part of one envelope is useless in another. See ``spec/envelope.md``.
+
+Who may have signed what is checked before anything here opens a byte (``keys.authenticity``):
+nobody decrypts unauthenticated bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from keys.payload import open_payload, pad, seal_payload, unpad
+from keys.signer import Signer
+from keys.wrap import RecipientKey, wrap
+from protocol import codec
+from protocol.digest import tag
+from protocol.envelope import Delivery, Submission
+from protocol.errors import AlmenaraError, CannotOpen, LocalProtocolError
+from protocol.notice import Body, Header, Manifest, envelope_id, header_hash, parse_body
+from protocol.signed import Context
+
+CONTENT_KEY_BYTES = 32
+SALT_BYTES = 24
+PAIR_START = bytes(32)
+
+Randomness = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PairPosition:
+    """A notice's place in the series from one sender to one recipient.
+
+    ``sequence`` starts at 1; ``previous`` is the id of the envelope before, or 32 zero bytes.
+    Only the recipient can read it, so only it sees gaps, drops and reorders.
+    """
+
+    sequence: int
+    previous: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealFor:
+    """One recipient to seal for: its code, its prekey's public bytes, its pair position."""
+
+    state: str
+    prekey: bytes
+    position: PairPosition
+
+
+@dataclass(frozen=True, slots=True)
+class SealedNotice:
+    """A finished envelope. ``content_key`` opens it: keep it where the plaintext is kept."""
+
+    id: bytes
+    submission: Submission
+    content_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedNotice:
+    """What one recipient reads."""
+
+    body: Body
+    position: PairPosition
+    content_key: bytes = field(repr=False)
+
+
+def seal(
+    header: Header,
+    body: Body,
+    recipients: Sequence[SealFor],
+    signer: Signer,
+    randomness: Randomness = secrets.token_bytes,
+) -> SealedNotice:
+    """Seal a notice for its recipients and sign the result.
+
+    Args:
+        header: The visible part; its recipients are the ones of ``recipients``, in order.
+        body: The part that only recipients read; ``body.sender`` is the header's sender.
+        recipients: Whom to wrap the content key for.
+        signer: The sender's node key, the one that ``header.key_id`` names.
+        randomness: Returns that many fresh random bytes.
+
+    Raises:
+        LocalProtocolError: header, body, recipients and signer do not fit each other.
+        FormatError: a part is over its bounds.
+        KeyRefused: a recipient's key is not admitted.
+    """
+    if [entry.state for entry in recipients] != [addressee.state for addressee in header.recipients]:
+        raise LocalProtocolError("header and recipients do not fit each other")
+    if body.sender != header.sender or signer.key_id != header.key_id:
+        raise LocalProtocolError("header, body and signer name different senders")
+    body_bytes = codec.encode(body)
+    parse_body(body_bytes)
+    header_bytes = codec.encode(header)
+    bound = header_hash(header_bytes)
+    content_key = randomness(CONTENT_KEY_BYTES)
+    payload = seal_payload(content_key, pad(body_bytes), _payload_context(bound), randomness(SALT_BYTES))
+    payload_hash = hashlib.sha256(payload).digest()
+    wraps = tuple(
+        wrap(
+            entry.prekey,
+            _wrap_info(header.suite, bound, payload_hash, entry.state, addressee.prekey_id),
+            _wrap_plaintext(content_key, entry.position),
+        )
+        for entry, addressee in zip(recipients, header.recipients, strict=True)
+    )
+    manifest = codec.encode(
+        Manifest(
+            header=header_bytes,
+            wrap_hashes=tuple(hashlib.sha256(one).digest() for one in wraps),
+            payload_hash=payload_hash,
+            payload_length=len(payload),
+            blobs=(),
+        )
+    )
+    proof = signer.sign(Context.NOTICE, manifest)
+    submission = Submission(manifest=manifest, proof=proof, wraps=wraps, payload=payload)
+    return SealedNotice(id=envelope_id(manifest), submission=submission, content_key=content_key)
+
+
+def open_delivery(delivery: Delivery, manifest: Manifest, header: Header, key: RecipientKey) -> OpenedNotice:
+    """Open a delivery whose authenticity has been verified.
+
+    Args:
+        delivery: The delivery.
+        manifest: Its manifest, already parsed.
+        header: Its header, already parsed.
+        key: The one secret key that ``header.recipients[delivery.index]`` names by id.
+
+    Raises:
+        CannotOpen: wrap, commitment, decryption, padding or body is wrong; no finer reason.
+    """
+    addressee = header.recipients[delivery.index]
+    if not hmac.compare_digest(key.key_id, addressee.prekey_id):
+        raise CannotOpen("the key at hand is not the one that the envelope names")
+    bound = header_hash(manifest.header)
+    info = _wrap_info(header.suite, bound, manifest.payload_hash, addressee.state, addressee.prekey_id)
+    content_key, position = _parse_wrap(key.unwrap(delivery.wrap, info))
+    body = open_sealed_body(delivery.payload, manifest.header, content_key)
+    if body.sender != header.sender:
+        raise CannotOpen("the sealed sender is not the signed sender")
+    return OpenedNotice(body=body, position=position, content_key=content_key)
+
+
+def open_sealed_body(payload: bytes, header: bytes, content_key: bytes) -> Body:
+    """Open a payload with its content key, as a recipient or a disclosure does.
+
+    Raises:
+        CannotOpen: the key is not the one committed to, or anything after it is wrong.
+    """
+    padded = open_payload(content_key, payload, _payload_context(header_hash(header)))
+    try:
+        return parse_body(unpad(padded))
+    except CannotOpen:
+        raise
+    except AlmenaraError as error:
+        raise CannotOpen("the opened content is not a well-formed body") from error
+
+
+def decryption_proof(content_key: bytes, envelope: bytes, state: str) -> bytes:
+    """Return the 32 bytes that prove a state held the content key of an envelope.
+
+    HKDF-Expand-SHA256 over the content key, with the tag ``pod``, envelope id and state as info.
+    """
+    info = tag("pod") + envelope + state.encode("ascii")
+    return HKDFExpand(hashes.SHA256(), 32, info).derive(content_key)
+
+
+def _payload_context(bound: bytes) -> bytes:
+    return tag("payload") + bound
+
+
+def _wrap_info(suite: int, bound: bytes, payload_hash: bytes, state: str, prekey_id: bytes) -> bytes:
+    code = state.encode("ascii")
+    return b"".join(
+        (tag("wrap"), suite.to_bytes(2, "big"), bound, payload_hash, bytes((len(code),)), code, prekey_id)
+    )
+
+
+def _wrap_plaintext(content_key: bytes, position: PairPosition) -> bytes:
+    return content_key + position.sequence.to_bytes(8, "big") + position.previous
+
+
+def _parse_wrap(plaintext: bytes) -> tuple[bytes, PairPosition]:
+    # unwrap() has checked that these are exactly 72 bytes.
+    sequence = int.from_bytes(plaintext[32:40], "big")
+    return plaintext[:32], PairPosition(sequence=sequence, previous=plaintext[40:])
