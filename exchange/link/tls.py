@@ -1,0 +1,86 @@
+"""TLS 1.3 with exactly the pinned certificates, and who is at the other end.
+
+Both contexts require a certificate and trust only the self-signed ones that the directory lists.
+That alone is not enough: a trusted certificate could be used to issue others, and every member's
+certificate is trusted by the coordinator. So after the handshake both sides compare the SHA-256
+of the peer's own certificate with what the directory lists *for the party it claims to be*
+(:mod:`exchange.link.handshake`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Collection
+from pathlib import Path
+
+from protocol.digest import certificate_id
+from protocol.errors import KeyfileError, PeerNotPinned
+
+
+def server_context(certificate: Path, key: Path, pinned: Collection[bytes]) -> ssl.SSLContext:
+    """Return the coordinator's TLS context.
+
+    Args:
+        certificate: The coordinator's certificate, a PEM file.
+        key: Its private key, an unencrypted PEM file.
+        pinned: The DER certificates of all members.
+
+    Raises:
+        KeyfileError: the certificate and its key cannot be loaded.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, pinned)
+    # Without tickets there is no resumption: every connection shows its certificate afresh.
+    context.num_tickets = 0
+    return context
+
+
+def client_context(certificate: Path, key: Path, pinned: Collection[bytes]) -> ssl.SSLContext:
+    """Return a node's TLS context.
+
+    Args:
+        certificate: The node's certificate, a PEM file.
+        key: Its private key, an unencrypted PEM file.
+        pinned: The DER certificates of the one coordinator to connect to.
+
+    Raises:
+        KeyfileError: the certificate and its key cannot be loaded.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, pinned)
+
+
+def peer_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
+    """Return SHA-256 of the certificate that the peer itself presented, in DER.
+
+    Raises:
+        PeerNotPinned: the connection is not TLS, is gone, or the peer presented none.
+    """
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    der = None if tls is None else tls.getpeercert(binary_form=True)
+    if not der:
+        raise PeerNotPinned("the peer presented no certificate")
+    return certificate_id(der)
+
+
+def _context(
+    protocol: ssl._SSLMethod, certificate: Path, key: Path, pinned: Collection[bytes]
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # the certificate is pinned whole; its name says nothing
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a listed certificate is its own anchor
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise KeyfileError(
+            f"the TLS certificate {certificate} and its key cannot be loaded: {error}",
+            hint="Check both files, or make new ones and publish the certificate in the manifest.",
+        ) from error
+    for der in pinned:
+        # What OpenSSL cannot read, nobody can present: leaving it out trusts nobody more, and
+        # one member's broken entry must not shut out all the others.
+        with contextlib.suppress(ValueError, ssl.SSLError):
+            context.load_verify_locations(cadata=der)
+    return context
