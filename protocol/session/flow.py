@@ -29,9 +29,13 @@ class Window:
             return True
         return len(self._outstanding) < self._items and self._bytes + size <= self._size
 
+    def rises(self, number: int) -> bool:
+        """Whether ``number`` is higher than every number before it."""
+        return number > self._last
+
     def open(self, number: int, size: int) -> bool:
         """Record an item; False if its number does not rise or there is no room for it."""
-        if number <= self._last or not self.has_room(size):
+        if not self.rises(number) or not self.has_room(size):
             return False
         self._last = number
         self._outstanding[number] = size

@@ -9,6 +9,9 @@ Times are monotonic seconds, given by the caller.
 
 from __future__ import annotations
 
+import math
+from typing import NoReturn
+
 from protocol import codec
 from protocol.errors import FormatError, LocalProtocolError, PeerCode, RemoteProtocolError
 from protocol.session.flow import Window
@@ -48,7 +51,8 @@ class Session:
         side: Which end this is.
         now: Monotonic seconds at the start of the connection.
 
-    After any exception the session is closed: write :meth:`outgoing` and drop the connection.
+    After a :class:`RemoteProtocolError` the session is closed: write :meth:`outgoing` and drop
+    the connection. A :class:`LocalProtocolError` changes nothing.
     """
 
     def __init__(self, side: Side, now: float) -> None:
@@ -56,6 +60,8 @@ class Session:
         self.state = State.START
         self.hello: bytes = b""
         """The Hello message exactly as sent, once it is; the transcript covers it."""
+        self.outgoing_bytes = 0
+        """How many bytes wait to be written; the shell gives up a peer that lets this grow."""
         self._outgoing: list[bytes] = []
         self._requests = Window(1, REQUEST_WINDOW_BYTES)
         self._deliveries = Window(1, DELIVERY_WINDOW_BYTES)
@@ -72,12 +78,15 @@ class Session:
         """Take one complete message from the peer.
 
         Returns:
-            The message, or None if the core dealt with it alone (heartbeats).
+            The message, or None if the core dealt with it alone (heartbeats), or if the session
+            is over: what was on its way when one side said goodbye is nobody's fault.
 
         Raises:
             RemoteProtocolError: the peer broke the rules; ``tell`` is the code to close with,
                 and the Bye that says so is already in :meth:`outgoing`.
         """
+        if self.state is State.CLOSED:
+            return None
         try:
             message = self._parse(data)
             self._step(self.side.other, message, data)
@@ -105,15 +114,18 @@ class Session:
         except FormatError as error:
             raise LocalProtocolError(f"our own {type(message).__name__} breaks the format") from error
         self._step(self.side, message, data)
-        self._outgoing.append(data)
+        self._queue(data)
 
     def outgoing(self) -> list[bytes]:
         """Return the messages to write now, each as one binary WebSocket message, and forget them."""
         out, self._outgoing = self._outgoing, []
+        self.outgoing_bytes = 0
         return out
 
     def next_wakeup(self) -> float:
-        """Return the monotonic second at which :meth:`wake` must be called."""
+        """Return the monotonic second at which :meth:`wake` must be called; infinity for never."""
+        if self.state is State.CLOSED:
+            return math.inf
         if self.state is not State.OPEN:
             return self._deadline
         return min(self._pinged + self._heartbeat, self._heard + MISSED_HEARTBEATS * self._heartbeat)
@@ -172,7 +184,6 @@ class Session:
         following = next_state(self.state, sender, message)
         if following is None:
             self._broken(sender, f"{type(message).__name__} is not allowed in state {self.state}")
-            return
         match message:
             case Hello():
                 self.hello = data
@@ -192,30 +203,37 @@ class Session:
     def _step_flow(self, sender: Side, message: Message) -> None:
         match message:
             case Submit():
-                ok = self._requests.open(message.ref, len(message.submission))
+                self._open(sender, self._requests, message.ref, len(message.submission))
             case Attest():
-                ok = self._requests.open(message.ref, len(message.statement))
+                self._open(sender, self._requests, message.ref, len(message.statement))
             case Publish():
-                ok = self._requests.open(message.ref, len(message.document))
+                self._open(sender, self._requests, message.ref, len(message.document))
             case Deliver():
-                ok = self._deliveries.open(message.sequence, len(message.content))
+                self._open(sender, self._deliveries, message.sequence, len(message.content))
             case Accepted() | Refused():
-                ok = self._requests.close(message.ref)
+                if not self._requests.close(message.ref):
+                    self._broken(sender, "this request was not made, or was answered before")
             case Collected():
-                ok = self._deliveries.close_up_to(message.sequence)
+                if not self._deliveries.close_up_to(message.sequence):
+                    self._broken(sender, "an item was collected before it was delivered")
             case Unusable():
-                ok = self._deliveries.knows(message.sequence)
+                if not self._deliveries.knows(message.sequence):
+                    self._broken(sender, "this item was not delivered, or was collected before")
             case _:
-                ok = True
-        if not ok:
-            self._broken(sender, f"{type(message).__name__} breaks the flow control", PeerCode.OVER_QUOTA)
+                return
 
-    def _broken(self, sender: Side, why: str, tell: PeerCode = PeerCode.ILLEGAL_MESSAGE) -> None:
+    def _open(self, sender: Side, window: Window, number: int, size: int) -> None:
+        if not window.rises(number):
+            self._broken(sender, f"the number {number} does not rise")
+        if not window.open(number, size):
+            self._broken(sender, "more is outstanding than the window allows", PeerCode.OVER_QUOTA)
+
+    def _broken(self, sender: Side, why: str, tell: PeerCode = PeerCode.ILLEGAL_MESSAGE) -> NoReturn:
         if sender is self.side:
             raise LocalProtocolError(why)
         raise RemoteProtocolError(why, tell=tell)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str) -> NoReturn:
         self._fail(PeerCode.TIMEOUT)
         raise RemoteProtocolError(why, tell=PeerCode.TIMEOUT)
 
@@ -225,7 +243,11 @@ class Session:
             self.state = State.CLOSED
 
     def _emit(self, message: Message) -> None:
-        self._outgoing.append(codec.encode(message))
+        self._queue(codec.encode(message))
+
+    def _queue(self, data: bytes) -> None:
+        self._outgoing.append(data)
+        self.outgoing_bytes += len(data)
 
 
 def choose_version(offered: tuple[int, ...]) -> int | None:
