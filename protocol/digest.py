@@ -18,7 +18,7 @@ def tagged(label: str, *parts: bytes) -> bytes:
 
 
 def tag(label: str) -> bytes:
-    """Return the domain-separation prefix ``almenara/1/<label>\\0``."""
+    """Return the domain-separation prefix: ``almenara/1/``, the label, and a zero byte."""
     return PREFIX + label.encode("ascii") + b"\0"
 
 

@@ -14,7 +14,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Base of every request; unknown fields are refused."""
 
 
-class AttachmentRequest(Ask, frozen=True):
+class AttachmentRequest(Ask, frozen=True, kw_only=True):
     """A file to attach; content is canonical base64 in JSON."""
 
     name: Line
@@ -22,7 +22,7 @@ class AttachmentRequest(Ask, frozen=True):
     content: str
 
 
-class SubmitRequest(Ask, frozen=True):
+class SubmitRequest(Ask, frozen=True, kw_only=True):
     """A notice to send.
 
     ``severity`` is ``schema@version:level`` (the version may be left out: the newest known);
@@ -45,7 +45,7 @@ class SubmitRequest(Ask, frozen=True):
     respond_within_ms: Annotated[int, Meta(ge=60_000, le=7 * 24 * 3600 * 1000)] | None = None
 
 
-class AnswerRequest(Ask, frozen=True):
+class AnswerRequest(Ask, frozen=True, kw_only=True):
     """An officer's answer to a received notice; ``reason`` goes with declined only."""
 
     answer: Literal["accepted", "declined", "completed"]

@@ -15,7 +15,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every value shown; encoded as a JSON object."""
 
 
-class SeverityView(View, frozen=True):
+class SeverityView(View, frozen=True, kw_only=True):
     """A sender's level in its own words, and what the reader's schema would call it.
 
     ``local`` and ``local_candidates`` are empty where no translation exists; ``note`` then says
@@ -32,7 +32,7 @@ class SeverityView(View, frozen=True):
     note: str
 
 
-class DeliveryView(View, frozen=True):
+class DeliveryView(View, frozen=True, kw_only=True):
     """One recipient of one notice: its state now, and when each state was reached."""
 
     recipient: str
@@ -45,7 +45,7 @@ class DeliveryView(View, frozen=True):
     reduced_forward_secrecy: bool
 
 
-class NoticeView(View, frozen=True):
+class NoticeView(View, frozen=True, kw_only=True):
     """A notice without its content: what lists show."""
 
     id: str
@@ -68,7 +68,7 @@ class NoticeView(View, frozen=True):
     attachments: int
 
 
-class AttachmentView(View, frozen=True):
+class AttachmentView(View, frozen=True, kw_only=True):
     """A file inside a notice; content is base64 text."""
 
     name: str
@@ -78,7 +78,7 @@ class AttachmentView(View, frozen=True):
     content: str | None
 
 
-class ContentView(View, frozen=True):
+class ContentView(View, frozen=True, kw_only=True):
     """A notice with its content, as opened."""
 
     notice: NoticeView
@@ -90,7 +90,7 @@ class ContentView(View, frozen=True):
     deliveries: tuple[DeliveryView, ...]
 
 
-class SkippedView(View, frozen=True):
+class SkippedView(View, frozen=True, kw_only=True):
     """A recipient that was left out of a visibly partial notice, and why."""
 
     state: str
@@ -98,7 +98,7 @@ class SkippedView(View, frozen=True):
     reason: str
 
 
-class SubmittedView(View, frozen=True):
+class SubmittedView(View, frozen=True, kw_only=True):
     """A notice that this node has accepted: it is durable here and will be sent."""
 
     id: str
@@ -113,7 +113,7 @@ class SubmittedView(View, frozen=True):
     state: str
 
 
-class AnswerView(View, frozen=True):
+class AnswerView(View, frozen=True, kw_only=True):
     """An officer's signed answer; ``recorded`` once the coordinator holds it durably."""
 
     id: str
@@ -124,14 +124,14 @@ class AnswerView(View, frozen=True):
     recorded: bool
 
 
-class StatusView(View, frozen=True):
+class StatusView(View, frozen=True, kw_only=True):
     """A sent notice with every delivery."""
 
     notice: NoticeView
     deliveries: tuple[DeliveryView, ...]
 
 
-class MemberView(View, frozen=True):
+class MemberView(View, frozen=True, kw_only=True):
     """One member of the community, and whether a notice could be sealed for it now."""
 
     code: str
@@ -143,7 +143,7 @@ class MemberView(View, frozen=True):
     schemas: tuple[str, ...]
 
 
-class LevelView(View, frozen=True):
+class LevelView(View, frozen=True, kw_only=True):
     """One level of a schema, most severe first in lists."""
 
     code: str
@@ -155,7 +155,7 @@ class LevelView(View, frozen=True):
     high: int | None
 
 
-class SchemaView(View, frozen=True):
+class SchemaView(View, frozen=True, kw_only=True):
     """A severity schema that this node knows, and where it comes from."""
 
     reference: str
@@ -168,7 +168,7 @@ class SchemaView(View, frozen=True):
     levels: tuple[LevelView, ...]
 
 
-class TranslationView(View, frozen=True):
+class TranslationView(View, frozen=True, kw_only=True):
     """One level in another schema's words, or the plain statement that there is no translation."""
 
     source: str
@@ -178,7 +178,7 @@ class TranslationView(View, frozen=True):
     note: str
 
 
-class AlarmView(View, frozen=True):
+class AlarmView(View, frozen=True, kw_only=True):
     """Something a person must know: what, since when, and what to do."""
 
     code: str
@@ -187,7 +187,7 @@ class AlarmView(View, frozen=True):
     since_ms: int
 
 
-class NodeView(View, frozen=True):
+class NodeView(View, frozen=True, kw_only=True):
     """The node itself: link, queue, directory and alarms."""
 
     state: str
@@ -203,7 +203,7 @@ class NodeView(View, frozen=True):
     alarms: tuple[AlarmView, ...]
 
 
-class EventView(View, frozen=True):
+class EventView(View, frozen=True, kw_only=True):
     """One line of the event stream; numbers rise by time and never repeat."""
 
     number: int
