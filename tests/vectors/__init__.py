@@ -1,0 +1,1 @@
+"""Test vectors: one scenario per file, naming the layer that must refuse it."""

@@ -1,0 +1,1 @@
+"""Severity vectors: schemas, tags, references and translations. See README.md."""
