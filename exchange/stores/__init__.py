@@ -1,1 +1,1 @@
-"""What is on disk: the engine that makes it durable, its migrations, and the stores of node and coordinator."""
+"""What is on disk: the engine that makes it durable, its migrations, and what each side stores."""

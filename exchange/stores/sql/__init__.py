@@ -1,0 +1,1 @@
+"""Numbered SQL migrations, one folder per kind of database: ``NNNN_name.sql``."""

@@ -1,0 +1,1 @@
+"""Faults: power cuts, failing disks, killed processes."""

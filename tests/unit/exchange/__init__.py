@@ -1,0 +1,1 @@
+"""Unit tests of the room that adds time, disk and network."""

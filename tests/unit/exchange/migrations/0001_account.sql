@@ -1,0 +1,8 @@
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    amount INTEGER NOT NULL CHECK (amount >= 0)
+) STRICT;
+CREATE TABLE entry (
+    account TEXT NOT NULL REFERENCES account (name) DEFERRABLE INITIALLY DEFERRED,
+    amount INTEGER NOT NULL
+) STRICT;
