@@ -1,0 +1,133 @@
+"""Where a passphrase may come from: a file, a credential, or a person at a terminal.
+
+Never from a flag or an environment value: other users of the machine can read those.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from exchange.keystore import read_credential, read_secret
+from protocol.errors import KeyfileError
+
+
+class PassphraseSource(Protocol):
+    """Something that knows a passphrase when it is asked."""
+
+    def passphrase(self) -> str:
+        """Return the passphrase, not empty, without a line end.
+
+        Raises:
+            KeyfileError: There is none here.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseFile:
+    """The first and only line of a secret file of mode 0600."""
+
+    path: Path
+
+    def passphrase(self) -> str:
+        """Return the line.
+
+        Raises:
+            KeyfileUnsafe: Others could read the file.
+            KeyfileError: The file is missing, empty, or has several lines.
+        """
+        return single_line(read_secret(self.path), f"the passphrase file {self.path}")
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseCredential:
+    """The first and only line of a credential that the service manager gives to this process."""
+
+    path: Path
+
+    def passphrase(self) -> str:
+        """Return the line.
+
+        Raises:
+            KeyfileUnsafe: Everybody could read the credential.
+            KeyfileError: It is missing, empty, or has several lines.
+        """
+        return single_line(read_credential(self.path), f"the credential {self.path.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class PassphrasePrompt:
+    """A person at a terminal; a new passphrase is asked for twice.
+
+    Args:
+        label: What the passphrase is for, as in ``officer key maria``.
+        confirm: Ask twice, for a passphrase that is being chosen.
+        ask: Shows a text and returns what was typed without showing it.
+        interactive: Says whether somebody can answer.
+    """
+
+    label: str
+    confirm: bool = False
+    ask: Callable[[str], str] = getpass.getpass
+    interactive: Callable[[], bool] = sys.stdin.isatty
+
+    def passphrase(self) -> str:
+        """Return what was typed.
+
+        Raises:
+            KeyfileError: There is no terminal, nothing was typed, or the two differ.
+        """
+        if not self.interactive():
+            raise KeyfileError(
+                f"the {self.label} needs a passphrase, and there is no terminal to ask at",
+                hint="Give --passphrase-file FILE (mode 0600), or a credential of the service manager.",
+            )
+        typed = single_line(self.ask(f"Passphrase for the {self.label}: "), "what was typed")
+        if self.confirm and self.ask("The same again: ") != typed:
+            raise KeyfileError(
+                "the two passphrases differ", hint="Run the command again; nothing was changed."
+            )
+        return typed
+
+
+def passphrase_source(
+    label: str,
+    *,
+    file: Path | None,
+    credential: str,
+    environment: Mapping[str, str] = os.environ,
+    confirm: bool = False,
+) -> PassphraseSource:
+    """Choose the source: the named file, else a credential that is there, else a prompt.
+
+    Args:
+        label: What the passphrase is for, as shown to a person.
+        file: The file that was named by flag or setting, or None.
+        credential: The name of the credential to look for in ``$CREDENTIALS_DIRECTORY``.
+        environment: Where that directory is named.
+        confirm: Ask twice at a prompt.
+    """
+    if file is not None:
+        return PassphraseFile(file)
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if folder and (Path(folder) / credential).exists():
+        return PassphraseCredential(Path(folder) / credential)
+    return PassphrasePrompt(label, confirm=confirm)
+
+
+def single_line(text: str, what: str) -> str:
+    """Return the text without one line end.
+
+    Raises:
+        KeyfileError: It is empty or has several lines.
+    """
+    line = text.removesuffix("\n").removesuffix("\r")
+    if not line or "\n" in line or "\r" in line:
+        raise KeyfileError(f"{what} is not exactly one line", hint="Write the passphrase there, on one line.")
+    return line
