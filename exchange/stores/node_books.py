@@ -1,0 +1,136 @@
+"""The node's small books: facts, documents, prekeys, refused deliveries, events and alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apsw
+
+MIRRORED = "mirrored"
+"""The fact that holds how many of the community's documents have been asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event as stored."""
+
+    number: int
+    at_ms: int
+    event: str
+    envelope: bytes | None
+    state: str | None
+    code: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """One alarm as stored."""
+
+    code: str
+    about: str
+    message: str
+    next: str
+    since_ms: int
+
+
+def read_fact(db: apsw.Connection, name: str) -> int:
+    """Return a fact's value, 0 if it was never set."""
+    row = db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def save_fact(db: apsw.Connection, name: str, value: int) -> None:
+    """Set a fact; it never goes down."""
+    db.execute(
+        "INSERT INTO fact VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+        (name, value),
+    )
+
+
+def read_documents(db: apsw.Connection) -> list[bytes]:
+    """Return every trusted document in the order in which it was accepted."""
+    return [row[0] for row in db.execute("SELECT body FROM document ORDER BY position")]
+
+
+def has_document(db: apsw.Connection, hash_: bytes) -> bool:
+    """Whether these exact document bytes were accepted before."""
+    return db.execute("SELECT 1 FROM document WHERE hash = ?", (hash_,)).fetchone() is not None
+
+
+def insert_document(db: apsw.Connection, hash_: bytes, body: bytes) -> None:
+    """Append a trusted document; one that is there already is left alone."""
+    db.execute("INSERT INTO document (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING", (hash_, body))
+
+
+def insert_prekey(db: apsw.Connection, id_: bytes, keep_until_ms: int, locked_seed: bytes) -> None:
+    """Store the secret half of one daily key."""
+    db.execute(
+        "INSERT INTO prekey VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (id_, keep_until_ms, locked_seed)
+    )
+
+
+def find_prekey(db: apsw.Connection, id_: bytes) -> bytes | None:
+    """Return the locked seed of the daily key with this id, if it still exists."""
+    row = db.execute("SELECT locked_seed FROM prekey WHERE id = ?", (id_,)).fetchone()
+    return None if row is None else row[0]
+
+
+def destroy_prekeys(db: apsw.Connection, now_ms: int) -> int:
+    """Delete every daily key whose time is over; returns how many."""
+    return len(db.execute("DELETE FROM prekey WHERE keep_until_ms <= ? RETURNING 1", (now_ms,)).fetchall())
+
+
+def insert_refused(
+    db: apsw.Connection, sequence: int, envelope: bytes | None, code: str, at_ms: int, evidence: bytes
+) -> None:
+    """Keep what was delivered and could not be used."""
+    db.execute(
+        "INSERT INTO refused (sequence, envelope, code, at_ms, evidence) VALUES (?, ?, ?, ?, ?)",
+        (sequence, envelope, code, at_ms, evidence),
+    )
+
+
+def record_event(
+    db: apsw.Connection,
+    at_ms: int,
+    event: str,
+    *,
+    envelope: bytes | None = None,
+    state: str | None = None,
+    code: str | None = None,
+    detail: str = "",
+) -> None:
+    """Append one event, in the transaction of what it reports."""
+    db.execute(
+        "INSERT INTO event (at_ms, event, envelope, state, code, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        (at_ms, event, envelope, state, code, detail),
+    )
+
+
+def read_events(db: apsw.Connection, since: int, limit: int) -> list[EventRow]:
+    """Return up to ``limit`` events with a number above ``since``, in order."""
+    query = (
+        "SELECT number, at_ms, event, envelope, state, code, detail FROM event"
+        " WHERE number > ? ORDER BY number LIMIT ?"
+    )
+    return [EventRow(*row) for row in db.execute(query, (since, limit))]
+
+
+def raise_alarm(db: apsw.Connection, code: str, about: str, message: str, next_: str, at_ms: int) -> None:
+    """Raise an alarm, or leave it as it is when it is raised already."""
+    db.execute(
+        "INSERT INTO alarm VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (code, about, message, next_, at_ms),
+    )
+
+
+def clear_alarm(db: apsw.Connection, code: str, about: str) -> None:
+    """Lower an alarm whose cause is gone."""
+    db.execute("DELETE FROM alarm WHERE code = ? AND about = ?", (code, about))
+
+
+def read_alarms(db: apsw.Connection) -> list[AlarmRow]:
+    """Return the raised alarms, oldest first."""
+    query = "SELECT code, about, message, next, since_ms FROM alarm ORDER BY since_ms, code"
+    return [AlarmRow(*row) for row in db.execute(query)]

@@ -1,0 +1,173 @@
+"""Notices and deliveries in the node's store: rows in, rows out, one statement each.
+
+Every function takes the connection of a running transaction (``Engine.write``) or snapshot
+(``Engine.read``); what it wrote is durable when that call returns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apsw
+
+from protocol.delivery import DeliveryState
+
+Direction = Literal["sent", "received"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRow:
+    """One notice as stored; ``locked_*`` open with the vault, under the envelope's id."""
+
+    id: bytes
+    direction: Direction
+    sender: str
+    notice: bytes
+    manifest: bytes
+    proof: bytes
+    salt: bytes
+    created_ms: int
+    stored_ms: int
+    priority: int
+    state: str
+    locked_summary: bytes
+    locked_body: bytes
+    locked_key: bytes
+    request_id: str | None = None
+    request_digest: bytes | None = None
+    pair_sequence: int | None = None
+    pair_previous: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One recipient of a sent notice."""
+
+    recipient: str
+    state: DeliveryState
+    since_ms: int
+    code: str | None
+    tail: bool
+
+
+_FIELDS = tuple(NoticeRow.__dataclass_fields__)
+_INSERT = """
+    INSERT INTO notice (id, direction, sender, notice, manifest, proof, salt, created_ms, stored_ms,
+        priority, state, locked_summary, locked_body, locked_key, request_id, request_digest,
+        pair_sequence, pair_previous)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_BY_ID = "SELECT * FROM notice WHERE id = ?"
+_BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
+_LIST = """
+    SELECT * FROM notice
+    WHERE direction = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))
+    ORDER BY stored_ms DESC LIMIT ?3
+"""
+
+
+def insert_notice(db: apsw.Connection, row: NoticeRow) -> None:
+    """Store a notice; its id must be new."""
+    values = tuple(getattr(row, name) for name in _FIELDS)
+    db.execute(_INSERT, values)
+
+
+def find_notice(db: apsw.Connection, envelope: bytes) -> NoticeRow | None:
+    """Return the notice with this envelope id."""
+    return _one(db.execute(_BY_ID, (envelope,)))
+
+
+def find_request(db: apsw.Connection, request_id: str) -> NoticeRow | None:
+    """Return the sent notice that this request id made."""
+    return _one(db.execute(_BY_REQUEST, (request_id,)))
+
+
+def has_notice(db: apsw.Connection, envelope: bytes) -> bool:
+    """Whether this envelope is stored, in either direction."""
+    return db.execute("SELECT 1 FROM notice WHERE id = ?", (envelope,)).fetchone() is not None
+
+
+def has_logical_notice(db: apsw.Connection, sender: str, notice: bytes) -> bool:
+    """Whether a received notice with this logical id is stored, under whatever envelope."""
+    query = "SELECT 1 FROM notice WHERE direction = 'received' AND sender = ? AND notice = ?"
+    return db.execute(query, (sender, notice)).fetchone() is not None
+
+
+def list_notices(
+    db: apsw.Connection, direction: Direction, *, states: tuple[str, ...] = (), limit: int
+) -> list[NoticeRow]:
+    """Return the newest notices of one direction, newest first; with ``states``, only those."""
+    rows = db.execute(_LIST, (direction, json.dumps(states), limit))
+    return [_row(row) for row in rows]
+
+
+def count_notices(db: apsw.Connection, direction: Direction, state: str) -> int:
+    """Return how many notices of one direction are in a state."""
+    query = "SELECT count(*) FROM notice WHERE direction = ? AND state = ?"
+    return int(db.execute(query, (direction, state)).get)
+
+
+def ids_with_prefix(db: apsw.Connection, prefix: str) -> list[bytes]:
+    """Return up to two envelope ids whose hexadecimal form starts with ``prefix`` (even length or not)."""
+    low = bytes.fromhex(prefix.ljust(64, "0"))
+    high = bytes.fromhex(prefix.ljust(64, "f"))
+    return [
+        row[0] for row in db.execute("SELECT id FROM notice WHERE id BETWEEN ? AND ? LIMIT 2", (low, high))
+    ]
+
+
+def update_state(db: apsw.Connection, envelope: bytes, state: str) -> None:
+    """Set where a notice stands."""
+    db.execute("UPDATE notice SET state = ? WHERE id = ?", (state, envelope))
+
+
+def insert_deliveries(db: apsw.Connection, envelope: bytes, rows: Iterable[DeliveryRow]) -> None:
+    """Store one row per recipient of a sent notice."""
+    db.executemany(
+        "INSERT INTO delivery (envelope, recipient, state, since_ms, code, tail) VALUES (?, ?, ?, ?, ?, ?)",
+        [(envelope, row.recipient, row.state.value, row.since_ms, row.code, int(row.tail)) for row in rows],
+    )
+
+
+def list_deliveries(db: apsw.Connection, envelope: bytes) -> list[DeliveryRow]:
+    """Return the recipients of a sent notice, by code."""
+    query = (
+        "SELECT recipient, state, since_ms, code, tail FROM delivery WHERE envelope = ? ORDER BY recipient"
+    )
+    return [
+        DeliveryRow(recipient, DeliveryState(state), since, code, bool(tail))
+        for recipient, state, since, code, tail in db.execute(query, (envelope,))
+    ]
+
+
+def update_delivery(
+    db: apsw.Connection, envelope: bytes, recipient: str, state: DeliveryState, at_ms: int, code: str | None
+) -> None:
+    """Set where one delivery stands, since when, and with which code."""
+    db.execute(
+        "UPDATE delivery SET state = ?, since_ms = ?, code = ? WHERE envelope = ? AND recipient = ?",
+        (state.value, at_ms, code, envelope, recipient),
+    )
+
+
+def pair_gaps(db: apsw.Connection) -> list[tuple[str, int]]:
+    """Return, by sender, how many of its notices before its newest are missing here."""
+    query = """
+        SELECT sender, max(pair_sequence) - min(pair_sequence) + 1 - count(*) FROM notice
+        WHERE direction = 'received' GROUP BY sender
+        HAVING max(pair_sequence) - min(pair_sequence) + 1 > count(*)
+    """
+    return [(str(sender), int(missing)) for sender, missing in db.execute(query)]
+
+
+def _one(cursor: apsw.Cursor) -> NoticeRow | None:
+    row = cursor.fetchone()
+    return None if row is None else _row(row)
+
+
+def _row(values: tuple[Any, ...]) -> NoticeRow:
+    # The table's columns stand in the order of the record's fields.
+    return NoticeRow(**dict(zip(_FIELDS, values, strict=True)))

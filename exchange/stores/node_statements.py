@@ -1,0 +1,107 @@
+"""Statements, and the chains and series that continue from the last one, in the node's store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apsw
+
+from protocol.statement import StatementKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRow:
+    """One signed statement about a notice in this store.
+
+    ``recorded`` says whether the coordinator is known to hold it durably.
+    """
+
+    id: bytes
+    envelope: bytes
+    party: str
+    kind: StatementKind
+    at_ms: int
+    officer: str | None
+    code: str | None
+    recorded: bool
+    locked_note: bytes | None
+    body: bytes
+
+
+def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
+    """Store a statement; False if it is there already."""
+    cursor = db.execute(
+        "INSERT INTO statement (id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1",
+        (
+            row.id,
+            row.envelope,
+            row.party,
+            int(row.kind),
+            row.at_ms,
+            row.officer,
+            row.code,
+            int(row.recorded),
+            row.locked_note,
+            row.body,
+        ),
+    )
+    return cursor.fetchone() is not None
+
+
+def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
+    """Return the statements about an envelope, oldest first."""
+    query = (
+        "SELECT id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body"
+        " FROM statement WHERE envelope = ? ORDER BY at_ms, rowid"
+    )
+    return [
+        StatementRow(
+            id=id_,
+            envelope=about,
+            party=party,
+            kind=StatementKind(kind),
+            at_ms=at_ms,
+            officer=officer,
+            code=code,
+            recorded=bool(recorded),
+            locked_note=note,
+            body=body,
+        )
+        for id_, about, party, kind, at_ms, officer, code, recorded, note, body in db.execute(
+            query, (envelope,)
+        )
+    ]
+
+
+def mark_recorded(db: apsw.Connection, statement: bytes) -> None:
+    """Remember that the coordinator holds one of our statements durably."""
+    db.execute("UPDATE statement SET recorded = 1 WHERE id = ?", (statement,))
+
+
+def read_chains(db: apsw.Connection) -> dict[bytes, tuple[int, bytes]]:
+    """Return sequence and id of the last statement of each of our keys."""
+    return {key: (sequence, previous) for key, sequence, previous in db.execute("SELECT * FROM chain")}
+
+
+def save_chain(db: apsw.Connection, key_id: bytes, sequence: int, previous: bytes) -> None:
+    """Set the last statement of one of our keys."""
+    db.execute(
+        "INSERT INTO chain VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence,"
+        " previous = excluded.previous WHERE excluded.sequence > chain.sequence",
+        (key_id, sequence, previous),
+    )
+
+
+def read_pairs(db: apsw.Connection) -> dict[str, tuple[int, bytes]]:
+    """Return sequence and id of the last notice to each recipient."""
+    return {state: (sequence, previous) for state, sequence, previous in db.execute("SELECT * FROM pair")}
+
+
+def save_pair(db: apsw.Connection, recipient: str, sequence: int, previous: bytes) -> None:
+    """Set the last notice to one recipient."""
+    db.execute(
+        "INSERT INTO pair VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence,"
+        " previous = excluded.previous WHERE excluded.sequence > pair.sequence",
+        (recipient, sequence, previous),
+    )
