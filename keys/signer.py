@@ -93,11 +93,10 @@ class Signer:
         size = len(objects)
         if not 1 <= size <= (1 if context in SIGNED_ALONE else MAX_BATCH):
             raise LocalProtocolError(f"{size} objects of kind {context.value} cannot share one signature")
-        leaves = [batch_leaf(context, obj) for obj in objects]
-        signature = self._secret.sign(signing_message(context, tree.root_of(leaves)), context.label)
+        root, paths = tree.root_and_paths([batch_leaf(context, obj) for obj in objects])
+        signature = self._secret.sign(signing_message(context, root), context.label)
         return [
-            Proof(signature=signature, index=index, size=size, path=tree.inclusion_path(index, leaves))
-            for index in range(size)
+            Proof(signature=signature, index=index, size=size, path=path) for index, path in enumerate(paths)
         ]
 
     def __repr__(self) -> str:

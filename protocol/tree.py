@@ -44,6 +44,19 @@ def inclusion_path(index: int, leaf_hashes: Sequence[bytes]) -> tuple[bytes, ...
     return (*inclusion_path(index - split, leaf_hashes[split:]), root_of(leaf_hashes[:split]))
 
 
+def root_and_paths(leaf_hashes: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, ...]]]:
+    """Return the root over at least one leaf, and every leaf's audit path, hashing each node once."""
+    if not leaf_hashes:
+        raise FormatError("an empty tree has no audit paths")
+    if len(leaf_hashes) == 1:
+        return leaf_hashes[0], [()]
+    split = _split(len(leaf_hashes))
+    left, left_paths = root_and_paths(leaf_hashes[:split])
+    right, right_paths = root_and_paths(leaf_hashes[split:])
+    paths = [(*path, right) for path in left_paths] + [(*path, left) for path in right_paths]
+    return node_hash(left, right), paths
+
+
 def root_from_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """Return the root that a leaf hash and its path imply (RFC 9162, section 2.1.3.2).
 
