@@ -183,7 +183,7 @@ def _parse(text: str) -> tuple[list[str], str, KeyDescription]:
     if "\r" in text:
         raise KeyfileError(
             "the key file has line ends of another system",
-            hint="It was changed by an editor or a copy in text mode: convert it (dos2unix) or copy it again.",
+            hint="An editor or a copy in text mode changed it: convert it (dos2unix), or copy it anew.",
         )
     # Not splitlines(): that also splits at characters which may not stand in a header at all.
     lines = [line for line in text.split("\n") if line and not line.startswith("#")]
