@@ -1,0 +1,103 @@
+"""The event stream: server-sent events, numbered, resumable, with a heartbeat.
+
+::
+
+    id: 42
+    event: received
+    data: {"number":42,"at_ms":1772334855926,"event":"received", …}
+
+    : still here
+
+A reader that comes back with ``Last-Event-ID`` (or ``?since=``) misses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import msgspec
+from aiohttp import web
+
+from exchange.api.problems import Refusal
+from exchange.node.views import EventView
+from protocol.errors import BadRequest
+
+HEARTBEAT_S = 15.0
+_MAX_NUMBER = 2**63 - 1
+
+
+class Streams:
+    """The open event streams, so that a stopping node can end them; it never waits for a reader."""
+
+    def __init__(self, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def serve(self, request: web.Request, events: AsyncIterator[EventView]) -> web.StreamResponse:
+        """Write events to the caller until it leaves or the node stops."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        try:
+            await response.prepare(request)
+            await response.write(b": connected\n\n")
+            await self._copy(response, events)
+        except ConnectionError:
+            pass  # the reader left; it resumes from its last number
+        finally:
+            if task is not None:
+                self._tasks.discard(task)
+        return response
+
+    async def _copy(self, response: web.StreamResponse, events: AsyncIterator[EventView]) -> None:
+        following = asyncio.ensure_future(_next(events))
+        try:
+            while True:
+                done, _ = await asyncio.wait({following}, timeout=self._heartbeat_s)
+                if not done:
+                    await response.write(b": still here\n\n")
+                    continue
+                event = following.result()
+                if event is None:
+                    return
+                await response.write(_encoded(event))
+                following = asyncio.ensure_future(_next(events))
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await following
+
+    async def close(self, app: web.Application) -> None:
+        """End every stream; called when the node stops."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+
+async def _next(events: AsyncIterator[EventView]) -> EventView | None:
+    return await anext(events, None)
+
+
+def _encoded(event: EventView) -> bytes:
+    # JSON has no raw line breaks, so one data line is one event.
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (
+        event.number,
+        event.event.encode(),
+        msgspec.json.encode(event),
+    )
+
+
+def resume_after(request: web.Request, since: int | None) -> int:
+    """Return the number after which to begin: ``since`` if given, else ``Last-Event-ID``, else 0.
+
+    Raises:
+        Refusal: the header is no event number.
+    """
+    if since is not None:
+        return since
+    header = request.headers.get("Last-Event-ID", "0")
+    if not (header.isascii() and header.isdecimal() and len(header) < 20 and int(header) <= _MAX_NUMBER):
+        raise Refusal(400, BadRequest("the Last-Event-ID is not the number of an event"))
+    return int(header)

@@ -1,0 +1,227 @@
+"""The table of what can be asked over HTTP. Descriptions of the interface are made from it.
+
+Every row names the least role that may ask, what the query and the body must be, and what comes
+back; the handlers below only pass these to the desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from exchange.api.contract import Desk, Identity, Milestone, Role
+from exchange.node.requests import AnswerRequest, Ask, SubmitRequest
+from exchange.node.views import (
+    AnswerView,
+    ContentView,
+    EventView,
+    MemberView,
+    NodeView,
+    NoticeView,
+    SchemaView,
+    StatusView,
+    SubmittedView,
+    TranslationView,
+    View,
+)
+
+MAX_WAIT_S = 300
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Query(Ask, frozen=True, kw_only=True):
+    """Base of what may stand behind the question mark; an unknown name is refused."""
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+class InboxQuery(Query, frozen=True, kw_only=True):
+    """``before`` is a time in milliseconds UTC: the page of notices received earlier."""
+
+    unread: bool = False
+    limit: Limit = 100
+    before: Count | None = None
+
+
+class OutboxQuery(Query, frozen=True, kw_only=True):
+    """How many at most."""
+
+    limit: Limit = 100
+
+
+class StatusQuery(Query, frozen=True, kw_only=True):
+    """With ``wait``, the answer comes when all deliveries got there, failed, or time is up."""
+
+    wait: Milestone | None = None
+    timeout: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 30.0
+
+
+class EventsQuery(Query, frozen=True, kw_only=True):
+    """Events after this number; 0 begins with the oldest one kept."""
+
+    since: Count | None = None
+
+
+class TranslateQuery(Query, frozen=True, kw_only=True, rename={"source": "from", "target": "to"}):
+    """A level written ``schema@version:level``, and the schema to say it in."""
+
+    source: Annotated[str, Meta(max_length=200)]
+    target: Annotated[str, Meta(max_length=200)]
+
+
+class Notices(View, frozen=True, kw_only=True):
+    """A list of notices."""
+
+    notices: tuple[NoticeView, ...]
+
+
+class Members(View, frozen=True, kw_only=True):
+    """A list of members."""
+
+    members: tuple[MemberView, ...]
+
+
+class Schemas(View, frozen=True, kw_only=True):
+    """A list of severity schemas."""
+
+    schemas: tuple[SchemaView, ...]
+
+
+class Health(View, frozen=True, kw_only=True):
+    """That the process lives, or can write."""
+
+    status: Literal["ok"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, parsed: ``id`` is complete, ``request_id`` is the caller's for a submission."""
+
+    who: Identity
+    id: str
+    query: Any
+    body: Any
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back, and under which HTTP status."""
+
+    view: View
+    status: int = 200
+
+
+Handler = Callable[[Desk, Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: enough to serve it and to describe it.
+
+    ``repeatable`` rows need an ``Idempotency-Key``. A row without a handler is the event stream,
+    whose ``answers`` is the type of each event.
+    """
+
+    name: str
+    method: Literal["GET", "POST"]
+    path: str
+    role: Role
+    summary: str
+    answers: type[View]
+    handler: Handler | None
+    query: type[Query] = Query
+    asks: type[Ask] | None = None
+    repeatable: bool = False
+
+
+async def _submit(desk: Desk, call: Call) -> Reply:
+    view = await desk.submit(call.who, call.body, call.request_id)
+    return Reply(view, 200 if view.exists else 201)
+
+
+async def _inbox(desk: Desk, call: Call) -> Reply:
+    query: InboxQuery = call.query
+    found = await desk.inbox(call.who, unread=query.unread, limit=query.limit, before_ms=query.before)
+    return Reply(Notices(notices=found))
+
+
+async def _outbox(desk: Desk, call: Call) -> Reply:
+    return Reply(Notices(notices=await desk.outbox(call.who, limit=call.query.limit)))
+
+
+async def _notice(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.notice(call.who, call.id))
+
+
+async def _open(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.open(call.who, call.id))
+
+
+async def _answer(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.answer(call.who, call.id, call.body))
+
+
+async def _status(desk: Desk, call: Call) -> Reply:
+    query: StatusQuery = call.query
+    if query.wait is None:
+        return Reply(await desk.status(call.who, call.id))
+    return Reply(await desk.wait(call.who, call.id, query.wait, query.timeout))
+
+
+async def _node(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.node(call.who))
+
+
+async def _members(desk: Desk, call: Call) -> Reply:
+    return Reply(Members(members=await desk.members(call.who)))
+
+
+async def _schemas(desk: Desk, call: Call) -> Reply:
+    return Reply(Schemas(schemas=await desk.schemas(call.who)))
+
+
+async def _translate(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.translate(call.who, call.query.source, call.query.target))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "submit", "POST", "/v1/notices", "sender", "Send a notice.",
+        SubmittedView, _submit, asks=SubmitRequest, repeatable=True,
+    ),
+    Route("inbox", "GET", "/v1/inbox", "monitor", "List received notices.", Notices, _inbox, InboxQuery),
+    Route("outbox", "GET", "/v1/outbox", "monitor", "List sent notices.", Notices, _outbox, OutboxQuery),
+    Route("notice", "GET", "/v1/notices/{id}", "monitor", "Show a notice, not its content.", NoticeView, _notice),
+    Route(
+        "open", "POST", "/v1/notices/{id}/open", "sender",
+        "Read a notice; an officer who reads a received one signs OPENED.", ContentView, _open,
+    ),
+    Route(
+        "answer", "POST", "/v1/notices/{id}/answer", "officer",
+        "Accept, decline or complete a received notice.", AnswerView, _answer, asks=AnswerRequest,
+    ),
+    Route(
+        "status", "GET", "/v1/notices/{id}/status", "monitor",
+        "Show every delivery of a notice, or wait for it.", StatusView, _status, StatusQuery,
+    ),
+    Route("events", "GET", "/v1/events", "monitor", "Follow what happens.", EventView, None, EventsQuery),
+    Route("node", "GET", "/v1/node", "monitor", "Show the node's own condition.", NodeView, _node),
+    Route("members", "GET", "/v1/members", "monitor", "List the members.", Members, _members),
+    Route("schemas", "GET", "/v1/severity", "monitor", "List the severity schemas.", Schemas, _schemas),
+    Route(
+        "translate", "GET", "/v1/severity/translate", "monitor", "Say a level in another schema's words.",
+        TranslationView, _translate, TranslateQuery,
+    ),
+)  # fmt: skip
+
+
+def parse_query(kind: type[Q], words: dict[str, str]) -> Q:
+    """Return the typed query; raises msgspec.ValidationError."""
+    return msgspec.convert(words, kind, strict=False)
