@@ -1,0 +1,222 @@
+"""What the coordinator may ask of its store, and what is durable when each call returns.
+
+The store is an append-only mailbox per recipient with a cursor, not a queue of rows: a place in a
+mailbox is taken inside the transaction that accepts the item, so the order of places is the order
+of commits, and no reader can ever skip one. One contract, whatever the engine below.
+
+Where the ledger plugs in: :meth:`CoordinatorStore.commit` gives every statement its index, without
+gaps, in the order of the ledger's leaves. The sequencer reads :meth:`CoordinatorStore.statements`
+from the size of its last checkpoint on, and is the only writer of checkpoints; nothing here changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from protocol.envelope import Submission
+from protocol.errors import PeerCode
+from protocol.session.messages import ItemKind
+from protocol.statement import StatementKind
+
+
+@dataclass(frozen=True, slots=True)
+class MailPlace:
+    """One place in one recipient's mailbox."""
+
+    recipient: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewStatement:
+    """A verified statement to record.
+
+    Attributes:
+        id: Hash of the statement's body.
+        envelope: Id of the envelope it speaks of.
+        party: Whose statement it is.
+        kind: What it says.
+        at_ms: The signer's time.
+        received_ms: The coordinator's time.
+        data: The signed statement, byte for byte.
+        mail_to: Whose mailboxes get it.
+        expired: The mailbox item that an UNDELIVERED statement is about, or None.
+    """
+
+    id: bytes
+    envelope: bytes
+    party: str
+    kind: StatementKind
+    at_ms: int
+    received_ms: int
+    data: bytes
+    mail_to: tuple[str, ...]
+    expired: MailPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnvelope:
+    """A verified envelope to store once and to mail to each recipient, with the promise to do so.
+
+    ``recipients`` stand in the order of the wraps.
+    """
+
+    id: bytes
+    sender: str
+    recipients: tuple[str, ...]
+    created_ms: int
+    expires_ms: int
+    received_ms: int
+    submission: Submission
+    relayed: NewStatement
+
+
+Entry: TypeAlias = NewEnvelope | NewStatement
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """Sequence and id of the last statement of one key."""
+
+    key_id: bytes
+    sequence: int
+    previous: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEnvelope:
+    """What is known of an envelope without its sealed parts, with its RELAYED statement."""
+
+    id: bytes
+    sender: str
+    recipients: tuple[str, ...]
+    expires_ms: int
+    index: int
+    relayed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Those of the ids asked about that are stored: envelopes by id, statements' indexes by id."""
+
+    envelopes: Mapping[bytes, StoredEnvelope]
+    statements: Mapping[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MailItem:
+    """One item of a mailbox, ready to be sent."""
+
+    sequence: int
+    kind: ItemKind
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a mailbox goes, and how far its owner has dealt with it."""
+
+    head: int
+    collected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uncollected:
+    """An envelope that expired before a recipient collected it."""
+
+    place: MailPlace
+    envelope: bytes
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A recipient's report that an item could not be used."""
+
+    place: MailPlace
+    code: PeerCode
+    at_ms: int
+
+
+class CoordinatorStore(Protocol):
+    """The coordinator's memory. Every method may raise StoreFailed, and then nothing was written.
+
+    Methods that write may also raise OutcomeUnknown: it may be there or not. After that, the first
+    successful write makes durable whatever the store then shows.
+    """
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Record envelopes and statements in this order, all or none, and return their indexes.
+
+        Durable when this returns: each envelope once; one place in the mailbox of each of its
+        recipients; each statement with its index (for an envelope, that of its RELAYED statement)
+        and its places in mailboxes; the head of the coordinator's own chain, if one is given.
+        No entry may be stored already.
+        """
+        ...
+
+    async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
+        """Return which of these ids are stored; what it returns was durable before the call."""
+        ...
+
+    async def chain(self, key_id: bytes) -> ChainHead:
+        """Return the last statement of a key, or sequence 0 and 32 zero bytes.
+
+        Goes through the writer: what it returns is durable even after an OutcomeUnknown.
+        """
+        ...
+
+    async def statements(self, first: int, limit: int) -> tuple[bytes, ...]:
+        """Return at most ``limit`` signed statements from index ``first`` on."""
+        ...
+
+    async def cursor(self, recipient: str) -> Cursor:
+        """Return a mailbox's cursor; a mailbox without items has head 0."""
+        ...
+
+    async def mail(self, recipient: str, after: int, *, limit: int, max_bytes: int) -> tuple[MailItem, ...]:
+        """Return the items that follow ``after`` in order, durable ones only.
+
+        At most ``limit`` items; no further one is added once they have ``max_bytes`` bytes.
+        """
+        ...
+
+    async def collect(self, cursors: Mapping[str, int], reports: Sequence[Reported]) -> None:
+        """Advance cursors, never back and never past the head, and record reports; durable on return.
+
+        Losing this call only delivers again.
+        """
+        ...
+
+    async def expired(self, now_ms: int, *, limit: int) -> tuple[Uncollected, ...]:
+        """Return places of expired envelopes that were not collected and not yet recorded as such."""
+        ...
+
+    async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
+        """Append signed documents in order and return their indexes; durable on return.
+
+        One that is there already keeps its index.
+        """
+        ...
+
+    async def documents(self, first: int, *, limit: int, max_bytes: int) -> tuple[bytes, ...]:
+        """Return documents from index ``first`` on, bounded as :meth:`mail`."""
+        ...
+
+    async def document_index(self, data: bytes) -> int | None:
+        """Return the index of exactly this signed document, or None."""
+        ...
+
+    async def document_count(self) -> int:
+        """Return how many documents there are."""
+        ...
+
+    async def prove_writable(self, now_ms: int) -> None:
+        """Write one small row; durable on return."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun, then close."""
+        ...

@@ -1,0 +1,94 @@
+"""Mailboxes on SQLite: appending inside the accepting transaction, reading in order, cursors.
+
+Functions take the connection of the transaction they run in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from exchange.stores.contract import MailItem, MailPlace, Uncollected
+from protocol import codec
+from protocol.envelope import Delivery
+from protocol.session.messages import ItemKind
+from protocol.signed import Proof
+from protocol.suite import WRAP_BYTES
+
+MAX_PROOF_BYTES = 4096
+
+# A payload is read only when its item is reached; only one wrap is cut out.
+ITEMS = """
+    SELECT m.sequence, m.position, e.manifest, e.proof, e.payload,
+           substr(e.wraps, 1 + m.position * :wrap, :wrap), s.data
+    FROM mailbox AS m
+        LEFT JOIN envelope AS e ON e.number = m.envelope
+        LEFT JOIN statement AS s ON s.idx = m.statement
+    WHERE m.recipient = :recipient AND m.sequence > :after
+    ORDER BY m.sequence
+"""
+
+# CROSS JOIN keeps this order: only what lies behind each cursor is looked at.
+EXPIRED = """
+    SELECT m.recipient, m.sequence, e.id, e.sender
+    FROM cursor AS c
+        CROSS JOIN mailbox AS m ON m.recipient = c.recipient AND m.sequence > c.collected
+        CROSS JOIN envelope AS e ON e.number = m.envelope AND e.expires_ms <= :now
+    WHERE NOT EXISTS (
+        SELECT 1 FROM undelivered AS u WHERE u.recipient = m.recipient AND u.sequence = m.sequence
+    )
+    LIMIT :limit
+"""
+
+
+def append_envelope(db: apsw.Connection, recipient: str, number: int, position: int) -> None:
+    """Give an envelope the next place in a recipient's mailbox."""
+    row = (recipient, next_place(db, recipient), number, position)
+    db.execute("INSERT INTO mailbox VALUES (?, ?, ?, ?, NULL)", row)
+
+
+def append_statement(db: apsw.Connection, recipient: str, index: int) -> None:
+    """Give a statement the next place in a recipient's mailbox."""
+    row = (recipient, next_place(db, recipient), index)
+    db.execute("INSERT INTO mailbox VALUES (?, ?, NULL, NULL, ?)", row)
+
+
+def next_place(db: apsw.Connection, recipient: str) -> int:
+    """Take the next sequence: the writing transaction makes commit order and sequence order one."""
+    query = """INSERT INTO cursor VALUES (?, 1, 0)
+        ON CONFLICT DO UPDATE SET head = head + 1 RETURNING head"""
+    return int(db.execute(query, (recipient,)).get)
+
+
+def items(db: apsw.Connection, recipient: str, after: int) -> Iterator[MailItem]:
+    """Yield the items that follow ``after``, each cut from its envelope when it is reached."""
+    bindings = {"recipient": recipient, "after": after, "wrap": WRAP_BYTES}
+    for sequence, position, manifest, proof, payload, wrap, statement in db.execute(ITEMS, bindings):
+        if statement is not None:
+            yield MailItem(sequence, ItemKind.STATEMENT, statement)
+            continue
+        delivery = Delivery(
+            manifest=manifest,
+            proof=codec.decode(proof, Proof, limit=MAX_PROOF_BYTES, what="stored proof"),
+            index=position,
+            wrap=wrap,
+            payload=payload,
+        )
+        yield MailItem(sequence, ItemKind.ENVELOPE, codec.encode(delivery))
+
+
+def advance(db: apsw.Connection, recipient: str, sequence: int) -> None:
+    """Move a cursor forward, never back and never past the head."""
+    query = """UPDATE cursor SET collected = min(head, :sequence)
+        WHERE recipient = :recipient AND collected < min(head, :sequence)"""
+    db.execute(query, {"recipient": recipient, "sequence": sequence})
+
+
+def expired(db: apsw.Connection, now_ms: int, limit: int) -> tuple[Uncollected, ...]:
+    """Return places of expired envelopes behind no cursor and not yet recorded."""
+    rows = db.execute(EXPIRED, {"now": now_ms, "limit": limit})
+    return tuple(
+        Uncollected(MailPlace(recipient, sequence), envelope, sender)
+        for recipient, sequence, envelope, sender in rows
+    )
