@@ -70,7 +70,10 @@ async def connect(
             )
     except BaseException as error:
         await http.close()
-        raise _explained(url, error, seconds) from error
+        explained = _explained(url, error, seconds)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 async def _no_detour(
@@ -85,8 +88,8 @@ async def _no_detour(
     return response
 
 
-def _explained(url: str, error: BaseException, seconds: float) -> BaseException:
-    """Return what to raise instead; anything unforeseen stays what it is."""
+def _explained(url: str, error: BaseException, seconds: float) -> Exception | None:
+    """Return what to raise instead; None for anything unforeseen, which stays what it is."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             return PeerNotPinned(
@@ -108,4 +111,4 @@ def _explained(url: str, error: BaseException, seconds: float) -> BaseException:
         case aiohttp.ClientError() | OSError():
             return Unreachable(f"{url} cannot be reached: {error}")
         case _:
-            return error
+            return None

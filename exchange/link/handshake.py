@@ -19,8 +19,7 @@ from keys.signer import Signer, Verifier
 from protocol.documents import CoordinatorEntry, KeyEntry, Role
 from protocol.errors import (
     PHRASES,
-    AlmenaraError,
-    BadSignature,
+    FormatError,
     PeerCode,
     PeerNotPinned,
     RemoteProtocolError,
@@ -269,7 +268,7 @@ async def _closed_on_failure(link: Link) -> AsyncIterator[None]:
     except (WrongCommunity, RemoteProtocolError) as error:
         await link.close(error.tell if isinstance(error, RemoteProtocolError) else error.peer_code)
         raise
-    except TrustError:
+    except (TrustError, FormatError):
         await link.close(PeerCode.NOT_AUTHENTICATED)
         raise
     except BaseException:
