@@ -1,0 +1,128 @@
+"""The directory mirror: every document of the community, verified, kept, and followed.
+
+What to load is decided here; whether to trust it is decided in ``keys.trust``.
+"""
+
+from __future__ import annotations
+
+import apsw
+import structlog
+
+from exchange.node.bell import Bell
+from exchange.node.context import NodeContext
+from exchange.stores.node_books import (
+    MIRRORED,
+    clear_alarm,
+    has_document,
+    insert_document,
+    raise_alarm,
+    read_fact,
+    record_event,
+    save_fact,
+)
+from keys.trust import TrustedDirectory
+from protocol.digest import tagged
+from protocol.errors import AlmenaraError, FormatError, SetupError, TrustError
+from protocol.session.messages import Documents
+
+_log = structlog.get_logger()
+_FAR_FUTURE_MS = 2**62
+"""The time given when stored documents are replayed: they were judged when they came."""
+
+
+class Mirror:
+    """Keeps the trusted directory in step with the coordinator's list of documents.
+
+    Attributes:
+        next_index: The first document that has not been asked for.
+        changed: Rings when the trusted directory has changed.
+    """
+
+    def __init__(self, context: NodeContext, next_index: int) -> None:
+        self._context = context
+        self.next_index = next_index
+        self.changed = Bell()
+
+    @classmethod
+    async def open(cls, context: NodeContext) -> Mirror:
+        """Return the mirror where it left off."""
+        return cls(context, await context.engine.read(lambda db: read_fact(db, MIRRORED)))
+
+    async def receive(self, message: Documents) -> bool:
+        """Take documents from the coordinator, store what is trusted, and move on.
+
+        A document that may not be believed is left out and raises an alarm: the community's
+        list is append-only, so asking for it again would not make it better.
+
+        Returns:
+            Whether more documents wait to be asked for.
+        """
+        if message.first != self.next_index:
+            return message.head > self.next_index
+        context, now_ms = self._context, self._context.clock.now_ms()
+        kept: list[bytes] = []
+        refused: list[AlmenaraError] = []
+        for data in message.documents:
+            if await self._is_known(data):
+                continue
+            try:
+                accepted = context.directory.update(data, now_ms)
+            except (TrustError, FormatError) as error:
+                _log.warning("document.refused", code=error.code)
+                refused.append(error)
+            else:
+                if accepted.changed:
+                    kept.append(data)
+        following = message.first + len(message.documents)
+        await context.engine.write(lambda db: _save(db, kept, refused, following, now_ms))
+        self.next_index = following
+        if kept:
+            context.events.ring()
+            self.changed.ring()
+        return message.head > following
+
+    async def _is_known(self, data: bytes) -> bool:
+        return await self._context.engine.read(lambda db: has_document(db, _copy_hash(data)))
+
+
+def load_directory(directory: TrustedDirectory, documents: list[bytes]) -> None:
+    """Bring a fresh directory to where the stored documents, in order, had brought it.
+
+    Raises:
+        SetupError: a stored document is not believed any more: the store was altered.
+    """
+    for data in documents:
+        try:
+            directory.update(data, _FAR_FUTURE_MS)
+        except (TrustError, FormatError) as error:
+            raise SetupError(
+                f"a stored document is not trusted: {error.message}",
+                hint="The store or the pinned root hash was altered. Restore the data directory from backup.",
+            ) from error
+
+
+def store_document(db: apsw.Connection, data: bytes) -> None:
+    """Store one trusted document, in the transaction of whatever else depends on it."""
+    insert_document(db, _copy_hash(data), data)
+
+
+def _copy_hash(data: bytes) -> bytes:
+    return tagged("document-copy", data)
+
+
+def _save(
+    db: apsw.Connection,
+    kept: list[bytes],
+    refused: list[AlmenaraError],
+    following: int,
+    now_ms: int,
+) -> None:
+    for data in kept:
+        store_document(db, data)
+    for error in refused:
+        raise_alarm(db, "document-refused", error.code, error.message, error.hint, now_ms)
+        record_event(db, now_ms, "directory.refused", code=error.code)
+    if kept:
+        clear_alarm(db, "directory-expired", "")
+        record_event(db, now_ms, "directory.updated", detail=f"{len(kept)} documents")
+    save_fact(db, MIRRORED, following)
