@@ -40,46 +40,35 @@ from typing import ClassVar
 class PeerCode(StrEnum):
     """The coarse codes that may cross the wire, in refusals and in REJECTED statements."""
 
-    MALFORMED = "malformed"
-    TOO_LARGE = "too-large"
-    UNKNOWN_KIND = "unknown-kind"
-    ILLEGAL_MESSAGE = "illegal-message"
-    NO_COMMON_VERSION = "no-common-version"
-    NOT_AUTHENTICATED = "not-authenticated"
-    NOT_TRUSTED = "not-trusted"
-    SUITE_REFUSED = "suite-refused"
-    TAMPERED = "tampered"
-    NOT_ADDRESSED = "not-addressed"
-    EXPIRED = "expired"
-    CANNOT_OPEN = "cannot-open"
-    DUPLICATE = "duplicate"
-    CLOCK_SKEW = "clock-skew"
-    OVER_QUOTA = "over-quota"
-    TIMEOUT = "timeout"
-    GOING_AWAY = "going-away"
-    INTERNAL = "internal"
+    phrase: str
+
+    def __new__(cls, code: str, phrase: str) -> PeerCode:  # noqa: D102  (an enum's way to a second value)
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.phrase = phrase
+        return member
+
+    MALFORMED = "malformed", "the bytes are not well formed"
+    TOO_LARGE = "too-large", "the object is over a stated limit"
+    UNKNOWN_KIND = "unknown-kind", "the kind or version is not known here"
+    ILLEGAL_MESSAGE = "illegal-message", "the message is not allowed in this state of the session"
+    NO_COMMON_VERSION = "no-common-version", "no protocol version is known to both sides"
+    NOT_AUTHENTICATED = "not-authenticated", "the peer did not prove who it is"
+    NOT_TRUSTED = "not-trusted", "the signer or document is not trusted here"
+    SUITE_REFUSED = "suite-refused", "the cryptographic suite is not allowed"
+    TAMPERED = "tampered", "the envelope does not match what was signed"
+    NOT_ADDRESSED = "not-addressed", "the envelope is not addressed to this state"
+    EXPIRED = "expired", "the notice has expired"
+    CANNOT_OPEN = "cannot-open", "the sealed content could not be opened"
+    DUPLICATE = "duplicate", "the notice was already recorded"
+    CLOCK_SKEW = "clock-skew", "the times in the object are too far from this clock"
+    OVER_QUOTA = "over-quota", "the peer sent more than it was allowed"
+    TIMEOUT = "timeout", "the peer was silent for too long"
+    GOING_AWAY = "going-away", "this side is shutting down"
+    INTERNAL = "internal", "this side could not complete the request; try again later"
 
 
-PHRASES: dict[PeerCode, str] = {
-    PeerCode.MALFORMED: "the bytes are not well formed",
-    PeerCode.TOO_LARGE: "the object is over a stated limit",
-    PeerCode.UNKNOWN_KIND: "the kind or version is not known here",
-    PeerCode.ILLEGAL_MESSAGE: "the message is not allowed in this state of the session",
-    PeerCode.NO_COMMON_VERSION: "no protocol version is known to both sides",
-    PeerCode.NOT_AUTHENTICATED: "the peer did not prove who it is",
-    PeerCode.NOT_TRUSTED: "the signer or document is not trusted here",
-    PeerCode.SUITE_REFUSED: "the cryptographic suite is not allowed",
-    PeerCode.TAMPERED: "the envelope does not match what was signed",
-    PeerCode.NOT_ADDRESSED: "the envelope is not addressed to this state",
-    PeerCode.EXPIRED: "the notice has expired",
-    PeerCode.CANNOT_OPEN: "the sealed content could not be opened",
-    PeerCode.DUPLICATE: "the notice was already recorded",
-    PeerCode.CLOCK_SKEW: "the times in the object are too far from this clock",
-    PeerCode.OVER_QUOTA: "the peer sent more than it was allowed",
-    PeerCode.TIMEOUT: "the peer was silent for too long",
-    PeerCode.GOING_AWAY: "this side is shutting down",
-    PeerCode.INTERNAL: "this side could not complete the request; try again later",
-}
+PHRASES: dict[PeerCode, str] = {code: code.phrase for code in PeerCode}
 
 
 class AlmenaraError(Exception):
@@ -306,7 +295,7 @@ class WrongPassphrase(KeyfileError):
     """The passphrase or token does not open this key file, or the file was altered."""
 
     code = "wrong-passphrase"
-    default_hint = "Try the passphrase again; nothing was changed. If it is lost, see the runbook on lost keys."
+    default_hint = "Try again; nothing was changed. If the passphrase is lost, see the runbook on lost keys."
 
 
 class KeyfileUnsafe(KeyfileError):
@@ -346,7 +335,7 @@ class NoUsableKey(ServiceError):
     """A recipient has no key that may be used now; nothing was sealed."""
 
     code = "no-usable-key"
-    default_hint = "Leave that recipient out, or send to the others with --partial and warn it by other means."
+    default_hint = "Leave that recipient out, or send to the others with --partial and warn it otherwise."
 
 
 class IdReused(BadRequest):
