@@ -197,7 +197,7 @@ class CoordinatorStore(Protocol):
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents in order and return their indexes; durable on return.
 
-        One that is there already keeps its index.
+        One whose body is there already keeps its index, and the copy that came first.
         """
         ...
 
@@ -205,8 +205,8 @@ class CoordinatorStore(Protocol):
         """Return documents from index ``first`` on, bounded as :meth:`mail`."""
         ...
 
-    async def document_index(self, data: bytes) -> int | None:
-        """Return the index of exactly this signed document, or None."""
+    async def document_index(self, document: bytes) -> int | None:
+        """Return the index of the document whose body has this hash, or None."""
         ...
 
     async def document_count(self) -> int:

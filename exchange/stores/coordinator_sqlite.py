@@ -5,7 +5,6 @@ Reads that cut deliveries are in :mod:`exchange.stores.mailbox_sqlite`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -28,6 +27,7 @@ from exchange.stores.contract import (
 )
 from exchange.stores.engine import Engine
 from protocol import codec
+from protocol.documents import document_hash, parse_signed_document
 from protocol.statement import CHAIN_START
 
 MIGRATIONS = "exchange.stores.sql.coordinator"
@@ -147,9 +147,9 @@ class SqliteCoordinatorStore:
 
         return await self._engine.read(work)
 
-    async def document_index(self, data: bytes) -> int | None:
-        """Return the index of exactly this signed document."""
-        return await self._engine.read(lambda db: find_document(db, data))
+    async def document_index(self, document: bytes) -> int | None:
+        """Return the index of the document with this hash."""
+        return await self._engine.read(lambda db: find_document(db, document))
 
     async def document_count(self) -> int:
         """Return how many documents there are."""
@@ -241,20 +241,19 @@ def find_statements(db: apsw.Connection, statements: Iterable[bytes]) -> Iterato
             yield statement, row[0]
 
 
-def find_document(db: apsw.Connection, data: bytes) -> int | None:
-    """Return the index of exactly this signed document, or None."""
-    digest = hashlib.sha256(data).digest()
-    row = db.execute("SELECT idx FROM document WHERE sha256 = ?", (digest,)).fetchone()
+def find_document(db: apsw.Connection, document: bytes) -> int | None:
+    """Return the index of the document with this hash, or None."""
+    row = db.execute("SELECT idx FROM document WHERE id = ?", (document,)).fetchone()
     return None if row is None else int(row[0])
 
 
 def append_document(db: apsw.Connection, data: bytes, now_ms: int) -> int:
     """Append one signed document and return its index."""
-    index = find_document(db, data)
+    document = document_hash(parse_signed_document(data).body)
+    index = find_document(db, document)
     if index is None:
         index = next_index(db, "document")
-        row = (index, hashlib.sha256(data).digest(), data, now_ms)
-        db.execute("INSERT INTO document VALUES (?, ?, ?, ?)", row)
+        db.execute("INSERT INTO document VALUES (?, ?, ?, ?)", (index, document, data, now_ms))
     return index
 
 

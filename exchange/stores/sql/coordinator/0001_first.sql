@@ -3,7 +3,7 @@
 -- The community's signed documents, in the order in which they were accepted.
 CREATE TABLE document (
     idx INTEGER PRIMARY KEY,          -- 0, 1, 2, ... without gaps
-    sha256 BLOB NOT NULL UNIQUE,      -- of the whole signed document
+    id BLOB NOT NULL UNIQUE,          -- hash of the document's body
     data BLOB NOT NULL,
     added_ms INTEGER NOT NULL
 ) STRICT;
