@@ -198,7 +198,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("inbox", "GET", "/v1/inbox", "monitor", "List received notices.", Notices, _inbox, InboxQuery),
     Route("outbox", "GET", "/v1/outbox", "monitor", "List sent notices.", Notices, _outbox, OutboxQuery),
-    Route("notice", "GET", "/v1/notices/{id}", "monitor", "Show a notice, not its content.", NoticeView, _notice),
+    Route("notice", "GET", "/v1/notices/{id}", "monitor", "Show one row of a list.", NoticeView, _notice),
     Route(
         "open", "POST", "/v1/notices/{id}/open", "sender",
         "Read a notice; an officer who reads a received one signs OPENED.", ContentView, _open,

@@ -1,0 +1,326 @@
+"""A desk that keeps everything in memory, for tests of the local interface and the commands.
+
+The real desk is exercised with real processes in ``tests/acceptance``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from exchange.api.contract import Identity, Milestone, Role
+from exchange.node.requests import AnswerRequest, SubmitRequest
+from exchange.node.views import (
+    AlarmView,
+    AnswerView,
+    AttachmentView,
+    ContentView,
+    DeliveryView,
+    EventView,
+    LevelView,
+    MemberView,
+    NodeView,
+    NoticeView,
+    SchemaView,
+    SeverityView,
+    StatusView,
+    SubmittedView,
+    TranslationView,
+)
+from protocol.errors import (
+    AlmenaraError,
+    BadRequest,
+    IdReused,
+    NotAuthorized,
+    NotFound,
+    UnknownSeverity,
+    UnknownState,
+)
+from protocol.text import format_base64, parse_base64
+from tests.clocks import DAWN
+
+TOKENS: dict[str, Role] = {"m" * 20: "monitor", "s" * 20: "sender", "o" * 20: "officer"}
+OFFICER, SENDER, MONITOR = "o" * 20, "s" * 20, "m" * 20
+RECEIVED_ID = "ab" * 32
+HOSTILE = "Bank \x1b[2J\x1b]0;owned\x07 \u202eevil\u202c z\u200bw"
+
+SEVERITY = SeverityView(
+    reference="xaa-national@1:grave",
+    name="Grave",
+    schema_title="Escala nacional",
+    point=4,
+    local="xbb-national@1:c2",
+    local_name="Highly significant",
+    local_candidates=("xbb-national@1:c2",),
+    note="",
+)
+
+
+class TokenDouble:
+    """Knows three tokens, one for each role."""
+
+    def identify(self, token_text: str) -> Identity:
+        """Return whose token this is."""
+        if token_text not in TOKENS:
+            raise NotAuthorized("the token is not known here")
+        role = TOKENS[token_text]
+        return Identity(role, f"{role}-one", b"")
+
+
+def delivery(recipient: str, state: str = "queued", **changes: object) -> DeliveryView:
+    view = DeliveryView(
+        recipient=recipient,
+        state=state,
+        since_ms=DAWN,
+        reached_ms={"queued": DAWN},
+        code=None,
+        officer=None,
+        note=None,
+        reduced_forward_secrecy=False,
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+def notice(id: str, **changes: object) -> NoticeView:
+    view = NoticeView(
+        id=id,
+        direction="received",
+        kind="report",
+        exercise=False,
+        sender="XAA",
+        recipients=("XBB", "XCC"),
+        incident="cd" * 16,
+        refers_to=None,
+        subject="Wiper at a water utility",
+        tlp="amber",
+        severity=SEVERITY,
+        created_ms=DAWN,
+        received_ms=DAWN + 900,
+        expires_ms=DAWN + 72 * 3_600_000,
+        respond_by_ms=DAWN + 4 * 3_600_000,
+        state="received",
+        unread=True,
+        attachments=0,
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+@dataclass
+class DeskDouble:
+    """Keeps notices in dictionaries; ``fail`` is raised by the next call that reaches it."""
+
+    notices: dict[str, NoticeView] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[AttachmentView, ...]] = field(default_factory=dict)
+    deliveries: dict[str, tuple[DeliveryView, ...]] = field(default_factory=dict)
+    submitted: dict[str, tuple[SubmitRequest, str]] = field(default_factory=dict)
+    answers: list[tuple[str, AnswerRequest]] = field(default_factory=list)
+    history: list[EventView] = field(default_factory=list)
+    reach: str = "queued"
+    fail: Exception | None = None
+    writable: bool = True
+
+    async def ready(self) -> None:
+        """Say whether the node can write."""
+        if not self.writable:
+            raise AlmenaraError("the store cannot write")
+
+    def receive(self, id: str = RECEIVED_ID, *, text: str = "Please look.", **changes: object) -> None:
+        """Put a notice into the inbox."""
+        self.notices[id] = notice(id, **changes)
+        self.texts[id] = text
+
+    def happen(self, event: str, id: str | None = None) -> None:
+        """Append an event."""
+        number = len(self.history) + 1
+        self.history.append(
+            EventView(
+                number=number, at_ms=DAWN + number, event=event, id=id, state="XBB", code=None, detail=""
+            )
+        )
+
+    def _check(self) -> None:
+        if self.fail is not None:
+            error, self.fail = self.fail, None
+            raise error
+
+    async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
+        """Accept a notice once."""
+        self._check()
+        for state in request.to:
+            if state not in {"XBB", "XCC", "XDD"} and not state.startswith("Y"):
+                raise UnknownState(f"{state} is no member of this community")
+        if request.severity.startswith("nowhere"):
+            raise UnknownSeverity(f"no schema {request.severity}")
+        exists = request_id in self.submitted
+        if exists and self.submitted[request_id][0] != request:
+            raise IdReused(f"the request id {request_id} was used for another notice")
+        id = hashlib.sha256(request_id.encode()).hexdigest()
+        self.submitted[request_id] = (request, id)
+        self.notices[id] = notice(
+            id, direction="sent", subject=request.subject, recipients=request.to, tlp=request.tlp
+        )
+        self.texts[id] = request.text
+        self.files[id] = tuple(
+            AttachmentView(name=a.name, media_type=a.media_type, bytes=0, sha256="", content=a.content)
+            for a in request.attachments
+        )
+        self.deliveries[id] = tuple(delivery(state, self.reach) for state in request.to)
+        return SubmittedView(
+            id=id,
+            incident="cd" * 16,
+            request_id=request_id,
+            exists=exists,
+            recipients=request.to,
+            skipped=(),
+            reduced_forward_secrecy=(),
+            severity=SEVERITY,
+            respond_by_ms=None,
+            state="queued",
+        )
+
+    async def inbox(
+        self, who: Identity, *, unread: bool = False, limit: int = 100, before_ms: int | None = None
+    ) -> tuple[NoticeView, ...]:
+        """List received notices."""
+        self._check()
+        found = [n for n in self.notices.values() if n.direction == "received" and (n.unread or not unread)]
+        return tuple(found[:limit])
+
+    async def outbox(self, who: Identity, *, limit: int = 100) -> tuple[NoticeView, ...]:
+        """List sent notices."""
+        self._check()
+        return tuple(n for n in self.notices.values() if n.direction == "sent")[:limit]
+
+    async def resolve(self, prefix: str) -> str:
+        """Complete an id."""
+        self._check()
+        if len(prefix) < 6:
+            raise BadRequest("an id needs at least 6 digits")
+        found = [id for id in self.notices if id.startswith(prefix)]
+        if not found:
+            raise NotFound(f"no notice begins with {prefix[:64]}")
+        if len(found) > 1:
+            raise BadRequest(f"{len(found)} notices begin with {prefix[:64]}")
+        return found[0]
+
+    async def notice(self, who: Identity, id: str) -> NoticeView:
+        """Return one row."""
+        self._check()
+        return self.notices[id]
+
+    async def open(self, who: Identity, id: str) -> ContentView:
+        """Return the content and mark it read."""
+        self._check()
+        row = msgspec.structs.replace(self.notices[id], unread=False)
+        self.notices[id] = row
+        return ContentView(
+            notice=row,
+            language="en",
+            text=self.texts[id],
+            attachments=self.files.get(id, ()),
+            signed_by="XAA node key 5d0c",
+            opened_by=who.name,
+            deliveries=self.deliveries.get(id, ()),
+        )
+
+    async def answer(self, who: Identity, id: str, request: AnswerRequest) -> AnswerView:
+        """Keep an answer."""
+        self._check()
+        self.answers.append((id, request))
+        return AnswerView(
+            id=id, statement="ef" * 32, kind=request.answer, officer=who.name, at_ms=DAWN, recorded=True
+        )
+
+    async def status(self, who: Identity, id: str) -> StatusView:
+        """Return every delivery."""
+        self._check()
+        return StatusView(notice=self.notices[id], deliveries=self.deliveries.get(id, ()))
+
+    async def wait(self, who: Identity, id: str, state: Milestone, timeout_s: float) -> StatusView:
+        """Answer at once if all is done, else after the time."""
+        view = await self.status(who, id)
+        if any(d.state == "queued" for d in view.deliveries):
+            await asyncio.sleep(timeout_s)
+        return view
+
+    async def node(self, who: Identity) -> NodeView:
+        """Return the node's condition."""
+        self._check()
+        alarm = AlarmView(
+            code="clock-skew", message="the clock is 11 minutes slow", next="chronyc makestep", since_ms=DAWN
+        )
+        return NodeView(
+            state="XAA",
+            version="0.1.0",
+            coordinator="wss://127.0.0.1:7443",
+            connected=False,
+            connected_since_ms=None,
+            last_error="the coordinator does not answer",
+            queued=2,
+            inbox_unread=1,
+            directory_version=3,
+            clock_skew_ms=660_000,
+            alarms=(alarm,),
+        )
+
+    async def members(self, who: Identity) -> tuple[MemberView, ...]:
+        """List two members, one without a key."""
+        self._check()
+        fine = MemberView(
+            code="XBB",
+            name="Xibobia",
+            status="active",
+            usable_key=True,
+            key_note="",
+            key_until_ms=DAWN,
+            schemas=("xbb-national@1",),
+        )
+        silent = msgspec.structs.replace(fine, code="XCC", usable_key=False, key_note="no prekey for today")
+        return (fine, silent)
+
+    async def schemas(self, who: Identity) -> tuple[SchemaView, ...]:
+        """List one schema."""
+        self._check()
+        level = LevelView(
+            code="grave", rank=40, names={"es": "Grave"}, definition={"es": "Daño."}, point=4, low=4, high=5
+        )
+        return (
+            SchemaView(
+                reference="xaa-national@1",
+                issuer="XAA",
+                title={"es": "Escala nacional"},
+                status="fictitious",
+                published_by_state=False,
+                provenance="made up",
+                source="none",
+                levels=(level,),
+            ),
+        )
+
+    async def translate(self, who: Identity, source: str, target: str) -> TranslationView:
+        """Translate one level."""
+        self._check()
+        return TranslationView(
+            source=source, target=target, level="c2", candidates=("c2", "c1"), note="equal"
+        )
+
+    async def events(self, who: Identity, since: int) -> AsyncIterator[EventView]:
+        """Replay, then follow."""
+        seen = since
+        while True:
+            for event in self.history[seen:]:
+                seen = event.number
+                yield event
+            await asyncio.sleep(0.01)
+
+
+def encoded(data: bytes) -> str:
+    """Return base64 text for an attachment."""
+    text = format_base64(data)
+    assert parse_base64(text, what="test") == data
+    return text
