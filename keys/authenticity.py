@@ -133,8 +133,8 @@ def verify_delivery(
         SuiteRefused: the root does not allow its suite.
         Forked: its sender resolved keys from another directory of the version trusted here.
         UnknownSigner, BadSignature: its signer or its signature does not count.
-        Tampered: the wrap or the payload is not the one that was signed.
-        NotAddressed: recipient number ``index`` is not ``me``.
+        Tampered: the wrap or the payload is not the one that was signed for ``me``.
+        NotAddressed: ``me`` is not among its recipients.
         NoticeExpired: it is past its own expiry.
     """
     delivery, sealed = parse_delivery(data)
@@ -149,7 +149,10 @@ def verify_delivery(
     _require_signature(verifier, key, delivery.manifest, delivery.proof)
     check_delivery_parts(delivery, manifest)
     if header.recipients[delivery.index].state != me:
-        raise NotAddressed(f"recipient number {delivery.index} of the notice is not {me}")
+        # The index is the coordinator's word, not the sender's: it must not void a genuine notice.
+        if any(addressee.state == me for addressee in header.recipients):
+            raise Tampered("the delivery carries another recipient's wrap")
+        raise NotAddressed(f"the notice is not addressed to {me}")
     _require_unexpired(header, now_ms)
     return VerifiedDelivery(sealed.id, delivery, manifest, header)
 
