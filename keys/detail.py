@@ -1,12 +1,14 @@
 """An officer's note, sealed so that only the notice's sender reads it.
 
 HPKE as for wraps (``keys.wrap``), to the sender's prekey of the day. The plaintext is padded in
-steps so that its length tells little: ``u16 length || text || zeros``. See ``spec/statement.md``.
+steps so that its length tells little: ``u16 length || text || zeros``. It is text as the
+profile has it, so that a terminal or a page can show it. See ``spec/statement.md``.
 """
 
 from __future__ import annotations
 
 from keys.wrap import RecipientKey, seal_to
+from protocol.codec import check_text
 from protocol.digest import tag
 from protocol.errors import CannotOpen, FormatError
 from protocol.statement import SealedDetail
@@ -19,9 +21,10 @@ def seal_detail(text: str, prekey: bytes, prekey_id: bytes, envelope: bytes, par
     """Seal a note about ``envelope`` by ``party`` to the prekey of the notice's sender.
 
     Raises:
-        FormatError: the note is over 8 KiB of UTF-8.
+        FormatError: the note is over 8 KiB of UTF-8, not NFC, or holds control characters.
         KeyRefused: the prekey is not admitted.
     """
+    check_text(text)
     data = text.encode()
     if len(data) > MAX_NOTE_BYTES:
         raise FormatError("the note is over 8 KiB", hint="Shorten the note, or send it as a notice.")
@@ -44,9 +47,11 @@ def open_detail(detail: SealedDetail, key: RecipientKey, envelope: bytes, party:
     if len(data) != length or len(padded) % STEP_BYTES or any(rest) or len(rest) >= STEP_BYTES:
         raise CannotOpen("the note's padding is wrong")
     try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise CannotOpen("the note is not text") from error
+        text = data.decode()
+        check_text(text)
+    except (UnicodeDecodeError, FormatError) as error:
+        raise CannotOpen("the note is not text that can be shown") from error
+    return text
 
 
 def _info(prekey_id: bytes, envelope: bytes, party: str) -> bytes:

@@ -25,6 +25,7 @@ from protocol import codec
 from protocol.digest import tag
 from protocol.envelope import Delivery, Submission
 from protocol.errors import AlmenaraError, CannotOpen, LocalProtocolError
+from protocol.fields import MAX_UINT
 from protocol.notice import Body, Header, Manifest, envelope_id, header_hash, parse_body
 from protocol.signed import Context
 
@@ -45,6 +46,11 @@ class PairPosition:
 
     sequence: int
     previous: bytes
+
+    @property
+    def possible(self) -> bool:
+        """Whether the sequence is within bounds, and 1 exactly where nothing came before."""
+        return 1 <= self.sequence <= MAX_UINT and (self.sequence == 1) == (self.previous == PAIR_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ def seal(
         raise LocalProtocolError("header and recipients do not fit each other")
     if body.sender != header.sender or signer.key_id != header.key_id:
         raise LocalProtocolError("header, body and signer name different senders")
+    if not all(entry.position.possible for entry in recipients):
+        raise LocalProtocolError("a pair position is impossible")
     body_bytes = codec.encode(body)
     parse_body(body_bytes)
     header_bytes = codec.encode(header)
@@ -193,5 +201,7 @@ def _wrap_plaintext(content_key: bytes, position: PairPosition) -> bytes:
 
 def _parse_wrap(plaintext: bytes) -> tuple[bytes, PairPosition]:
     # unwrap() has checked that these are exactly 72 bytes.
-    sequence = int.from_bytes(plaintext[32:40], "big")
-    return plaintext[:32], PairPosition(sequence=sequence, previous=plaintext[40:])
+    position = PairPosition(int.from_bytes(plaintext[32:40], "big"), plaintext[40:])
+    if not position.possible:
+        raise CannotOpen("the wrap holds an impossible pair position")
+    return plaintext[:32], position

@@ -11,7 +11,7 @@ import secrets
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from protocol.errors import StoreFailed
+from protocol.errors import KeyRefused, StoreFailed
 
 VAULT_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -21,10 +21,15 @@ class Vault:
     """Locks and unlocks single items with one 32-byte key.
 
     A random 96-bit nonce is safe for some 2^32 items per key (NIST SP 800-38D, section 8.3); a
-    node that stores a thousand items a minute reaches that in eight thousand years.
+    node that stores a thousand items an hour reaches that in 490 years.
+
+    Raises:
+        KeyRefused: the key has another length; a shorter one would silently be AES-128.
     """
 
     def __init__(self, key: bytes) -> None:
+        if len(key) != VAULT_KEY_BYTES:
+            raise KeyRefused(f"a vault key has {VAULT_KEY_BYTES} bytes; this one has {len(key)}")
         self._cipher = AESGCM(key)
 
     def lock(self, kind: str, row: bytes, plaintext: bytes) -> bytes:

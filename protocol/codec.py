@@ -6,7 +6,8 @@ than line feed and tab; at most :data:`MAX_DEPTH` arrays deep. No map, float, ne
 or extension.
 
 Every decoder caps the size *before* parsing and refuses whatever would not encode back to the
-received bytes, so two implementations cannot read one object in two ways.
+received bytes, so two implementations cannot read one object in two ways. The shape is checked
+before the profile, because its bounds make the cost of everything after it small.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def decode(data: bytes, type_: type[T], *, limit: int, what: str) -> T:
     if len(data) > limit:
         raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
     plain = _unpack(data, what)
-    return _convert(plain, type_, what)
+    value = _convert(plain, type_, what)
+    _require_profile(plain, data, what)
+    return value
 
 
 def decode_one_of(data: bytes, kinds: Mapping[int | str, type[T]], *, limit: int, what: str) -> T:
@@ -81,7 +84,26 @@ def decode_one_of(data: bytes, kinds: Mapping[int | str, type[T]], *, limit: int
         raise FormatError(f"the {what} has no tag")
     if tag not in kinds:
         raise UnknownKind(f"a {what} of kind {tag!r:.40} is not known here")
-    return _convert(plain, kinds[tag], what)
+    value = _convert(plain, kinds[tag], what)
+    _require_profile(plain, data, what)
+    return value
+
+
+def check_text(text: str) -> None:
+    """Refuse text that the profile does not carry: so that it can be shown as it is.
+
+    Raises:
+        NotCanonical: it is not in Unicode normal form C.
+        FormatError: it holds a control character other than line feed and tab.
+    """
+    if text.isascii():
+        if text.isprintable():
+            return
+    elif not unicodedata.is_normalized("NFC", text):
+        raise NotCanonical("a string is not in Unicode normal form C")
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs") and char not in _ALLOWED_CONTROLS:
+            raise FormatError("a string contains a control character")
 
 
 def tags_of(*types: type[T]) -> dict[int | str, type[T]]:
@@ -93,7 +115,7 @@ def _unpack(data: bytes, what: str) -> Any:
     size = len(data)
     try:
         # One-shot on a complete object: a streaming Unpacker keeps state after an error.
-        plain = msgpack.unpackb(
+        return msgpack.unpackb(
             data,
             raw=False,
             use_list=False,
@@ -104,17 +126,17 @@ def _unpack(data: bytes, what: str) -> Any:
             max_map_len=0,
             max_ext_len=0,
         )
-        _check(plain, MAX_DEPTH)
-        again = msgpack.packb(plain, use_bin_type=True)
-    except FormatError:
-        raise
-    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError, UnicodeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise FormatError(f"the {what} is not MessagePack of this profile") from error
     except msgpack.exceptions.UnpackException as error:
         raise FormatError(f"the {what} is not MessagePack of this profile") from error
-    if again != data:
+
+
+def _require_profile(plain: Any, data: bytes, what: str) -> None:
+    """Refuse a value that the profile does not list, or bytes that are not its one encoding."""
+    _check(plain, MAX_DEPTH)
+    if msgpack.packb(plain, use_bin_type=True) != data:
         raise NotCanonical(f"the {what} is not in canonical form")
-    return plain
 
 
 def _check(value: Any, depth: int) -> None:
@@ -126,7 +148,7 @@ def _check(value: Any, depth: int) -> None:
         if not 0 <= value <= MAX_UINT:
             raise FormatError("an integer is outside 0..2^63-1")
     elif kind is str:
-        _check_text(value)
+        check_text(value)
     elif kind is tuple or kind is list:
         if depth == 0:
             raise FormatError(f"arrays are nested deeper than {MAX_DEPTH}")
@@ -134,17 +156,6 @@ def _check(value: Any, depth: int) -> None:
             _check(item, depth - 1)
     else:
         raise FormatError(f"a {kind.__name__} is not part of this profile")
-
-
-def _check_text(text: str) -> None:
-    if text.isascii():
-        if text.isprintable():
-            return
-    elif not unicodedata.is_normalized("NFC", text):
-        raise NotCanonical("a string is not in Unicode normal form C")
-    for char in text:
-        if unicodedata.category(char) in ("Cc", "Cs") and char not in _ALLOWED_CONTROLS:
-            raise FormatError("a string contains a control character")
 
 
 def _convert(plain: Any, type_: type[T], what: str) -> T:
