@@ -174,6 +174,22 @@ def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms:
         ClockSkew: it claims to be made more than ten minutes from now.
     """
     signed, statement = parse_statement(data)
+    check_statement(directory, verifier, signed, statement, now_ms)
+    return statement
+
+
+def check_statement(
+    directory: Roster, verifier: Verifier, signed: SignedStatement, statement: Statement, now_ms: int
+) -> None:
+    """Return only if a statement that was parsed already is truly signed; errors as above.
+
+    Args:
+        directory: Where keys are looked up.
+        verifier: Checks the signature over the received bytes.
+        signed: What :func:`protocol.statement.parse_statement` returned,
+        statement: both parts together.
+        now_ms: The time now, milliseconds UTC.
+    """
     directory.require_suite(statement.suite)
     if statement.at_ms > now_ms + MAX_SKEW_MS:
         raise ClockSkew(f"the statement claims to be made at {format_utc(statement.at_ms)}")
@@ -181,7 +197,6 @@ def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms:
     # RELAYED and UNDELIVERED ask for the role COORDINATOR, which only coordinators' codes have.
     key = directory.signer_key(statement.party, statement.key_id, role, statement.at_ms)
     verifier.verify(key, role, Context.STATEMENT, signed.body, signed.proof)
-    return statement
 
 
 def officer_name(directory: Roster, statement: Statement) -> str | None:

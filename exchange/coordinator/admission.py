@@ -1,0 +1,130 @@
+"""May this be relayed? The coordinator's judgement of what a node brings; nothing is stored here.
+
+Each request is judged in two steps, with a look into the store between them: reading is cheap and
+tells the id; what is stored under that id already is answered again without being judged anew, so
+that repeating a request is safe even after a notice has expired or a key was withdrawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchange.clock import Clock
+from exchange.coordinator.budget import Budgets
+from exchange.stores.contract import NewStatement, StoredEnvelope
+from keys.authenticity import (
+    UnverifiedSubmission,
+    VerifiedSubmission,
+    check_submission,
+    read_submission,
+)
+from keys.evidence import check_statement
+from keys.roster import Roster
+from keys.signer import Verifier
+from protocol.errors import NotAddressed, UnknownSigner
+from protocol.statement import SignedStatement, Statement, StatementKind, parse_statement, statement_id
+
+BY_SENDER = frozenset({StatementKind.WITHDRAWN, StatementKind.SUPERSEDED})
+BY_COORDINATOR = frozenset({StatementKind.RELAYED, StatementKind.UNDELIVERED})
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedStatement:
+    """A well-formed statement by the state whose session it came on; its signature is not checked."""
+
+    id: bytes
+    signed: SignedStatement
+    statement: Statement
+    data: bytes
+
+
+class Admission:
+    """The rules, with what they look at.
+
+    Args:
+        directory: Who is a member, with which keys.
+        verifier: Checks signatures.
+        budgets: What each member may cost.
+        clock: Its time of day is compared with what is signed, its monotonic time fills budgets.
+    """
+
+    def __init__(self, directory: Roster, verifier: Verifier, budgets: Budgets, clock: Clock) -> None:
+        self._directory = directory
+        self._verifier = verifier
+        self._budgets = budgets
+        self._clock = clock
+
+    def read_submission(self, party: str, data: bytes) -> UnverifiedSubmission:
+        """Charge the party, and parse what it brought.
+
+        Raises:
+            OverQuota: its budget is used up.
+            FormatError, UnknownSigner: as :func:`keys.authenticity.read_submission`.
+        """
+        self._budgets.charge(party, len(data), self._clock.monotonic())
+        return read_submission(data, party)
+
+    def admit_submission(self, unverified: UnverifiedSubmission) -> VerifiedSubmission:
+        """Return an envelope that may be relayed.
+
+        Raises:
+            TrustError, NoticeRefused: as :func:`keys.authenticity.check_submission`.
+        """
+        return check_submission(self._directory, self._verifier, unverified, self._clock.now_ms())
+
+    def read_statement(self, party: str, data: bytes) -> UnverifiedStatement:
+        """Charge the party, and parse what it brought.
+
+        Raises:
+            OverQuota: its budget is used up.
+            FormatError: it is not a well-formed statement.
+            UnknownSigner: it is another party's, or one that only coordinators make.
+        """
+        self._budgets.charge(party, len(data), self._clock.monotonic())
+        signed, statement = parse_statement(data)
+        if statement.party != party:
+            raise UnknownSigner(f"{party} brought a statement of {statement.party}")
+        if statement.kind in BY_COORDINATOR:
+            raise UnknownSigner(f"{party} may not say {statement.kind.name}: only a coordinator may")
+        return UnverifiedStatement(statement_id(signed.body), signed, statement, data)
+
+    def admit_statement(
+        self, unverified: UnverifiedStatement, envelope: StoredEnvelope | None
+    ) -> NewStatement:
+        """Return a statement that may be recorded.
+
+        Args:
+            unverified: The parsed statement.
+            envelope: The envelope it speaks of, or None if there is none of that id here.
+
+        Raises:
+            NotAddressed: there is no such envelope here, or it gives this party nothing to say.
+            TrustError, ClockSkew: as :func:`keys.evidence.check_statement`.
+        """
+        statement = unverified.statement
+        mail_to = _listeners(statement, envelope)
+        now_ms = self._clock.now_ms()
+        check_statement(self._directory, self._verifier, unverified.signed, statement, now_ms)
+        return NewStatement(
+            id=unverified.id,
+            envelope=statement.envelope,
+            party=statement.party,
+            kind=statement.kind,
+            at_ms=statement.at_ms,
+            received_ms=now_ms,
+            data=unverified.data,
+            mail_to=mail_to,
+        )
+
+
+def _listeners(statement: Statement, envelope: StoredEnvelope | None) -> tuple[str, ...]:
+    """Return to whom a statement is passed on; refuse it if this party has no say in the envelope.
+
+    Whether the envelope exists is not told to those whom it does not concern.
+    """
+    if envelope is not None:
+        if statement.kind in BY_SENDER and statement.party == envelope.sender:
+            return envelope.recipients
+        if statement.kind not in BY_SENDER and statement.party in envelope.recipients:
+            return (envelope.sender,)
+    raise NotAddressed(f"{statement.party} has no say in the envelope that its statement names")

@@ -1,0 +1,76 @@
+"""What one member may cost, so that a flood by one does not slow the others down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.errors import OverQuota
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much a member may bring: steadily per second, and at once after a silence.
+
+    Far above what an honest node does in a crisis; what is refused is kept by the node and sent later.
+    """
+
+    items_per_second: float = 500.0
+    items_at_once: float = 5_000.0
+    bytes_per_second: float = 8.0 * 2**20
+    bytes_at_once: float = 64.0 * 2**20
+
+
+class Budget:
+    """One member's tokens, filled by time.
+
+    Args:
+        allowance: How fast they fill, and how many there can be.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, allowance: Allowance, now: float) -> None:
+        self._allowance = allowance
+        self._items = allowance.items_at_once
+        self._bytes = allowance.bytes_at_once
+        self._filled = now
+
+    def spend(self, size: int, now: float) -> bool:
+        """Take tokens for one item of ``size`` bytes; False, and nothing taken, if there are too few."""
+        allowance, passed = self._allowance, max(0.0, now - self._filled)
+        self._filled = now
+        self._items = min(allowance.items_at_once, self._items + passed * allowance.items_per_second)
+        self._bytes = min(allowance.bytes_at_once, self._bytes + passed * allowance.bytes_per_second)
+        if self._items < 1 or self._bytes < size:
+            return False
+        self._items -= 1
+        self._bytes -= size
+        return True
+
+
+class Budgets:
+    """The budgets of all members.
+
+    Args:
+        allowance: The same for everybody.
+    """
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._budgets: dict[str, Budget] = {}
+
+    def charge(self, party: str, size: int, now: float) -> None:
+        """Take one item of ``size`` bytes from a member's budget.
+
+        Args:
+            party: The code of an authenticated member; there are as many budgets as members.
+            size: Bytes.
+            now: Monotonic seconds.
+
+        Raises:
+            OverQuota: its budget is used up.
+        """
+        budget = self._budgets.get(party)
+        if budget is None:
+            budget = self._budgets[party] = Budget(self._allowance, now)
+        if not budget.spend(size, now):
+            raise OverQuota(f"{party} brings more than its share")
