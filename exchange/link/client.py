@@ -100,13 +100,12 @@ def _explained(url: str, error: BaseException, seconds: float) -> Exception | No
             return Unreachable(f"{url} did not open a session within {seconds:g} seconds")
         case aiohttp.WSServerHandshakeError():
             return Unreachable(f"{url} answered with status {error.status} instead of opening a session")
-        case aiohttp.ClientError() | OSError() if isinstance(error.__cause__, ssl.SSLError) or isinstance(
-            error, ssl.SSLError
-        ):
+        case aiohttp.ServerDisconnectedError() | ssl.SSLError() | aiohttp.ClientSSLError():
+            # A server that does not know our certificate may hang up without a word (TLS 1.3).
             return Unreachable(
-                f"{url} refused the TLS connection: {error}",
-                hint="Check that this node's manifest in force lists its TLS certificate, and that "
-                "the certificate has not expired.",
+                f"{url} hung up while the connection was opened: {error}",
+                hint="If this repeats, check that this state's manifest in force lists this node's TLS "
+                "certificate, and that the certificate has not expired.",
             )
         case aiohttp.ClientError() | OSError():
             return Unreachable(f"{url} cannot be reached: {error}")

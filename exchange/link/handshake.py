@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from exchange.link.pump import Link
 from keys.signer import Signer, Verifier
+from protocol.digest import signing_key_id
 from protocol.documents import CoordinatorEntry, KeyEntry, Role
 from protocol.errors import (
     PHRASES,
@@ -24,6 +25,7 @@ from protocol.errors import (
     PeerNotPinned,
     RemoteProtocolError,
     TrustError,
+    UnknownSigner,
     WrongCommunity,
 )
 from protocol.notice import DirectoryHead
@@ -105,7 +107,7 @@ async def authenticate_as_node(
         now_ms: The time of day, milliseconds UTC.
 
     Raises:
-        PeerNotPinned, BadSignature, TrustError: the other end is not that coordinator.
+        PeerNotPinned, UnknownSigner, BadSignature: the other end is not that coordinator.
         RemoteProtocolError: it refused us, or broke the rules.
         Unreachable: the connection was lost.
     """
@@ -124,6 +126,8 @@ async def authenticate_as_node(
         challenge = await _expect(link, Challenge)
         if challenge.party != coordinator:
             raise PeerNotPinned(f"{coordinator} was expected at this address; the peer is {challenge.party}")
+        if challenge.key_id != signing_key_id(entry.key):
+            raise UnknownSigner(f"{coordinator} answers with a key that the directory does not name for it")
         signed = _Signed.of(link, challenge)
         me.verifier.verify(
             entry.key, Role.COORDINATOR, Context.SESSION, signed.by(Side.COORDINATOR), challenge.proof
@@ -149,7 +153,7 @@ async def authenticate_as_coordinator(
         welcome: The limits of this session.
 
     Raises:
-        WrongCommunity, PeerNotPinned, BadSignature, TrustError: the peer is not who it says.
+        WrongCommunity, PeerNotPinned, UnknownSigner, BadSignature: the peer is not who it says.
         RemoteProtocolError: no common version, or the peer broke the rules.
         Unreachable: the connection was lost.
     """
