@@ -13,13 +13,27 @@ from protocol.session.messages import Accepted, Attest, Refused, Submit
 Answer: TypeAlias = Accepted | Refused
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Brought:
-    """One request of one node, and how to answer it."""
+    """One request of one node, and how to answer it.
+
+    Attributes:
+        party: The node's state.
+        request: What it asks.
+        answer: Sends an answer to that node, or does nothing if it has gone.
+        answered: Whether it was answered.
+    """
 
     party: str
     request: Submit | Attest
     answer: Callable[[Answer], None]
+    answered: bool = False
+
+    def reply(self, answer: Answer) -> None:
+        """Answer, unless it was answered before: the first answer stands."""
+        if not self.answered:
+            self.answered = True
+            self.answer(answer)
 
     @property
     def data(self) -> bytes:

@@ -1,0 +1,120 @@
+"""One round of the relay: what will be stored together, and who is answered for which entry."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from exchange.coordinator.admission import UnverifiedStatement
+from exchange.coordinator.waiting import Answer, Brought
+from exchange.stores.contract import Known, NewEnvelope, NewStatement, Uncollected
+from keys.authenticity import UnverifiedSubmission, VerifiedSubmission
+from keys.evidence import Draft, Saying
+from protocol.errors import PeerCode
+from protocol.session.messages import Accepted
+from protocol.statement import StatementKind
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One request on its way through a round."""
+
+    brought: Brought
+    read: UnverifiedSubmission | UnverifiedStatement
+
+    @property
+    def id(self) -> bytes:
+        """The id of the envelope or statement that was brought."""
+        return self.read.id if isinstance(self.read, UnverifiedStatement) else self.read.sealed.id
+
+
+@dataclass(slots=True)
+class Expiry:
+    """One UNDELIVERED statement that somebody waits for."""
+
+    what: Uncollected
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Round:
+    """What will be stored together, and who is answered for which entry.
+
+    ``waiting[id]`` are the requests that entry ``id`` answers: the same thing may be brought twice.
+    """
+
+    entries: list[NewStatement | VerifiedSubmission | Expiry] = field(default_factory=list)
+    waiting: dict[bytes, list[Brought]] = field(default_factory=dict)
+
+    def join(self, ticket: Ticket) -> bool:
+        """Wait for the entry of the same id, if this round has one already."""
+        others = self.waiting.get(ticket.id)
+        if others is not None:
+            others.append(ticket.brought)
+        return others is not None
+
+    def add(self, ticket: Ticket, entry: NewStatement | VerifiedSubmission) -> None:
+        """Add what a request brought."""
+        self.entries.append(entry)
+        self.waiting[ticket.id] = [ticket.brought]
+
+
+def answer_known(ticket: Ticket, known: Known) -> Answer | None:
+    """Return the answer that an id stored earlier gets again, or None if it is new."""
+    ref = ticket.brought.request.ref
+    if isinstance(ticket.read, UnverifiedStatement):
+        index = known.statements.get(ticket.id)
+        return None if index is None else Accepted(ref=ref, index=index, statement=None)
+    stored = known.envelopes.get(ticket.id)
+    return None if stored is None else Accepted(ref=ref, index=stored.index, statement=stored.relayed)
+
+
+def saying(entry: VerifiedSubmission | Expiry) -> Saying:
+    """Return what the coordinator says about an envelope it relays, or could not deliver."""
+    if isinstance(entry, Expiry):
+        return Saying(
+            kind=StatementKind.UNDELIVERED,
+            envelope=entry.what.envelope,
+            about=entry.what.place.recipient,
+            code=PeerCode.EXPIRED.value,
+        )
+    return Saying(kind=StatementKind.RELAYED, envelope=entry.id)
+
+
+def promised(
+    entry: VerifiedSubmission | Expiry, draft: Draft, data: bytes, party: str, now_ms: int
+) -> NewEnvelope | NewStatement:
+    """Return what is stored for an envelope to relay, or for an item that expired.
+
+    Args:
+        entry: The envelope or item.
+        draft: The coordinator's statement about it.
+        data: That statement, signed.
+        party: The coordinator's code.
+        now_ms: The time of receipt, milliseconds UTC.
+    """
+    said = saying(entry)
+    expiry = entry.what if isinstance(entry, Expiry) else None
+    statement = NewStatement(
+        id=draft.statement_id,
+        envelope=said.envelope,
+        party=party,
+        kind=said.kind,
+        at_ms=now_ms,
+        received_ms=now_ms,
+        data=data,
+        mail_to=(expiry.sender,) if expiry else (),
+        expired=expiry.place if expiry else None,
+    )
+    if isinstance(entry, Expiry):
+        return statement
+    return NewEnvelope(
+        id=entry.id,
+        sender=entry.header.sender,
+        recipients=tuple(addressee.state for addressee in entry.header.recipients),
+        created_ms=entry.header.created_ms,
+        expires_ms=entry.header.expires_ms,
+        received_ms=now_ms,
+        submission=entry.submission,
+        relayed=statement,
+    )
