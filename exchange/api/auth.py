@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from exchange.api.contract import Identity, Role, Tokens
+from exchange.api.contract import Tokens
 from exchange.api.problems import Refusal
+from exchange.node.tokens import Identity, TokenRole
 from protocol.errors import BadRequest, NotAuthorized
 
 HOSTS = frozenset({"almenara", "localhost", "127.0.0.1", "[::1]"})
-_RANK: dict[Role, int] = {"monitor": 0, "sender": 1, "officer": 2}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="almenara"'}
 
 
@@ -44,7 +44,7 @@ def _without_port(host: str) -> str:
     return name.lower() if colon and port.isdecimal() else host.lower()
 
 
-def identify(request: web.Request, tokens: Tokens, role: Role) -> Identity:
+def identify(request: web.Request, tokens: Tokens, role: TokenRole) -> Identity:
     """Return who asks, once the token proves it and its role suffices.
 
     Raises:
@@ -58,6 +58,5 @@ def identify(request: web.Request, tokens: Tokens, role: Role) -> Identity:
         who = tokens.identify(token.strip())
     except NotAuthorized as error:
         raise Refusal(401, error, _CHALLENGE) from error
-    if _RANK[who.role] < _RANK[role]:
-        raise NotAuthorized(f"the token of {who.name} is for the role {who.role}; this needs {role}")
+    who.require(role)
     return who

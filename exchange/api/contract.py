@@ -6,10 +6,10 @@ The interface itself decides nothing about notices; it parses, asks the desk and
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from exchange.node.requests import AnswerRequest, SubmitRequest
+from exchange.node.tokens import Identity
 from exchange.node.views import (
     AnswerView,
     ContentView,
@@ -23,26 +23,16 @@ from exchange.node.views import (
     TranslationView,
 )
 
-Role = Literal["monitor", "sender", "officer"]
 Milestone = Literal["relayed", "received", "answered"]
 
 Ready = Callable[[], Awaitable[None]]
 """Returns when the node can write to its store now; raises an AlmenaraError when it cannot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks, as a token proved; ``secret`` opens an officer's key and is never shown."""
-
-    role: Role
-    name: str
-    secret: bytes = field(repr=False)
-
-
 class Tokens(Protocol):
     """Those who may ask."""
 
-    def identify(self, token_text: str) -> Identity:
+    def identify(self, text: str) -> Identity:
         """Return whose token this is; raises NotAuthorized."""
         ...
 

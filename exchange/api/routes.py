@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from exchange.api.contract import Desk, Identity, Milestone, Role
+from exchange.api.contract import Desk, Milestone
 from exchange.node.requests import AnswerRequest, Ask, SubmitRequest
+from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AnswerView,
     ContentView,
@@ -132,7 +133,7 @@ class Route:
     name: str
     method: Literal["GET", "POST"]
     path: str
-    role: Role
+    role: TokenRole
     summary: str
     answers: type[View]
     handler: Handler | None
@@ -191,32 +192,34 @@ async def _translate(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.translate(call.who, call.query.source, call.query.target))
 
 
+MONITOR, SENDER, OFFICER = TokenRole.MONITOR, TokenRole.SENDER, TokenRole.OFFICER
+
 ROUTES: tuple[Route, ...] = (
     Route(
-        "submit", "POST", "/v1/notices", "sender", "Send a notice.",
+        "submit", "POST", "/v1/notices", SENDER, "Send a notice.",
         SubmittedView, _submit, asks=SubmitRequest, repeatable=True,
     ),
-    Route("inbox", "GET", "/v1/inbox", "monitor", "List received notices.", Notices, _inbox, InboxQuery),
-    Route("outbox", "GET", "/v1/outbox", "monitor", "List sent notices.", Notices, _outbox, OutboxQuery),
-    Route("notice", "GET", "/v1/notices/{id}", "monitor", "Show one row of a list.", NoticeView, _notice),
+    Route("inbox", "GET", "/v1/inbox", MONITOR, "List received notices.", Notices, _inbox, InboxQuery),
+    Route("outbox", "GET", "/v1/outbox", MONITOR, "List sent notices.", Notices, _outbox, OutboxQuery),
+    Route("notice", "GET", "/v1/notices/{id}", MONITOR, "Show one row of a list.", NoticeView, _notice),
     Route(
-        "open", "POST", "/v1/notices/{id}/open", "sender",
+        "open", "POST", "/v1/notices/{id}/open", SENDER,
         "Read a notice; an officer who reads a received one signs OPENED.", ContentView, _open,
     ),
     Route(
-        "answer", "POST", "/v1/notices/{id}/answer", "officer",
+        "answer", "POST", "/v1/notices/{id}/answer", OFFICER,
         "Accept, decline or complete a received notice.", AnswerView, _answer, asks=AnswerRequest,
     ),
     Route(
-        "status", "GET", "/v1/notices/{id}/status", "monitor",
+        "status", "GET", "/v1/notices/{id}/status", MONITOR,
         "Show every delivery of a notice, or wait for it.", StatusView, _status, StatusQuery,
     ),
-    Route("events", "GET", "/v1/events", "monitor", "Follow what happens.", EventView, None, EventsQuery),
-    Route("node", "GET", "/v1/node", "monitor", "Show the node's own condition.", NodeView, _node),
-    Route("members", "GET", "/v1/members", "monitor", "List the members.", Members, _members),
-    Route("schemas", "GET", "/v1/severity", "monitor", "List the severity schemas.", Schemas, _schemas),
+    Route("events", "GET", "/v1/events", MONITOR, "Follow what happens.", EventView, None, EventsQuery),
+    Route("node", "GET", "/v1/node", MONITOR, "Show the node's own condition.", NodeView, _node),
+    Route("members", "GET", "/v1/members", MONITOR, "List the members.", Members, _members),
+    Route("schemas", "GET", "/v1/severity", MONITOR, "List the severity schemas.", Schemas, _schemas),
     Route(
-        "translate", "GET", "/v1/severity/translate", "monitor", "Say a level in another schema's words.",
+        "translate", "GET", "/v1/severity/translate", MONITOR, "Say a level in another schema's words.",
         TranslationView, _translate, TranslateQuery,
     ),
 )  # fmt: skip

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from exchange.api.contract import Identity, Milestone, Role
+from exchange.api.contract import Milestone
 from exchange.node.requests import AnswerRequest, SubmitRequest
+from exchange.node.tokens import Identity, TokenRole, format_token, parse_token
 from exchange.node.views import (
     AlarmView,
     AnswerView,
@@ -43,8 +44,12 @@ from protocol.errors import (
 from protocol.text import format_base64, parse_base64
 from tests.clocks import DAWN
 
-TOKENS: dict[str, Role] = {"m" * 20: "monitor", "s" * 20: "sender", "o" * 20: "officer"}
-OFFICER, SENDER, MONITOR = "o" * 20, "s" * 20, "m" * 20
+OFFICER, SENDER, MONITOR = (
+    format_token(Identity(role, name, bytes([place]) * 32))
+    for place, (role, name) in enumerate(
+        [(TokenRole.OFFICER, "Ana José"), (TokenRole.SENDER, "feed"), (TokenRole.MONITOR, "screen")]
+    )
+)
 RECEIVED_ID = "ab" * 32
 HOSTILE = "Bank \x1b[2J\x1b]0;owned\x07 \u202eevil\u202c z\u200bw"
 
@@ -63,12 +68,11 @@ SEVERITY = SeverityView(
 class TokenDouble:
     """Knows three tokens, one for each role."""
 
-    def identify(self, token_text: str) -> Identity:
+    def identify(self, text: str) -> Identity:
         """Return whose token this is."""
-        if token_text not in TOKENS:
+        if text not in (OFFICER, SENDER, MONITOR):
             raise NotAuthorized("the token is not known here")
-        role = TOKENS[token_text]
-        return Identity(role, f"{role}-one", b"")
+        return parse_token(text)
 
 
 def delivery(recipient: str, state: str = "queued", **changes: object) -> DeliveryView:

@@ -20,6 +20,7 @@ from aiohttp import ClientSession, UnixConnector
 from exchange.api.app import MAX_BODY_BYTES, make_app
 from exchange.api.routes import ROUTES
 from exchange.api.serve import LocalInterface
+from exchange.node.tokens import TokenRole
 from protocol.errors import DataDirBusy, NoUsableKey, SetupError
 from tests.unit.exchange.desk_double import (
     MONITOR,
@@ -151,7 +152,9 @@ async def test_no_route_answers_without_a_token(web: ClientSession, route: Any) 
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r.role != "monitor"], ids=lambda route: route.name)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES if r.role != TokenRole.MONITOR], ids=lambda route: route.name
+)
 async def test_a_token_for_less_is_refused(web: ClientSession, desk: DeskDouble, route: Any) -> None:
     """A monitor may look at lists and nothing more."""
     desk.receive()
