@@ -33,6 +33,8 @@ SHARED_DOCS = {
 class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a state's node runs."""
 
+    state: Annotated[str, Meta(description="The code of the state this node speaks for.")] = ""
+    coordinator: Annotated[str, Meta(description="The code of the coordinator this node uses.")] = ""
     data: Path = Path("~/.local/share/almenara/node")
     socket: Annotated[Path, Meta(description="The Unix socket of the local interface.")] = Path(
         "{data}/api.sock"
@@ -51,6 +53,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a coordinator runs."""
 
+    code: Annotated[str, Meta(description="The coordinator's own code in the directory.")] = ""
     data: Path = Path("~/.local/share/almenara/coordinator")
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 7443

@@ -119,9 +119,12 @@ def ids_with_prefix(db: apsw.Connection, prefix: str) -> list[bytes]:
     ]
 
 
-def update_state(db: apsw.Connection, envelope: bytes, state: str) -> None:
-    """Set where a notice stands."""
-    db.execute("UPDATE notice SET state = ? WHERE id = ?", (state, envelope))
+def update_state(db: apsw.Connection, envelope: bytes, state: str, *, only_from: str | None = None) -> None:
+    """Set where a notice stands; with ``only_from``, only if it stands there now."""
+    db.execute(
+        "UPDATE notice SET state = ?1 WHERE id = ?2 AND (?3 IS NULL OR state = ?3)",
+        (state, envelope, only_from),
+    )
 
 
 def insert_deliveries(db: apsw.Connection, envelope: bytes, rows: Iterable[DeliveryRow]) -> None:

@@ -1,0 +1,140 @@
+"""What the coordinator answered to what we handed over: recorded, and only then forgotten.
+
+An envelope leaves the queue when the coordinator's signed RELAYED is verified and stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import apsw
+import structlog
+
+from exchange.node.context import NodeContext
+from exchange.node.receipts import Receipts
+from exchange.node.records import ReceiptRecord, store_receipt
+from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
+from exchange.stores.node_notices import list_deliveries, update_delivery, update_state
+from exchange.stores.node_queue import OutgoingRow, remove
+from exchange.stores.node_statements import mark_recorded
+from protocol.delivery import DeliveryState
+from protocol.errors import PHRASES, PeerCode, RemoteProtocolError
+from protocol.session.messages import Accepted, Refused
+from protocol.statement import StatementKind
+
+PASSING = frozenset(
+    {
+        PeerCode.INTERNAL,
+        PeerCode.OVER_QUOTA,
+        PeerCode.CLOCK_SKEW,
+        PeerCode.NOT_TRUSTED,
+        PeerCode.GOING_AWAY,
+        PeerCode.TIMEOUT,
+    }
+)
+"""Refusals that time or an operator can cure: what was refused stays queued and is tried again."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One thing we handed over, with the coordinator's answer."""
+
+    row: OutgoingRow
+    answer: Accepted | Refused
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the thing leaves the queue."""
+        return isinstance(self.answer, Accepted) or self.answer.code not in PASSING
+
+
+class Answers:
+    """Collects answers and records all that wait in one transaction."""
+
+    def __init__(self, context: NodeContext, receipts: Receipts) -> None:
+        self._context = context
+        self._receipts = receipts
+        self._waiting: asyncio.Queue[Answered] = asyncio.Queue()
+
+    def offer(self, answered: Answered) -> None:
+        """Hand in one answer; the session's window bounds how many can wait."""
+        self._waiting.put_nowait(answered)
+
+    def forget(self) -> None:
+        """Drop what waits, because the session is gone: everything queued is handed over again."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+
+    async def next_round(self) -> list[Answered]:
+        """Wait for answers, record them, and return them; what this returns is durable.
+
+        Raises:
+            RemoteProtocolError: the coordinator's promise is not what it must be.
+            StoreFailed, OutcomeUnknown: nothing may be taken as recorded.
+        """
+        round_ = [await self._waiting.get()]
+        while not self._waiting.empty():
+            round_.append(self._waiting.get_nowait())
+        promises = [await self._promise(answered) for answered in round_]
+        now_ms = self._context.clock.now_ms()
+
+        def record(db: apsw.Connection) -> None:
+            for answered, promise in zip(round_, promises, strict=True):
+                _record(db, answered, promise, now_ms)
+
+        await self._context.engine.write(record)
+        self._context.events.ring()
+        return round_
+
+    async def _promise(self, answered: Answered) -> ReceiptRecord | None:
+        """Return the verified RELAYED statement for an accepted envelope."""
+        if answered.row.kind != "submit" or not isinstance(answered.answer, Accepted):
+            return None
+        if answered.answer.statement is None:
+            raise RemoteProtocolError("the coordinator accepted an envelope and promised nothing")
+        receipt = await self._receipts.read(answered.answer.statement)
+        promised = receipt.statement
+        if promised.kind is not StatementKind.RELAYED or promised.envelope != answered.row.subject:
+            raise RemoteProtocolError("the coordinator's promise is about something else")
+        return receipt
+
+
+def _record(db: apsw.Connection, answered: Answered, promise: ReceiptRecord | None, now_ms: int) -> None:
+    row, answer = answered.row, answered.answer
+    if isinstance(answer, Refused):
+        _record_refusal(db, row, answer.code, now_ms, final=answered.is_final)
+    elif promise is not None:
+        update_state(db, row.subject, DeliveryState.RELAYED)
+        store_receipt(db, promise, now_ms)
+    elif row.kind == "attest":
+        mark_recorded(db, row.subject)
+    if answered.is_final:
+        remove(db, row.number)
+        clear_alarm(db, "held", row.subject.hex())
+
+
+def _record_refusal(
+    db: apsw.Connection, row: OutgoingRow, code: PeerCode, now_ms: int, *, final: bool
+) -> None:
+    _log.warning("outgoing.refused", code=code.value, kind=row.kind)
+    envelope = row.subject if row.kind == "submit" else None
+    if envelope is not None:
+        state = DeliveryState.REFUSED if final else DeliveryState.QUEUED
+        for delivery in list_deliveries(db, envelope):
+            update_delivery(db, envelope, delivery.recipient, state, now_ms, code.value)
+        if final:
+            update_state(db, envelope, DeliveryState.REFUSED)
+    record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=envelope, code=code.value)
+    what = {"submit": "notice", "attest": "statement", "publish": "document"}[row.kind]
+    message = f"the coordinator refused a {what}: {PHRASES[code]}"
+    if final:
+        next_ = (
+            "It will not be tried again. Read it with: almenara show ID; correct the cause and send it anew."
+        )
+        raise_alarm(db, "refused", row.subject.hex(), message, next_, now_ms)
+    else:
+        next_ = "It is kept and tried again by itself. If it says clock-skew, correct this machine's clock."
+        raise_alarm(db, "held", row.subject.hex(), message, next_, now_ms)

@@ -1,0 +1,228 @@
+"""The courier: keeps the session with the coordinator, for ever, and carries everything over it.
+
+It sends what the store's queue holds, most urgent first and never more than the session's
+windows allow; it hands what is delivered to the inbox, and moves the cursor only when the inbox
+says it is durable. Whatever was under way when a session ends is sent again on the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass, field
+
+import structlog
+
+from exchange.link.client import connect
+from exchange.link.handshake import Identity, authenticate_as_node
+from exchange.link.pump import Link
+from exchange.link.tls import client_context
+from exchange.node.answers import Answered, Answers
+from exchange.node.backoff import Backoff
+from exchange.node.context import NodeContext
+from exchange.node.inbox import Inbox
+from exchange.node.link_state import LinkState
+from exchange.node.mirror import Mirror
+from exchange.node.records import Item
+from exchange.node.tls_files import TlsFiles
+from exchange.node.together import until_first
+from exchange.stores.node_queue import OutgoingRow, read_queue
+from protocol.errors import AlmenaraError, RemoteProtocolError, Unreachable
+from protocol.session.messages import (
+    Accepted,
+    Attest,
+    Collected,
+    Deliver,
+    Documents,
+    Publish,
+    Refused,
+    Submit,
+    Unusable,
+)
+from protocol.session.messages import Mirror as MirrorRequest
+
+QUEUE_CHUNK = 32
+CATCH_UP_SECONDS = 5.0
+HELD_SECONDS = 15.0
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Session:
+    """What belongs to one session only."""
+
+    link: Link
+    next_ref: int = 0
+    sent: dict[int, OutgoingRow] = field(default_factory=dict)
+    """What waits for an answer, by the reference it was sent with."""
+    under_way: set[int] = field(default_factory=set)
+    """Queue numbers sent and not yet settled in the store."""
+    held: dict[int, float] = field(default_factory=dict)
+    """Queue numbers refused for a passing reason, until this monotonic second."""
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an answer has made room in the session's window."""
+
+
+class Courier:
+    """Carries everything between one node and its coordinator.
+
+    Args:
+        context: The node.
+        files: This node's TLS certificate and key.
+        mirror: Takes documents.
+        answers: Takes answers to what was sent.
+        link_state: Where people can see how the link stands.
+        backoff: How long to wait between tries.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        files: TlsFiles,
+        mirror: Mirror,
+        answers: Answers,
+        link_state: LinkState,
+        backoff: Backoff,
+    ) -> None:
+        self._context = context
+        self._files = files
+        self._mirror = mirror
+        self._answers = answers
+        self._link_state = link_state
+        self._backoff = backoff
+        self._session: _Session | None = None
+
+    async def run(self, inbox: Inbox) -> None:
+        """Connect, carry, and connect again; returns only by cancellation."""
+        while True:
+            try:
+                await self._serve(inbox)
+                self._link_state.lost(Unreachable("the coordinator ended the session"))
+            except AlmenaraError as error:
+                self._link_state.lost(error)
+                _log.warning("link.lost", code=error.code)
+            finally:
+                self._session = None
+                inbox.forget()
+                self._answers.forget()
+            await self._pause()
+
+    async def catch_up(self) -> None:
+        """Ask for newer documents and wait until they are in, or a few seconds."""
+        if self._session is None:
+            return
+        changed = self._mirror.changed.listen()
+        self._session.link.send(MirrorRequest(index=self._mirror.next_index))
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await changed.wait()
+        except TimeoutError:
+            _log.info("mirror.nothing_newer")
+
+    async def _pause(self) -> None:
+        pause = self._backoff.next_pause()
+        self._link_state.retry_in(pause)
+        await asyncio.sleep(pause)
+
+    async def _serve(self, inbox: Inbox) -> None:
+        link = await self._open()
+        try:
+            session = self._session = _Session(link=link)
+            link.send(MirrorRequest(index=self._mirror.next_index))
+            await until_first(
+                self._read(session, inbox),
+                self._send(session),
+                self._collect(session, inbox),
+                self._settle(session),
+            )
+        finally:
+            await link.close()
+
+    async def _open(self) -> Link:
+        context, trust = self._context, self._context.directory
+        entry = trust.coordinator(context.coordinator)
+        tls = client_context(self._files.certificate, self._files.key, trust.certificates(entry.code))
+        link = await connect(entry.url, tls, clock=context.clock, own_certificate=self._files.id)
+        me = Identity(party=context.state, signer=context.signer, verifier=context.verifier, trust=trust)
+        welcomed = await authenticate_as_node(
+            link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
+        )
+        self._backoff.succeeded()
+        self._link_state.opened(welcomed.skew_ms)
+        context.events.ring()
+        _log.info("link.opened", skew_ms=welcomed.skew_ms)
+        return link
+
+    async def _read(self, session: _Session, inbox: Inbox) -> None:
+        async for message in session.link.messages():
+            match message:
+                case Deliver():
+                    inbox.offer(Item(sequence=message.sequence, kind=message.item, content=message.content))
+                case Accepted() | Refused():
+                    self._answers.offer(Answered(session.sent.pop(message.ref), message))
+                case Documents():
+                    if await self._mirror.receive(message):
+                        session.link.send(MirrorRequest(index=self._mirror.next_index))
+                case _:
+                    raise RemoteProtocolError(f"a {type(message).__name__} has no meaning for a node here")
+
+    async def _send(self, session: _Session) -> None:
+        while True:
+            rung = self._context.outgoing.listen()
+            now = self._context.clock.monotonic()
+            session.held = {number: until for number, until in session.held.items() if until > now}
+            rows = await self._next_rows(session.under_way | session.held.keys())
+            for row in rows:
+                await self._hand_over(session, row)
+            if not rows:
+                await _wait(rung, HELD_SECONDS if session.held else None)
+
+    async def _next_rows(self, busy: set[int]) -> list[OutgoingRow]:
+        return await self._context.engine.read(lambda db: read_queue(db, QUEUE_CHUNK, busy))
+
+    async def _hand_over(self, session: _Session, row: OutgoingRow) -> None:
+        while not session.link.session.may_request(len(row.content)):
+            session.room.clear()
+            await session.room.wait()
+        session.next_ref += 1
+        ref = session.next_ref
+        session.sent[ref] = row
+        session.under_way.add(row.number)
+        session.link.send(_request(ref, row))
+        await session.link.flush()
+
+    async def _settle(self, session: _Session) -> None:
+        while True:
+            for answered in await self._answers.next_round():
+                number = answered.row.number
+                session.under_way.discard(number)
+                if not answered.is_final:
+                    session.held[number] = self._context.clock.monotonic() + HELD_SECONDS
+                    self._context.outgoing.ring()
+            session.room.set()
+
+    async def _collect(self, session: _Session, inbox: Inbox) -> None:
+        while True:
+            outcomes = await inbox.next_round()
+            for outcome in outcomes:
+                if outcome.refusal is not None:
+                    code = outcome.refusal.error.peer_code
+                    session.link.send(Unusable(sequence=outcome.item.sequence, code=code))
+            session.link.send(Collected(sequence=outcomes[-1].item.sequence))
+
+
+def _request(ref: int, row: OutgoingRow) -> Submit | Attest | Publish:
+    match row.kind:
+        case "submit":
+            return Submit(ref=ref, submission=row.content)
+        case "attest":
+            return Attest(ref=ref, statement=row.content)
+        case "publish":
+            return Publish(ref=ref, document=row.content)
+
+
+async def _wait(rung: asyncio.Event, seconds: float | None) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await rung.wait()

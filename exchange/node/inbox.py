@@ -1,0 +1,151 @@
+"""The inbox: what the coordinator delivers is verified, opened, stored and answered for.
+
+One task takes everything that waits, up to a bound. A notice and the node's signed RECEIVED
+become durable in one transaction, and only then does the cursor move. What cannot be used is
+kept as evidence, never silently dropped, and never blocks what comes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from exchange.node.chains import last_of_chain, say
+from exchange.node.context import NodeContext
+from exchange.node.openings import Openings, logical_key
+from exchange.node.receipts import Receipts
+from exchange.node.records import (
+    Item,
+    Outcome,
+    RefusalRecord,
+    store_round,
+)
+from keys.evidence import Chain, Saying
+from protocol.errors import (
+    AlmenaraError,
+    CannotOpen,
+    NotAddressed,
+    NoticeExpired,
+    Replayed,
+    UnknownSigner,
+)
+from protocol.session.messages import ItemKind
+from protocol.statement import StatementKind
+
+ROUND_ITEMS = 32
+_log = structlog.get_logger()
+
+REJECTABLE = (CannotOpen, NoticeExpired, NotAddressed, Replayed)
+"""What a node answers with a signed REJECTED: the sender's signature over the envelope has been
+verified, so the fault is in what the sender made. Whatever fails before that says nothing about
+the sender, and a copy that the coordinator damaged must not void the genuine one."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round has worked out, before it is written."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+
+
+class Inbox:
+    """Takes delivered items in order, round by round.
+
+    Args:
+        context: The node.
+        openings: Verifies and opens envelopes.
+        receipts: Verifies statements about our own notices.
+        catch_up: Asks the coordinator for newer documents and returns when they are in.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        openings: Openings,
+        receipts: Receipts,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._openings = openings
+        self._receipts = receipts
+        self._catch_up = catch_up
+        self._waiting: asyncio.Queue[Item] = asyncio.Queue()
+        self._chain: Chain | None = None
+
+    def offer(self, item: Item) -> None:
+        """Hand in one delivered item; the session's window bounds how many can wait."""
+        self._waiting.put_nowait(item)
+
+    def forget(self) -> None:
+        """Drop what waits, because the session is gone; it will be delivered again."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+
+    async def next_round(self) -> list[Outcome]:
+        """Wait for items, deal with them, and return what became of each, in order.
+
+        When this returns, everything it reports is durable.
+
+        Raises:
+            StoreFailed, OutcomeUnknown: nothing may be taken as dealt with; the items come again.
+        """
+        items = [await self._waiting.get()]
+        while len(items) < ROUND_ITEMS and not self._waiting.empty():
+            items.append(self._waiting.get_nowait())
+        current = _Round()
+        for item in items:
+            current.outcomes.append(await self._deal_with(item, current))
+            # Other tasks, heartbeats among them, get their turn between two items.
+            await asyncio.sleep(0)
+        await self._write(current)
+        return current.outcomes
+
+    async def _deal_with(self, item: Item, current: _Round) -> Outcome:
+        try:
+            try:
+                return await self._judge(item, current)
+            except UnknownSigner:
+                # The signer may be newer than our copy of the directory: look once.
+                await self._catch_up()
+                return await self._judge(item, current)
+        except AlmenaraError as error:
+            return self._refuse(item, error, current)
+
+    async def _judge(self, item: Item, current: _Round) -> Outcome:
+        if item.kind is ItemKind.STATEMENT:
+            return Outcome(item=item, receipt=await self._receipts.read(item.content))
+        opened = await self._openings.open(item, frozenset(current.seen))
+        if opened is None:
+            return Outcome(item=item)
+        current.seen |= {opened.envelope, logical_key(opened.header.sender, opened.notice)}
+        saying = Saying(
+            kind=StatementKind.RECEIVED, envelope=opened.envelope, decryption_proof=opened.decryption_proof
+        )
+        return Outcome(item=item, notice=opened, saying=saying)
+
+    def _refuse(self, item: Item, error: AlmenaraError, current: _Round) -> Outcome:
+        envelope = self._openings.envelope_of(item)
+        _log.warning("delivery.refused", code=error.code, seq=item.sequence)
+        saying = None
+        if isinstance(error, REJECTABLE) and envelope is not None and envelope not in current.seen:
+            current.seen.add(envelope)
+            saying = Saying(kind=StatementKind.REJECTED, envelope=envelope, code=error.peer_code.value)
+        refusal = RefusalRecord(envelope=envelope, error=error)
+        return Outcome(item=item, refusal=refusal, saying=saying)
+
+    async def _write(self, current: _Round) -> None:
+        context, now_ms = self._context, self._context.clock.now_ms()
+        if self._chain is None:
+            self._chain = await last_of_chain(context, context.signer.key_id)
+        sayings = [outcome.saying for outcome in current.outcomes if outcome.saying is not None]
+        said = say(context, context.signer, self._chain, sayings, now_ms)
+        chain, self._chain = self._chain, None
+        await context.engine.write(lambda db: store_round(db, context, current.outcomes, said, now_ms))
+        self._chain = said[-1].draft.chain if said else chain
+        if said:
+            context.outgoing.ring()
+        context.events.ring()

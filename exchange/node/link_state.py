@@ -1,0 +1,42 @@
+"""How the link to the coordinator stands, for people to see."""
+
+from __future__ import annotations
+
+from exchange.clock import Clock
+from protocol.errors import AlmenaraError
+
+
+class LinkState:
+    """What is known of the link now; nothing here is durable.
+
+    Attributes:
+        connected_since_ms: When the present session opened, or None without one.
+        last_error: Why the last session or try ended.
+        last_code: The code of that error.
+        skew_ms: Coordinator's clock less ours, as last seen.
+        retry_seconds: The pause before the next try, while there is no session.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.connected_since_ms: int | None = None
+        self.last_error: str | None = None
+        self.last_code: str | None = None
+        self.skew_ms: int | None = None
+        self.retry_seconds: float | None = None
+
+    def opened(self, skew_ms: int) -> None:
+        """Remember that a session is open."""
+        self.connected_since_ms = self._clock.now_ms()
+        self.skew_ms = skew_ms
+        self.last_error = self.last_code = self.retry_seconds = None
+
+    def lost(self, error: AlmenaraError) -> None:
+        """Remember why there is no session."""
+        self.connected_since_ms = None
+        self.last_error, self.last_code = error.message, error.code
+
+    def retry_in(self, seconds: float) -> None:
+        """Remember when the next try will be."""
+        self.connected_since_ms = None
+        self.retry_seconds = seconds

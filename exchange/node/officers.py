@@ -1,0 +1,183 @@
+"""Officers: a named person's own signature on OPENED, ACCEPTED, DECLINED and COMPLETED.
+
+An officer's key lies in the node's data directory, locked with that officer's token. The node
+holds the token only while it serves the request, so it cannot answer for a person on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+
+import apsw
+
+from exchange.keystore import read_secret
+from exchange.node.chains import Said, last_of_chain, say
+from exchange.node.context import NodeContext
+from exchange.node.records import store_said
+from exchange.node.summary import unlock_key
+from exchange.node.tokens import Identity, TokenRole, token_hash
+from exchange.stores.node_books import record_event
+from exchange.stores.node_notices import NoticeRow, update_state
+from exchange.stores.node_statements import StatementRow, list_statements, save_chain
+from keys.detail import seal_detail
+from keys.evidence import Saying
+from keys.keyfile import KeyDescription, parse_secret
+from keys.protection import Protection, Token
+from keys.sealing import decryption_proof
+from keys.signature import SecretKey
+from keys.signer import Signer
+from protocol.documents import Role
+from protocol.errors import KeyfileError, NotAuthorized, UnknownSigner
+from protocol.statement import SealedDetail, StatementKind
+
+STATE_AFTER = {
+    StatementKind.OPENED: "opened",
+    StatementKind.ACCEPTED: "accepted",
+    StatementKind.DECLINED: "declined",
+    StatementKind.COMPLETED: "completed",
+}
+
+
+def officer_key_path(folder: Path, identity: Identity) -> Path:
+    """Return where an officer's key lies: named by the hash of the token that opens it."""
+    return folder / f"{token_hash(identity)}.key"
+
+
+class Officers:
+    """Makes officers' statements.
+
+    Args:
+        context: The node.
+        folder: Where the officers' key files lie.
+    """
+
+    def __init__(self, context: NodeContext, folder: Path) -> None:
+        self._context = context
+        self._folder = folder
+        # One statement of an officer at a time: the next continues the chain of the one before.
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def sign(
+        self,
+        who: Identity,
+        row: NoticeRow,
+        kind: StatementKind,
+        *,
+        code: str | None = None,
+        note: str | None = None,
+    ) -> StatementRow:
+        """Sign and store one statement about a received notice, and queue it for the coordinator.
+
+        Saying the same thing twice returns the first statement.
+
+        Args:
+            who: The officer, with the secret that opens the key.
+            row: The notice.
+            kind: OPENED, ACCEPTED, DECLINED or COMPLETED.
+            code: The reason, for DECLINED.
+            note: Free text that only the notice's sender can read.
+
+        Raises:
+            NotAuthorized: this is no officer's token, or the directory does not list the officer.
+            NoUsableKey: a note was given and the sender has no key to seal it for.
+        """
+        who.require(TokenRole.OFFICER)
+        async with self._turns[who.name]:
+            earlier = await self._earlier(who, row, kind)
+            if earlier is not None:
+                return earlier
+            return await self._sign(who, row, kind, code, note)
+
+    async def _earlier(self, who: Identity, row: NoticeRow, kind: StatementKind) -> StatementRow | None:
+        statements = await self._context.engine.read(lambda db: list_statements(db, row.id))
+        mine = [one for one in statements if one.officer == who.name and one.party == self._context.state]
+        if kind is StatementKind.OPENED:
+            return next((one for one in mine if one.kind is kind), None)
+        return mine[-1] if mine and mine[-1].kind is kind else None
+
+    async def _sign(
+        self, who: Identity, row: NoticeRow, kind: StatementKind, code: str | None, note: str | None
+    ) -> StatementRow:
+        context, now_ms = self._context, self._context.clock.now_ms()
+        signer = self._signer(who, now_ms)
+        key = unlock_key(context.vault, row)
+        saying = Saying(
+            kind=kind,
+            envelope=row.id,
+            code=code,
+            decryption_proof=decryption_proof(key, row.id, context.state),
+            detail=None if note is None else self._seal_note(note, row, now_ms),
+        )
+        chain = await last_of_chain(context, signer.key_id)
+        (said,) = say(context, signer, chain, [saying], now_ms)
+        locked = None if note is None else context.vault.lock("note", said.draft.statement_id, note.encode())
+        await context.engine.write(
+            lambda db: _store(db, context.state, said, signer.key_id, who.name, locked, now_ms)
+        )
+        context.outgoing.ring()
+        context.events.ring()
+        return StatementRow(
+            id=said.draft.statement_id,
+            envelope=row.id,
+            party=context.state,
+            kind=kind,
+            at_ms=now_ms,
+            officer=who.name,
+            code=code,
+            recorded=False,
+            locked_note=locked,
+            body=said.data,
+        )
+
+    def _seal_note(self, note: str, row: NoticeRow, now_ms: int) -> SealedDetail:
+        prekey = self._context.directory.prekey(row.sender, now_ms).prekey
+        return seal_detail(note, prekey.public, prekey.key_id, row.id, self._context.state)
+
+    def _signer(self, who: Identity, now_ms: int) -> Signer:
+        def offer(_: KeyDescription) -> Protection:
+            return Token(who.secret)
+
+        try:
+            record = parse_secret(read_secret(officer_key_path(self._folder, who)), offer)
+        except KeyfileError as error:
+            raise NotAuthorized(
+                f"there is no key of officer {who.name} that this token opens",
+                hint="Ask the administrator to add you again with: almenara officer add",
+            ) from error
+        signer = Signer(SecretKey.from_seed(record.seed), Role.OFFICER)
+        try:
+            entry = self._context.directory.officer_key(self._context.state, signer.key_id, now_ms)
+        except UnknownSigner as error:
+            raise NotAuthorized(
+                f"the directory does not list {who.name} as an officer now: {error.message}",
+                hint="Wait until the new manifest is published, or ask the administrator.",
+            ) from error
+        if entry.owner != who.name:
+            raise NotAuthorized(f"the directory lists this officer key for {entry.owner}, not {who.name}")
+        return signer
+
+
+def _store(
+    db: apsw.Connection,
+    state: str,
+    said: Said,
+    key_id: bytes,
+    officer: str,
+    locked_note: bytes | None,
+    now_ms: int,
+) -> None:
+    store_said(db, state, said, now_ms, officer=officer, locked_note=locked_note)
+    save_chain(db, key_id, said.draft.chain.sequence, said.draft.chain.previous)
+    # A second officer's first look does not take back what a first officer has answered.
+    before = "unread" if said.saying.kind is StatementKind.OPENED else None
+    update_state(db, said.saying.envelope, STATE_AFTER[said.saying.kind], only_from=before)
+    record_event(
+        db,
+        now_ms,
+        f"inbox.{said.saying.kind.name.lower()}",
+        envelope=said.saying.envelope,
+        code=said.saying.code,
+        detail=officer,
+    )

@@ -1,0 +1,83 @@
+"""Receipts: statements that recipients and the coordinator sign about our own notices."""
+
+from __future__ import annotations
+
+import hmac
+
+from exchange.node.context import NodeContext
+from exchange.node.openings import PrekeyRing
+from exchange.node.records import ReceiptRecord
+from exchange.node.summary import unlock_key
+from exchange.stores.node_notices import NoticeRow, find_notice
+from keys.detail import open_detail
+from keys.evidence import officer_name, verify_statement
+from keys.sealing import decryption_proof
+from protocol.documents import Role
+from protocol.errors import CannotOpen, NotAddressed, Tampered
+from protocol.notice import parse_manifest
+from protocol.statement import SIGNER_ROLE, Statement, parse_statement, statement_id
+
+UNREADABLE_NOTE = "(the note cannot be opened)"
+
+
+class Receipts:
+    """Verifies statements about the notices that this node sent."""
+
+    def __init__(self, context: NodeContext, prekeys: PrekeyRing) -> None:
+        self._context = context
+        self._prekeys = prekeys
+
+    async def read(self, data: bytes) -> ReceiptRecord:
+        """Return a statement that truly is about one of our notices, by one who may say it.
+
+        Raises:
+            FormatError, TrustError: it is not well formed, or its signer may not say this.
+            NotAddressed: it is about no notice of ours, or its party is no recipient of it.
+            Tampered: it claims to prove decryption and does not.
+        """
+        context = self._context
+        statement = verify_statement(context.directory, context.verifier, data, context.clock.now_ms())
+        row = await context.engine.read(lambda db: find_notice(db, statement.envelope))
+        if row is None or row.direction != "sent":
+            raise NotAddressed("a statement was delivered about a notice that this node did not send")
+        self._require_recipient(statement, row)
+        self._require_decryption(statement, row)
+        note = await self._note(statement)
+        locked = None
+        name = statement_id(parse_statement(data)[0].body)
+        if note is not None:
+            locked = context.vault.lock("note", name, note.encode())
+        return ReceiptRecord(
+            id=name,
+            statement=statement,
+            officer=officer_name(context.directory, statement),
+            locked_note=locked,
+            data=data,
+        )
+
+    def _require_recipient(self, statement: Statement, row: NoticeRow) -> None:
+        recipients = {addressee.state for addressee in parse_manifest(row.manifest)[1].recipients}
+        if SIGNER_ROLE[statement.kind] is Role.COORDINATOR:
+            if statement.about is not None and statement.about not in recipients:
+                raise NotAddressed(f"the coordinator speaks of {statement.about}, which is no recipient")
+        elif statement.party not in recipients:
+            raise NotAddressed(f"{statement.party} answered a notice that was not addressed to it")
+
+    def _require_decryption(self, statement: Statement, row: NoticeRow) -> None:
+        if statement.decryption_proof is None:
+            return
+        key = unlock_key(self._context.vault, row)
+        if not hmac.compare_digest(
+            statement.decryption_proof, decryption_proof(key, statement.envelope, statement.party)
+        ):
+            raise Tampered(f"{statement.party} claims to have opened a notice and does not hold its key")
+
+    async def _note(self, statement: Statement) -> str | None:
+        if statement.detail is None:
+            return None
+        try:
+            key = await self._prekeys.find(statement.detail.prekey_id)
+            return open_detail(statement.detail, key, statement.envelope, statement.party)
+        except CannotOpen:
+            # The answer itself is genuine and must count; only its note is lost.
+            return UNREADABLE_NOTE

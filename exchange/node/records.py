@@ -1,0 +1,203 @@
+"""What one round of the inbox found out, and how it becomes durable in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import apsw
+
+from exchange.node.chains import Said
+from exchange.node.context import NodeContext
+from exchange.node.summary import LockedContent
+from exchange.stores.node_books import insert_refused, raise_alarm, record_event
+from exchange.stores.node_notices import NoticeRow, insert_notice, list_deliveries, update_delivery
+from exchange.stores.node_queue import ATTEST_PRIORITY, enqueue
+from exchange.stores.node_statements import StatementRow, insert_statement, save_chain
+from keys.evidence import Saying
+from keys.sealing import PairPosition
+from protocol.delivery import advance
+from protocol.errors import AlmenaraError
+from protocol.notice import Header
+from protocol.session.messages import ItemKind
+from protocol.statement import Statement, StatementKind
+
+ALARMING = frozenset({"tampered", "bad-signature", "forked", "unknown-signer", "not-canonical", "malformed"})
+"""Codes of refused deliveries that an honest coordinator and sender never cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One delivered mailbox item."""
+
+    sequence: int
+    kind: ItemKind
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """A notice that was verified and opened."""
+
+    envelope: bytes
+    header: Header
+    manifest: bytes
+    proof: bytes
+    salt: bytes
+    notice: bytes
+    position: PairPosition
+    content: LockedContent
+    priority: int
+    decryption_proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRecord:
+    """A verified statement about one of our own notices, by a recipient or the coordinator."""
+
+    id: bytes
+    statement: Statement
+    officer: str | None
+    locked_note: bytes | None
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRecord:
+    """An item that could not be used, and why."""
+
+    envelope: bytes | None
+    error: AlmenaraError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item: exactly one of notice, receipt, refusal, or nothing new."""
+
+    item: Item
+    notice: NoticeRecord | None = None
+    receipt: ReceiptRecord | None = None
+    refusal: RefusalRecord | None = None
+    saying: Saying | None = None
+
+
+def store_round(
+    db: apsw.Connection, context: NodeContext, outcomes: Sequence[Outcome], said: Sequence[Said], now_ms: int
+) -> None:
+    """Store a whole round: notices, receipts, refusals, and the statements about them."""
+    for outcome in outcomes:
+        if outcome.notice is not None:
+            _store_notice(db, outcome.notice, now_ms)
+        elif outcome.receipt is not None:
+            store_receipt(db, outcome.receipt, now_ms)
+        elif outcome.refusal is not None:
+            _store_refusal(db, outcome.item, outcome.refusal, now_ms)
+    for one in said:
+        store_said(db, context.state, one, now_ms, officer=None)
+    if said:
+        last = said[-1].draft.chain
+        save_chain(db, context.signer.key_id, last.sequence, last.previous)
+
+
+def store_said(
+    db: apsw.Connection,
+    state: str,
+    said: Said,
+    at_ms: int,
+    *,
+    officer: str | None,
+    locked_note: bytes | None = None,
+) -> None:
+    """Store one statement of our own and queue it for the coordinator."""
+    row = StatementRow(
+        id=said.draft.statement_id,
+        envelope=said.saying.envelope,
+        party=state,
+        kind=said.saying.kind,
+        at_ms=at_ms,
+        officer=officer,
+        code=said.saying.code,
+        recorded=False,
+        locked_note=locked_note,
+        body=said.data,
+    )
+    insert_statement(db, row)
+    enqueue(db, "attest", ATTEST_PRIORITY, row.id, said.data)
+
+
+def store_receipt(db: apsw.Connection, receipt: ReceiptRecord, now_ms: int) -> None:
+    """Store a statement about our own notice and move its delivery on; a second copy changes nothing."""
+    statement = receipt.statement
+    row = StatementRow(
+        id=receipt.id,
+        envelope=statement.envelope,
+        party=statement.party,
+        kind=statement.kind,
+        at_ms=statement.at_ms,
+        officer=receipt.officer,
+        code=statement.code,
+        recorded=True,
+        locked_note=receipt.locked_note,
+        body=receipt.data,
+    )
+    if not insert_statement(db, row):
+        return
+    relayed = statement.kind is StatementKind.RELAYED
+    subject = statement.about or statement.party
+    for delivery in list_deliveries(db, statement.envelope):
+        if relayed or delivery.recipient == subject:
+            state = advance(delivery.state, statement.kind)
+            if state is not delivery.state:
+                update_delivery(
+                    db, statement.envelope, delivery.recipient, state, statement.at_ms, statement.code
+                )
+    record_event(
+        db,
+        now_ms,
+        f"notice.{statement.kind.name.lower()}",
+        envelope=statement.envelope,
+        state=subject,
+        code=statement.code,
+        detail=receipt.officer or "",
+    )
+
+
+def _store_notice(db: apsw.Connection, notice: NoticeRecord, now_ms: int) -> None:
+    row = NoticeRow(
+        id=notice.envelope,
+        direction="received",
+        sender=notice.header.sender,
+        notice=notice.notice,
+        manifest=notice.manifest,
+        proof=notice.proof,
+        salt=notice.salt,
+        created_ms=notice.header.created_ms,
+        stored_ms=now_ms,
+        priority=notice.priority,
+        state="unread",
+        locked_summary=notice.content.summary,
+        locked_body=notice.content.body,
+        locked_key=notice.content.key,
+        pair_sequence=notice.position.sequence,
+        pair_previous=notice.position.previous,
+    )
+    insert_notice(db, row)
+    record_event(db, now_ms, "inbox.received", envelope=row.id, state=row.sender)
+
+
+def _store_refusal(db: apsw.Connection, item: Item, refusal: RefusalRecord, now_ms: int) -> None:
+    error = refusal.error
+    insert_refused(db, item.sequence, refusal.envelope, error.code, now_ms, item.content)
+    record_event(
+        db, now_ms, "inbox.refused", envelope=refusal.envelope, code=error.code, detail=error.message
+    )
+    if error.code in ALARMING:
+        about = refusal.envelope.hex() if refusal.envelope else str(item.sequence)
+        raise_alarm(
+            db,
+            "delivery-refused",
+            about,
+            f"a delivered item was refused: {error.message}",
+            error.hint,
+            now_ms,
+        )
