@@ -1,0 +1,92 @@
+"""Pushing a mailbox over a session: in order, as far as the other side's window allows, from its cursor.
+
+A session starts again where the recipient's cursor stands. Whatever was sent and not collected is
+sent again: delivered at least once, in the order of commits, nothing skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from exchange.coordinator.cursors import Cursors
+from exchange.stores.contract import CoordinatorStore, MailItem
+from protocol.session.messages import Collected, Deliver, Message, Unusable
+
+READ_ITEMS = 64
+READ_BYTES = 2 * 1024 * 1024
+
+
+class Outlet(Protocol):
+    """What a pusher needs of a session."""
+
+    def may_deliver(self, size: int) -> bool:
+        """Whether a Deliver with ``size`` bytes of content may be sent now."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Queue one message."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until the other side takes more."""
+        ...
+
+
+class Pusher:
+    """One recipient's mailbox on one session.
+
+    Args:
+        recipient: The state's code.
+        outlet: The session.
+        store: The mailboxes.
+        cursors: What was collected.
+    """
+
+    def __init__(self, recipient: str, outlet: Outlet, store: CoordinatorStore, cursors: Cursors) -> None:
+        self._recipient = recipient
+        self._outlet = outlet
+        self._store = store
+        self._cursors = cursors
+        self._mail = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there may be new items."""
+        self._mail.set()
+
+    def collected(self, message: Collected) -> None:
+        """Move the cursor; the session has checked that the item was sent."""
+        self._cursors.collected(self._recipient, message.sequence)
+        self._room.set()
+
+    def unusable(self, message: Unusable) -> None:
+        """Record that an item could not be used; the session has checked that it was sent."""
+        self._cursors.unusable(self._recipient, message.sequence, message.code)
+
+    async def run(self) -> None:
+        """Push until cancelled.
+
+        Raises:
+            StoreFailed: the mailbox cannot be read; end the session, the node will come again.
+            RemoteProtocolError, Unreachable: the session has ended.
+        """
+        sent = await self._cursors.start(self._recipient)
+        while True:
+            # Cleared before looking, so that an item that arrives meanwhile is looked for again.
+            self._mail.clear()
+            items = await self._store.mail(self._recipient, sent, limit=READ_ITEMS, max_bytes=READ_BYTES)
+            if items:
+                await self._push(items)
+                sent = items[-1].sequence
+            else:
+                await self._mail.wait()
+
+    async def _push(self, items: Sequence[MailItem]) -> None:
+        for item in items:
+            while not self._outlet.may_deliver(len(item.content)):
+                self._room.clear()
+                await self._room.wait()
+            self._outlet.send(Deliver(sequence=item.sequence, item=item.kind, content=item.content))
+        await self._outlet.flush()
