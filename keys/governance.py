@@ -205,7 +205,7 @@ def _check_documents(verifier: Verifier, request: StateRequest) -> None:
     verify_signed_by(verifier, request.identity, Role.IDENTITY, Context.MANIFEST, first)
     for data in request.documents:
         document = parse_document(parse_signed_document(data).body)
-        if getattr(document, "state", None) != request.code:
+        if isinstance(document, Root | Directory) or document.state != request.code:
             raise FormatError(f"the request of {request.code} holds a document that is not its own")
         if document.community != request.community:
             raise WrongCommunity(f"a document in the request of {request.code} is of another community")
