@@ -129,6 +129,7 @@ class World:
     xab: Party
     trust: StaticTrust
     folder: Path
+    server: GuardedServer = field(init=False)
     serve: Serve = echo
     port: int = 0
     reports: asyncio.Queue[AlmenaraError] = field(default_factory=asyncio.Queue)
@@ -192,7 +193,7 @@ async def world(
     async def ready() -> bool:
         return True
 
-    server = GuardedServer(
+    here.server = GuardedServer(
         here.handle,
         ready=ready,
         report=here.reports.put_nowait,
@@ -201,8 +202,8 @@ async def world(
         limits=limits,
         link_limits=link_limits,
     )
-    here.port = await server.listen("127.0.0.1", 0, coordinator.server(xaa, xab))
+    here.port = await here.server.listen("127.0.0.1", 0, coordinator.server(xaa, xab))
     try:
         yield here
     finally:
-        await server.stop(2.0)
+        await here.server.stop(2.0)
