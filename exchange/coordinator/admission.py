@@ -54,6 +54,14 @@ class Admission:
         self._budgets = budgets
         self._clock = clock
 
+    def charge(self, party: str, size: int) -> None:
+        """Take one request of ``size`` bytes from a party's budget.
+
+        Raises:
+            OverQuota: its budget is used up.
+        """
+        self._budgets.charge(party, size, self._clock.monotonic())
+
     def read_submission(self, party: str, data: bytes) -> UnverifiedSubmission:
         """Charge the party, and parse what it brought.
 
@@ -61,7 +69,7 @@ class Admission:
             OverQuota: its budget is used up.
             FormatError, UnknownSigner: as :func:`keys.authenticity.read_submission`.
         """
-        self._budgets.charge(party, len(data), self._clock.monotonic())
+        self.charge(party, len(data))
         return read_submission(data, party)
 
     def admit_submission(self, unverified: UnverifiedSubmission) -> VerifiedSubmission:
@@ -80,7 +88,7 @@ class Admission:
             FormatError: it is not a well-formed statement.
             UnknownSigner: it is another party's, or one that only coordinators make.
         """
-        self._budgets.charge(party, len(data), self._clock.monotonic())
+        self.charge(party, len(data))
         signed, statement = parse_statement(data)
         if statement.party != party:
             raise UnknownSigner(f"{party} brought a statement of {statement.party}")

@@ -112,7 +112,7 @@ class Relay:
                 return Ticket(brought, self._admission.read_submission(brought.party, brought.data))
             return Ticket(brought, self._admission.read_statement(brought.party, brought.data))
         except AlmenaraError as error:
-            refuse(brought, error)
+            brought.reply(refusal(brought.party, brought.request.ref, error))
             return None
 
     async def _gather(self, tickets: Sequence[Ticket], gathered: Round) -> None:
@@ -145,7 +145,8 @@ class Relay:
             else:
                 gathered.add(ticket, self._admission.admit_submission(ticket.read))
         except AlmenaraError as error:
-            refuse(ticket.brought, error)
+            brought = ticket.brought
+            brought.reply(refusal(brought.party, brought.request.ref, error))
 
     async def _commit(self, gathered: Round) -> None:
         now_ms = self._clock.now_ms()
@@ -187,9 +188,9 @@ class Relay:
                 entry.done.set_exception(error)
 
 
-def refuse(brought: Brought, error: AlmenaraError) -> None:
-    """Answer with the error's code, and log which it was."""
+def refusal(party: str, ref: int, error: AlmenaraError) -> Refused:
+    """Return the answer that tells a node the error's code, and log which error it was."""
     # A flood must not fill the log as well.
     say = log.debug if isinstance(error, OverQuota) else log.warning
-    say("request.refused", state=brought.party, code=error.code, peer_code=error.peer_code.value)
-    brought.reply(Refused(ref=brought.request.ref, code=error.peer_code))
+    say("request.refused", state=party, code=error.code, peer_code=error.peer_code.value)
+    return Refused(ref=ref, code=error.peer_code)

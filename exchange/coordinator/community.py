@@ -1,0 +1,107 @@
+"""Which community this coordinator serves: taken over from a file once, rebuilt at every start."""
+
+from __future__ import annotations
+
+import ssl
+
+import structlog
+
+from exchange.stores.contract import CoordinatorStore
+from keys.enrolment import load_community
+from keys.roster import Roster
+from keys.signer import Verifier
+from keys.trust import TrustedDirectory
+from protocol.digest import certificate_id, signing_key_id
+from protocol.documents import document_hash, parse_signed_document
+from protocol.errors import SetupError
+
+PAGE_DOCUMENTS = 64
+PAGE_BYTES = 8 * 1024 * 1024
+
+log = structlog.get_logger()
+
+
+async def import_community(
+    store: CoordinatorStore, data: bytes, pinned_root_hash: bytes, verifier: Verifier, now_ms: int
+) -> TrustedDirectory:
+    """Take over a community file; its documents are durable when this returns.
+
+    Repeating it, also with a newer file of the same community, adds what is new.
+
+    Args:
+        store: The coordinator's store.
+        data: The file's bytes.
+        pinned_root_hash: The 32-byte hash of the first root, from the ceremony.
+        verifier: Checks signatures.
+        now_ms: The time now, milliseconds UTC.
+
+    Raises:
+        FormatError, TrustError, ClockSkew: nothing of the file is used.
+        StoreFailed, OutcomeUnknown: repeat the import.
+    """
+    _, documents = load_community(data, pinned_root_hash, verifier, now_ms)
+    directory = await stored_directory(store, pinned_root_hash, verifier, now_ms)
+    fresh = [document for document in documents if not await _is_stored(store, document)]
+    for document in fresh:
+        directory.update(document, now_ms)
+    await store.append_documents(fresh, now_ms)
+    return directory
+
+
+async def stored_directory(
+    store: CoordinatorStore, pinned_root_hash: bytes, verifier: Verifier, now_ms: int
+) -> TrustedDirectory:
+    """Verify every stored document again, in order, and return what they add up to.
+
+    Raises:
+        FormatError, TrustError: a stored document is not what was accepted.
+    """
+    directory = TrustedDirectory(pinned_root_hash, verifier)
+    index = 0
+    while documents := await store.documents(index, limit=PAGE_DOCUMENTS, max_bytes=PAGE_BYTES):
+        for document in documents:
+            directory.update(document, now_ms)
+        index += len(documents)
+    return directory
+
+
+def own_code(directory: Roster, key_id: bytes) -> str:
+    """Return the code under which the directory lists this coordinator's statement key.
+
+    Raises:
+        SetupError: it does not list the key.
+    """
+    for entry in directory.coordinators():
+        if signing_key_id(entry.key) == key_id:
+            return entry.code
+    raise SetupError(
+        f"the directory lists no coordinator with the statement key {key_id.hex()[:16]}",
+        hint="Have governance admit this coordinator, then import the new community file.",
+    )
+
+
+def pinned_certificates(directory: Roster) -> tuple[bytes, ...]:
+    """Return the TLS certificates of all active states that TLS can load, in DER.
+
+    One member's broken certificate must not shut the others out.
+    """
+    usable = []
+    for state in directory.states():
+        for der in directory.certificates(state.code):
+            if _loads(der):
+                usable.append(der)
+            else:
+                log.warning("certificate.unusable", state=state.code, certificate=certificate_id(der).hex())
+    return tuple(usable)
+
+
+async def _is_stored(store: CoordinatorStore, document: bytes) -> bool:
+    return await store.document_index(document_hash(parse_signed_document(document).body)) is not None
+
+
+def _loads(der: bytes) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=der)
+    except (ValueError, ssl.SSLError):
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""The community's documents: every node mirrors all of them, and any node may hand in new ones.
+
+A document proves itself, so it does not matter who brings it. It is tried on a copy of the trusted
+directory, stored, and only then trusted: what this coordinator goes by is never ahead of its disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+
+import structlog
+
+from exchange.clock import Clock
+from exchange.stores.contract import CoordinatorStore
+from keys.trust import TrustedDirectory
+from protocol.documents import document_hash, parse_signed_document
+from protocol.errors import VersionGap
+from protocol.session.messages import MAX_DOCUMENTS_BYTES, Documents
+
+DOCUMENTS_AT_ONCE = 64
+
+log = structlog.get_logger()
+
+
+class CommunityDocuments:
+    """Accepts documents in order and serves them by index.
+
+    Args:
+        store: Where they are kept.
+        directory: What is trusted; everybody else looks into this same object.
+        clock: Documents from the future are refused.
+        changed: Called after each accepted document, with the message that tells it to the nodes.
+    """
+
+    def __init__(
+        self,
+        store: CoordinatorStore,
+        directory: TrustedDirectory,
+        clock: Clock,
+        changed: Callable[[Documents], None],
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._changed = changed
+        self._one_at_a_time = asyncio.Lock()
+
+    async def publish(self, data: bytes) -> int:
+        """Accept one signed document and return its index; durable when this returns.
+
+        Raises:
+            FormatError, TrustError, ClockSkew: as :meth:`keys.trust.TrustedDirectory.update`.
+            StoreFailed, OutcomeUnknown: try again.
+        """
+        document = document_hash(parse_signed_document(data).body)
+        async with self._one_at_a_time:
+            known = await self._store.document_index(document)
+            if known is not None:
+                return known
+            trial = copy.copy(self._directory)
+            accepted = trial.update(data, self._clock.now_ms())
+            if not accepted.changed:
+                raise VersionGap("a trusted document is missing from the store")
+            (index,) = await self._store.append_documents([data], self._clock.now_ms())
+            self._directory.update(data, self._clock.now_ms())
+        kind = type(accepted.document).__name__
+        log.info("document.accepted", kind=kind, digest=document.hex(), number=index)
+        self._changed(Documents(first=index, documents=(data,), head=index + 1))
+        return index
+
+    async def count(self) -> int:
+        """Return how many documents there are."""
+        return await self._store.document_count()
+
+    async def mirror(self, index: int) -> Documents:
+        """Return as many documents from ``index`` on as one message may carry.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        documents = await self._store.documents(index, limit=DOCUMENTS_AT_ONCE, max_bytes=MAX_DOCUMENTS_BYTES)
+        return Documents(first=index, documents=documents, head=await self._store.document_count())

@@ -1,0 +1,105 @@
+"""What a coordinator is made of, read from its data directory.
+
+Expected there: ``keys/statement.key``, ``keys/tls.crt``, ``keys/tls.key``, ``root-hash``, and a database
+into which a community file was imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.clock import Clock
+from exchange.coordinator.community import own_code, stored_directory
+from exchange.datadir import DataDir
+from exchange.keystore import read_secret
+from exchange.settings import CoordinatorSettings
+from exchange.stores.contract import CoordinatorStore
+from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
+from keys.signature import SecretKey
+from keys.signer import Signer, Verifier
+from keys.trust import TrustedDirectory
+from protocol.documents import Role
+from protocol.errors import FormatError, SetupError
+from protocol.text import parse_hex
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a coordinator is made of, read from its data directory."""
+
+    store: CoordinatorStore
+    directory: TrustedDirectory
+    verifier: Verifier
+    signer: Signer
+    code: str
+    certificate: Path
+    certificate_key: Path
+
+
+@asynccontextmanager
+async def opened(
+    settings: CoordinatorSettings, provider: ProtectionProvider, clock: Clock
+) -> AsyncIterator[Parts]:
+    """Lock the data directory, open what lies in it, and close it again at the end.
+
+    Args:
+        settings: Where the data directory is.
+        provider: Asked for the passphrase if the statement key has one.
+        clock: The one clock.
+
+    Raises:
+        DataDirBusy: another process has it.
+        SetupError, KeyfileError, StoreFailed: something in it is missing or wrong.
+        FormatError, TrustError: a stored document is not what was accepted.
+    """
+    place = DataDir(settings.data)
+    with place:
+        signer = read_signer(place.keys / "statement.key", provider)
+        pinned = read_root_hash(place.path / "root-hash")
+        store = await SqliteCoordinatorStore.open(place.database, clock)
+        try:
+            verifier = Verifier()
+            directory = await stored_directory(store, pinned, verifier, clock.now_ms())
+            yield Parts(
+                store=store,
+                directory=directory,
+                verifier=verifier,
+                signer=signer,
+                code=own_code(directory, signer.key_id),
+                certificate=place.keys / "tls.crt",
+                certificate_key=place.keys / "tls.key",
+            )
+        finally:
+            await store.close()
+
+
+def read_signer(path: Path, provider: ProtectionProvider) -> Signer:
+    """Return the coordinator's statement key.
+
+    Raises:
+        KeyfileError: it cannot be used from where it lies, or does not open.
+        SetupError: it is a key for something else.
+    """
+    record = parse_secret(read_secret(path), provider)
+    if record.kind is not KeyKind.SIGNING or record.role != Role.COORDINATOR.value:
+        raise SetupError(f"{path} is a {record.role} key, not a coordinator's statement key")
+    return Signer(SecretKey.from_seed(record.seed), Role.COORDINATOR)
+
+
+def read_root_hash(path: Path) -> bytes:
+    """Return the pinned hash of the community's first root document.
+
+    Raises:
+        SetupError: the file is missing or is not 64 hexadecimal digits.
+    """
+    try:
+        return parse_hex(path.read_text("ascii").strip(), what="root hash", size=32)
+    except (OSError, ValueError, FormatError) as error:
+        raise SetupError(
+            f"{path} does not hold the root hash of a community",
+            hint="Import a community with its root hash from the ceremony first.",
+        ) from error

@@ -1,0 +1,196 @@
+"""A coordinator as a running service: put together, started, drained, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import ssl
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from exchange.clock import Clock
+from exchange.coordinator.admission import Admission
+from exchange.coordinator.budget import Allowance, Budgets
+from exchange.coordinator.community import pinned_certificates
+from exchange.coordinator.cursors import Cursors
+from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.opening import Parts, opened
+from exchange.coordinator.promises import Promises
+from exchange.coordinator.relay import Relay
+from exchange.coordinator.sessions import Sessions
+from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
+from exchange.coordinator.visit import Reception
+from exchange.link.certificate import certificate_der
+from exchange.link.guard import ServerLimits
+from exchange.link.handshake import Identity
+from exchange.link.server import GuardedServer
+from exchange.link.tls import server_context
+from exchange.settings import CoordinatorSettings
+from keys.keyfile import ProtectionProvider
+from protocol.digest import certificate_id
+from protocol.errors import AlmenaraError, ServiceError
+from protocol.session.messages import Documents
+
+DRAIN_SECONDS = 10.0
+GOODBYE_SECONDS = 3.0
+READY_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Coordinator:
+    """The service. Make it inside the event loop; :meth:`start`, then :meth:`stop` once.
+
+    Args:
+        parts: From :func:`opened`.
+        settings: Address, windows, heartbeats.
+        clock: The one clock.
+        allowance: What each member may cost.
+        limits: What strangers may cost.
+        sweep_seconds: How often to look for what has expired.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: CoordinatorSettings,
+        clock: Clock,
+        *,
+        allowance: Allowance | None = None,
+        limits: ServerLimits | None = None,
+        sweep_seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        self.code = parts.code
+        self._parts = parts
+        self._settings = settings
+        self._clock = clock
+        self._sweep_seconds = sweep_seconds
+        self._sessions = Sessions()
+        admission = Admission(parts.directory, parts.verifier, Budgets(allowance or Allowance()), clock)
+        promises = Promises(parts.code, parts.signer, parts.directory, parts.store)
+        self._relay = Relay(parts.store, admission, promises, clock, self._sessions.wake)
+        self._cursors = Cursors(parts.store, clock)
+        self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
+        reception = Reception(
+            Identity(parts.code, parts.signer, parts.verifier, parts.directory),
+            admission,
+            self._relay,
+            CommunityDocuments(parts.store, parts.directory, clock, self._documents_changed),
+            parts.store,
+            self._cursors,
+            self._sessions,
+            clock,
+            window=settings.window,
+            heartbeat_s=settings.heartbeat_s,
+        )
+        self._server = GuardedServer(
+            reception.serve,
+            ready=self.ready,
+            report=report,
+            clock=clock,
+            own_certificate=certificate_id(certificate_der(parts.certificate.read_bytes())),
+            limits=limits,
+        )
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> int:
+        """Begin to work and to listen; return the port.
+
+        Raises:
+            SetupError: the address cannot be listened on.
+            KeyfileError: the TLS certificate and its key cannot be loaded.
+        """
+        settings = self._settings
+        self._begin("relay", self._relay.run())
+        self._begin("cursors", self._cursors.run())
+        self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
+        port = await self._server.listen(settings.host, settings.port, self._tls())
+        log.info("coordinator.started", port=port, members=len(self._parts.directory.states()))
+        return port
+
+    async def ready(self) -> bool:
+        """Whether this coordinator can accept a notice now: it writes to find out."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._parts.store.prove_writable(self._clock.now_ms())
+        except (ServiceError, TimeoutError) as error:
+            log.error("coordinator.not_ready", exc_info=error)
+            return False
+        return not any(task.done() for task in self._tasks.values())
+
+    async def failed(self) -> None:
+        """Return never, unless a part that must run for ever has stopped: then raise why."""
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Take leave of the nodes, finish what was brought, write the cursors; at most ``seconds``.
+
+        What is not answered in time was not claimed: the nodes bring it again.
+        """
+        log.info("coordinator.stopping", members=len(self._sessions))
+        self._relay.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # Answers go out before the goodbye.
+                await asyncio.wait([self._tasks["relay"]], timeout=seconds - GOODBYE_SECONDS)
+                await self._server.stop(GOODBYE_SECONDS)
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        try:
+            await self._cursors.flush()
+        except ServiceError as error:
+            log.error("cursor.write_failed", code=error.code, exc_info=error)
+        log.info("coordinator.stopped")
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)
+
+    def _tls(self) -> ssl.SSLContext:
+        parts = self._parts
+        return server_context(parts.certificate, parts.certificate_key, pinned_certificates(parts.directory))
+
+    def _documents_changed(self, news: Documents) -> None:
+        """Let the new documents count at once: for strangers, for those who are here, for mirrors."""
+        self._server.use(self._tls())
+        self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
+        self._sessions.tell_everyone(news)
+
+
+async def run(settings: CoordinatorSettings, provider: ProtectionProvider, clock: Clock) -> None:
+    """Run a coordinator until SIGTERM or SIGINT, then drain. Raises as :func:`opened` and ``start``."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        async with opened(settings, provider, clock) as parts:
+            coordinator = Coordinator(parts, settings, clock)
+            await coordinator.start()
+            await until_asked(coordinator, asked)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def until_asked(coordinator: Coordinator, asked: asyncio.Event) -> None:
+    """Wait until somebody asks to stop, or a part of the service fails; stop in either case."""
+    waits = {asyncio.ensure_future(asked.wait()), asyncio.ensure_future(coordinator.failed())}
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in done:
+            wait.result()
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await coordinator.stop()
+
+
+def report(error: AlmenaraError) -> None:
+    """Log why a session ended."""
+    log.warning("session.failed", code=error.code, peer_code=error.peer_code.value, exc_info=error)
