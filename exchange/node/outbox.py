@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from exchange.node.context import NodeContext
+from exchange.node.link_state import LinkState
 from exchange.node.requests import SubmitRequest
 from exchange.node.schemas import SchemaBook
 from exchange.node.summary import lock_content, unlock_summary
@@ -74,12 +75,11 @@ class Submitted:
 class Outbox:
     """Accepts notices. One instance per node: it numbers the notices to each recipient."""
 
-    def __init__(self, context: NodeContext, schemas: SchemaBook) -> None:
+    def __init__(self, context: NodeContext, schemas: SchemaBook, link_state: LinkState) -> None:
         self._context = context
         self._schemas = schemas
         self._pairs: dict[str, tuple[int, bytes]] | None = None
-        self.clock_skew_ms: int | None = None
-        """Coordinator's clock less ours, as last seen; None while never connected."""
+        self._link_state = link_state
 
     async def submit(self, request: SubmitRequest, request_id: str) -> Submitted:
         """Accept a notice; it is durable and will be sent when this returns.
@@ -183,7 +183,7 @@ class Outbox:
         )
 
     def _require_clock(self) -> None:
-        skew = self.clock_skew_ms
+        skew = self._link_state.skew_ms
         if skew is not None and abs(skew) > MAX_SKEW_MS:
             hours = abs(skew) / 3_600_000
             direction = "behind" if skew > 0 else "ahead of"

@@ -65,7 +65,8 @@ _BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
 _LIST = """
     SELECT * FROM notice
     WHERE direction = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))
-    ORDER BY stored_ms DESC LIMIT ?3
+        AND (?3 IS NULL OR stored_ms < ?3)
+    ORDER BY stored_ms DESC LIMIT ?4
 """
 
 
@@ -97,10 +98,15 @@ def has_logical_notice(db: apsw.Connection, sender: str, notice: bytes) -> bool:
 
 
 def list_notices(
-    db: apsw.Connection, direction: Direction, *, states: tuple[str, ...] = (), limit: int
+    db: apsw.Connection,
+    direction: Direction,
+    *,
+    states: tuple[str, ...] = (),
+    before_ms: int | None = None,
+    limit: int,
 ) -> list[NoticeRow]:
-    """Return the newest notices of one direction, newest first; with ``states``, only those."""
-    rows = db.execute(_LIST, (direction, json.dumps(states), limit))
+    """Return the newest notices of one direction, newest first; with ``states`` or ``before_ms``, only those."""
+    rows = db.execute(_LIST, (direction, json.dumps(states), before_ms, limit))
     return [_row(row) for row in rows]
 
 

@@ -1,0 +1,276 @@
+"""The desk: everything a person or script may ask of a node, behind every face it has.
+
+Each call says who asks; the role is checked here, once, for the CLI, scripts and any console.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import apsw
+
+from exchange.node.context import NodeContext
+from exchange.node.health import Health
+from exchange.node.officers import Officers
+from exchange.node.outbox import Outbox, Submitted
+from exchange.node.requests import AnswerRequest, SubmitRequest
+from exchange.node.schemas import SchemaBook, schema_view
+from exchange.node.showing import Showing, event_view
+from exchange.node.tokens import Identity, TokenRole
+from exchange.node.views import (
+    AnswerView,
+    ContentView,
+    DeliveryView,
+    EventView,
+    MemberView,
+    NodeView,
+    NoticeView,
+    SchemaView,
+    StatusView,
+    SubmittedView,
+    TranslationView,
+)
+from exchange.stores.node_books import read_events
+from exchange.stores.node_notices import (
+    DeliveryRow,
+    Direction,
+    NoticeRow,
+    find_notice,
+    ids_with_prefix,
+    list_deliveries,
+    list_notices,
+)
+from exchange.stores.node_statements import StatementRow, list_statements
+from protocol.delivery import ANSWERED, DeliveryState
+from protocol.errors import BadRequest, NotFound
+from protocol.notice import parse_manifest
+from protocol.statement import DeclineReason, StatementKind
+
+MIN_PREFIX = 6
+EVENTS_CHUNK = 200
+
+Milestone = Literal["relayed", "received", "answered"]
+
+_FAILED = frozenset({DeliveryState.REFUSED, DeliveryState.REJECTED, DeliveryState.UNDELIVERED})
+_SETTLED: dict[Milestone, frozenset[DeliveryState]] = {
+    "relayed": frozenset(DeliveryState) - {DeliveryState.QUEUED},
+    "received": ANSWERED | _FAILED | {DeliveryState.RECEIVED, DeliveryState.OPENED},
+    "answered": ANSWERED | _FAILED,
+}
+
+
+class Desk:
+    """One node's desk.
+
+    Args:
+        context: The node.
+        outbox: Accepts notices.
+        officers: Sign answers.
+        schemas: Severity schemas.
+        health: How the node is.
+    """
+
+    def __init__(
+        self, context: NodeContext, outbox: Outbox, officers: Officers, schemas: SchemaBook, health: Health
+    ) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._officers = officers
+        self._schemas = schemas
+        self._health = health
+        self._showing = Showing(context, schemas)
+
+    async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
+        """Accept a notice; it is durable and will be sent when this returns."""
+        who.require(TokenRole.SENDER)
+        submitted = await self._outbox.submit(request, request_id)
+        return self._submitted(submitted, request_id)
+
+    async def inbox(
+        self, who: Identity, *, unread: bool = False, limit: int = 100, before_ms: int | None = None
+    ) -> tuple[NoticeView, ...]:
+        """Return received notices, the most severe first and the newest first among equals."""
+        states = ("unread",) if unread else ()
+        shown = await self._list("received", who, states, limit, before_ms)
+        return tuple(sorted(shown, key=lambda one: (not one.unread, -(one.severity.point or 0))))
+
+    async def outbox(
+        self, who: Identity, *, limit: int = 100, before_ms: int | None = None
+    ) -> tuple[NoticeView, ...]:
+        """Return sent notices, newest first."""
+        return tuple(await self._list("sent", who, (), limit, before_ms))
+
+    async def resolve(self, prefix: str) -> str:
+        """Return the one full id that starts with ``prefix``, at least six hexadecimal digits."""
+        prefix = prefix.lower()
+        if not MIN_PREFIX <= len(prefix) <= 64 or any(char not in "0123456789abcdef" for char in prefix):
+            raise BadRequest(
+                f"{prefix[:70]!r} is no notice id",
+                hint=f"Give at least {MIN_PREFIX} hexadecimal digits of an id shown by: almenara inbox",
+            )
+        found = await self._context.engine.read(lambda db: ids_with_prefix(db, prefix))
+        if not found:
+            raise NotFound(f"no notice here has an id that starts with {prefix}")
+        if len(found) > 1:
+            raise BadRequest(
+                f"several notices have an id that starts with {prefix}", hint="Give more digits."
+            )
+        return found[0].hex()
+
+    async def notice(self, who: Identity, id_: str) -> NoticeView:
+        """Return a notice without its content; nothing is signed."""
+        row, deliveries, _ = await self._read(id_)
+        return self._showing.notice(row, deliveries, who)
+
+    async def open(self, who: Identity, id_: str) -> ContentView:
+        """Return a notice with its content; for a received one the officer signs OPENED, once."""
+        row, deliveries, statements = await self._read(id_)
+        opened_by = None
+        if row.direction == "received":
+            who.require(TokenRole.OFFICER)
+            await self._officers.sign(who, row, StatementKind.OPENED)
+            row, deliveries, statements = await self._read(id_)
+            opened_by = who.name
+        else:
+            who.require(TokenRole.SENDER)
+        shown = self._showing.notice(row, deliveries, who)
+        return self._showing.content(row, shown, self._deliveries(row, deliveries, statements), opened_by)
+
+    async def answer(self, who: Identity, id_: str, request: AnswerRequest) -> AnswerView:
+        """Sign an officer's answer to a received notice and queue it for the coordinator."""
+        who.require(TokenRole.OFFICER)
+        row, _, _ = await self._read(id_)
+        if row.direction != "received":
+            raise BadRequest("this notice was sent from here; only its recipients answer it")
+        kind = StatementKind[request.answer.upper()]
+        code = _reason(request, kind)
+        await self._officers.sign(who, row, StatementKind.OPENED)
+        statement = await self._officers.sign(who, row, kind, code=code, note=request.note)
+        return AnswerView(
+            id=row.id.hex(),
+            statement=statement.id.hex(),
+            kind=kind.name.lower(),
+            officer=who.name,
+            at_ms=statement.at_ms,
+            recorded=statement.recorded,
+        )
+
+    async def status(self, who: Identity, id_: str) -> StatusView:
+        """Return a notice with where it stands at each recipient."""
+        row, deliveries, statements = await self._read(id_)
+        return StatusView(
+            notice=self._showing.notice(row, deliveries, who),
+            deliveries=self._deliveries(row, deliveries, statements),
+        )
+
+    async def wait(self, who: Identity, id_: str, state: Milestone, timeout_s: float) -> StatusView:
+        """Return once every delivery has reached a milestone or failed, or the time is up."""
+        # That the time is up is an answer too: the status says how far it came.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not await self._has_settled(id_, _SETTLED[state]):
+                    pass
+        return await self.status(who, id_)
+
+    async def _has_settled(self, id_: str, states: frozenset[DeliveryState]) -> bool:
+        """Return at once if it has; otherwise after the next event."""
+        rung = self._context.events.listen()
+        _, deliveries, _ = await self._read(id_)
+        if all(one.state in states for one in deliveries):
+            return True
+        await rung.wait()
+        return False
+
+    async def node(self, who: Identity) -> NodeView:
+        """Return how the node is."""
+        del who
+        return await self._health.view()
+
+    async def members(self, who: Identity) -> tuple[MemberView, ...]:
+        """Return every member, with whether a notice could be sealed for it now."""
+        del who
+        now_ms = self._context.clock.now_ms()
+        return tuple(self._showing.member(entry, now_ms) for entry in self._context.directory.states())
+
+    async def schemas(self, who: Identity) -> tuple[SchemaView, ...]:
+        """Return every severity schema known here."""
+        del who
+        return tuple(schema_view(schema) for schema in self._schemas.all())
+
+    async def translate(self, who: Identity, source: str, target: str) -> TranslationView:
+        """Return one level in another schema's words."""
+        del who
+        return self._schemas.translation(source, target)
+
+    async def events(self, who: Identity, since: int) -> AsyncIterator[EventView]:
+        """Yield every event after number ``since``: from the store, then as they happen."""
+        del who
+        while True:
+            rung = self._context.events.listen()
+            rows = await self._events_after(since)
+            for row in rows:
+                since = row.number
+                yield row
+            if not rows:
+                await rung.wait()
+
+    async def _events_after(self, since: int) -> list[EventView]:
+        rows = await self._context.engine.read(lambda db: read_events(db, since, EVENTS_CHUNK))
+        return [event_view(row) for row in rows]
+
+    async def _list(
+        self, direction: Direction, who: Identity, states: tuple[str, ...], limit: int, before_ms: int | None
+    ) -> list[NoticeView]:
+        def read(db: apsw.Connection) -> list[tuple[NoticeRow, list[DeliveryRow]]]:
+            rows = list_notices(db, direction, states=states, before_ms=before_ms, limit=limit)
+            return [(row, list_deliveries(db, row.id)) for row in rows]
+
+        found = await self._context.engine.read(read)
+        return [self._showing.notice(row, deliveries, who) for row, deliveries in found]
+
+    async def _read(self, id_: str) -> tuple[NoticeRow, list[DeliveryRow], list[StatementRow]]:
+        envelope = bytes.fromhex(await self.resolve(id_))
+
+        def read(db: apsw.Connection) -> tuple[NoticeRow | None, list[DeliveryRow], list[StatementRow]]:
+            return find_notice(db, envelope), list_deliveries(db, envelope), list_statements(db, envelope)
+
+        row, deliveries, statements = await self._context.engine.read(read)
+        if row is None:
+            raise NotFound(f"there is no notice {id_[:12]} here")
+        return row, deliveries, statements
+
+    def _deliveries(
+        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow]
+    ) -> tuple[DeliveryView, ...]:
+        if row.direction == "received":
+            return self._showing.own_answers(row, statements)
+        return self._showing.deliveries(row, deliveries, statements)
+
+    def _submitted(self, submitted: Submitted, request_id: str) -> SubmittedView:
+        _, header = parse_manifest(submitted.row.manifest)
+        return SubmittedView(
+            id=submitted.row.id.hex(),
+            incident=self._showing.incident_of(submitted.row),
+            request_id=request_id,
+            exists=submitted.exists,
+            recipients=tuple(addressee.state for addressee in header.recipients),
+            skipped=submitted.skipped,
+            reduced_forward_secrecy=submitted.tails,
+            severity=self._schemas.show(header.severity),
+            respond_by_ms=header.respond_by_ms,
+            state=submitted.row.state,
+        )
+
+
+def _reason(request: AnswerRequest, kind: StatementKind) -> str | None:
+    reasons = ", ".join(DeclineReason)
+    if kind is not StatementKind.DECLINED:
+        if request.reason is not None:
+            raise BadRequest("a reason goes with declining only", hint="Put anything else into the note.")
+        return None
+    if request.reason is None or request.reason not in set(DeclineReason):
+        raise BadRequest(f"declining needs a reason, one of: {reasons}", hint="Repeat with --reason REASON.")
+    return request.reason

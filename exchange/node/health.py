@@ -1,0 +1,80 @@
+"""How a node is: its link, its queue, its directory, and what a person must know."""
+
+from __future__ import annotations
+
+import apsw
+
+from exchange.node.context import NodeContext
+from exchange.node.link_state import LinkState
+from exchange.node.outbox import MAX_SKEW_MS
+from exchange.node.showing import alarm_view
+from exchange.node.views import AlarmView, NodeView
+from exchange.stores.node_books import AlarmRow, read_alarms
+from exchange.stores.node_notices import count_notices, pair_gaps
+from exchange.stores.node_queue import queue_length
+from exchange.version import VERSION
+from protocol.errors import DocumentExpired, VersionGap
+
+
+class Health:
+    """Looks at one node.
+
+    Args:
+        context: The node.
+        link_state: How the link stands.
+    """
+
+    def __init__(self, context: NodeContext, link_state: LinkState) -> None:
+        self._context = context
+        self._link = link_state
+
+    async def view(self) -> NodeView:
+        """Return how the node is now."""
+
+        def read(db: apsw.Connection) -> tuple[int, int, list[AlarmRow], list[tuple[str, int]]]:
+            unread = count_notices(db, "received", "unread")
+            return queue_length(db), unread, read_alarms(db), pair_gaps(db)
+
+        queued, unread, alarms, gaps = await self._context.engine.read(read)
+        link = self._link
+        return NodeView(
+            state=self._context.state,
+            version=VERSION,
+            coordinator=self._context.coordinator,
+            connected=link.connected_since_ms is not None,
+            connected_since_ms=link.connected_since_ms,
+            last_error=link.last_error,
+            queued=queued,
+            inbox_unread=unread,
+            directory_version=self._context.directory.head().version,
+            clock_skew_ms=link.skew_ms,
+            alarms=(*map(alarm_view, alarms), *self._passing(gaps)),
+        )
+
+    def _passing(self, gaps: list[tuple[str, int]]) -> tuple[AlarmView, ...]:
+        """Return the alarms that are true now and are not stored."""
+        now_ms = self._context.clock.now_ms()
+        alarms = [
+            AlarmView(
+                code="missing-notices",
+                message=f"{missing} notices of {sender} before its newest have not arrived",
+                next=f"Ask {sender} on another channel what it sent; somebody may be withholding notices.",
+                since_ms=now_ms,
+            )
+            for sender, missing in gaps
+        ]
+        skew = self._link.skew_ms
+        if skew is not None and abs(skew) > MAX_SKEW_MS:
+            alarms.append(
+                AlarmView(
+                    code="clock-skew",
+                    message=f"this clock differs from the coordinator's by {abs(skew) // 60_000} minutes",
+                    next="Correct the clock (for example: chronyc makestep); until then nothing can be sent.",
+                    since_ms=now_ms,
+                )
+            )
+        try:
+            self._context.directory.require_fresh(now_ms)
+        except (DocumentExpired, VersionGap) as error:
+            alarms.append(AlarmView(code=error.code, message=error.message, next=error.hint, since_ms=now_ms))
+        return tuple(alarms)

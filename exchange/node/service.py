@@ -1,0 +1,159 @@
+"""One state's node as a running service: open everything, run everything together, stop cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from exchange.api.app import make_app
+from exchange.api.serve import LocalInterface
+from exchange.clock import Clock
+from exchange.datadir import DataDir
+from exchange.node.answers import Answers
+from exchange.node.backoff import Backoff
+from exchange.node.bell import Bell
+from exchange.node.context import NodeContext
+from exchange.node.courier import Courier
+from exchange.node.desk import Desk
+from exchange.node.health import Health
+from exchange.node.inbox import Inbox
+from exchange.node.link_state import LinkState
+from exchange.node.mirror import Mirror, load_directory
+from exchange.node.officers import Officers
+from exchange.node.openings import Openings, PrekeyRing
+from exchange.node.outbox import Outbox
+from exchange.node.prekeeper import Prekeeper
+from exchange.node.receipts import Receipts
+from exchange.node.schemas import SchemaBook
+from exchange.node.secrets import NodeSecrets
+from exchange.node.tls_files import read_tls_files
+from exchange.node.together import until_first
+from exchange.node.tokens import TokenBook
+from exchange.settings import NodeSettings
+from exchange.stores.engine import Engine
+from exchange.stores.node_books import read_documents, save_fact
+from keys.signer import Verifier
+from keys.trust import TrustedDirectory
+from keys.vault import Vault
+from protocol.errors import FormatError, SetupError
+from protocol.text import parse_hex
+
+MIGRATIONS = "exchange.stores.sql.node"
+
+
+async def run_node(
+    settings: NodeSettings,
+    secrets: NodeSecrets,
+    clock: Clock,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Run a node until ``stop`` is set; everything it accepted is durable whenever it ends.
+
+    Args:
+        settings: How to run.
+        secrets: The node's unlocked keys.
+        clock: The source of time.
+        stop: Set by the caller to end the service.
+        ready: Called once when the local interface answers.
+
+    Raises:
+        DataDirBusy: another process has the data directory.
+        SetupError: something that the set-up makes is missing or does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        place = DataDir(settings.data)
+        stack.enter_context(place)
+        engine = await Engine.open(place.database, MIGRATIONS, clock)
+        stack.push_async_callback(engine.close)
+        node = await Node.open(settings, place, engine, secrets, clock)
+        interface = LocalInterface(node.app(), settings.socket)
+        await interface.start()
+        stack.push_async_callback(interface.stop)
+        ready()
+        await until_first(_wait(stop), *node.parts())
+
+
+class Node:
+    """The parts of one node, put together."""
+
+    def __init__(self, context: NodeContext, mirror: Mirror, settings: NodeSettings, place: DataDir) -> None:
+        self._context = context
+        ring = PrekeyRing(context)
+        receipts = Receipts(context, ring)
+        schemas = SchemaBook(context.directory, context.state)
+        link_state = LinkState(context.clock)
+        outbox = Outbox(context, schemas, link_state)
+        files = read_tls_files(place.keys / "tls.crt", place.keys / "tls.key")
+        backoff = Backoff(settings.retry_cap_s, random.random)
+        self._courier = Courier(context, files, mirror, Answers(context, receipts), link_state, backoff)
+        self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up)
+        self._prekeeper = Prekeeper(context, ring)
+        self._tokens = TokenBook(place.path / "access")
+        officers = Officers(context, place.path / "officers")
+        self._desk = Desk(context, outbox, officers, schemas, Health(context, link_state))
+
+    @classmethod
+    async def open(
+        cls, settings: NodeSettings, place: DataDir, engine: Engine, secrets: NodeSecrets, clock: Clock
+    ) -> Node:
+        """Return a node whose directory stands where it left off.
+
+        Raises:
+            SetupError: the node has not joined a community, or its store was altered.
+        """
+        if not settings.state or not settings.coordinator:
+            raise SetupError(
+                "this node has not joined a community",
+                hint="Join with: almenara node join --data DIR COMMUNITY-FILE",
+            )
+        verifier = Verifier()
+        directory = TrustedDirectory(_pinned_root(place.path), verifier)
+        load_directory(directory, await engine.read(read_documents))
+        context = NodeContext(
+            state=settings.state,
+            coordinator=settings.coordinator,
+            clock=clock,
+            engine=engine,
+            vault=Vault(secrets.vault_key),
+            directory=directory,
+            verifier=verifier,
+            signer=secrets.signer,
+            outgoing=Bell(),
+            events=Bell(),
+        )
+        return cls(context, await Mirror.open(context), settings, place)
+
+    def app(self) -> web.Application:
+        """Return the local interface's application."""
+        return make_app(self._desk, self._tokens, self._require_writable)
+
+    def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what runs for as long as the node does."""
+        return self._courier.run(self._inbox), self._prekeeper.run()
+
+    async def _require_writable(self) -> None:
+        now_ms = self._context.clock.now_ms()
+        await self._context.engine.write(lambda db: save_fact(db, "ready", now_ms))
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _pinned_root(data: Path) -> bytes:
+    path = data / "root-hash"
+    try:
+        return parse_hex(path.read_text(encoding="ascii").strip(), what="root hash", size=32)
+    except (OSError, UnicodeDecodeError, FormatError) as error:
+        raise SetupError(
+            f"the pinned root hash {path} is missing or damaged",
+            hint="Restore it from the ceremony's record; never take it from the network.",
+        ) from error

@@ -1,0 +1,193 @@
+"""Turning stored rows into what people see. Nothing is decided or changed here."""
+
+from __future__ import annotations
+
+import hashlib
+
+from exchange.node.context import NodeContext
+from exchange.node.schemas import SchemaBook
+from exchange.node.summary import unlock_body, unlock_summary
+from exchange.node.tokens import Identity, TokenRole
+from exchange.node.views import (
+    AlarmView,
+    AttachmentView,
+    ContentView,
+    DeliveryView,
+    EventView,
+    MemberView,
+    NoticeView,
+)
+from exchange.stores.node_books import AlarmRow, EventRow
+from exchange.stores.node_notices import DeliveryRow, NoticeRow
+from exchange.stores.node_statements import StatementRow
+from protocol.delivery import REACHED, DeliveryState
+from protocol.documents import StateEntry
+from protocol.errors import NoUsableKey, TrustError, UnknownState
+from protocol.marking import Tlp
+from protocol.notice import parse_manifest
+from protocol.statement import StatementKind
+from protocol.text import format_base64
+
+HIDDEN = "(hidden from this token)"
+
+_PROGRESS = {state: place for place, state in enumerate(REACHED)} | {
+    DeliveryState.REFUSED: -2,
+    DeliveryState.REJECTED: -1,
+    DeliveryState.UNDELIVERED: 1,
+    DeliveryState.DECLINED: 4,
+}
+
+
+class Showing:
+    """Makes views for one node.
+
+    Args:
+        context: The node, for its vault and directory.
+        schemas: For showing severities.
+    """
+
+    def __init__(self, context: NodeContext, schemas: SchemaBook) -> None:
+        self._context = context
+        self._schemas = schemas
+
+    def notice(self, row: NoticeRow, deliveries: list[DeliveryRow], who: Identity) -> NoticeView:
+        """Return a notice as lists show it; a monitor's token sees no subject."""
+        _, header = parse_manifest(row.manifest)
+        summary = unlock_summary(self._context.vault, row)
+        state = row.state
+        if row.direction == "sent" and deliveries:
+            state = min((one.state for one in deliveries), key=lambda one: _PROGRESS[one]).value
+        return NoticeView(
+            id=row.id.hex(),
+            direction=row.direction,
+            kind=header.kind.name.lower(),
+            exercise=header.exercise,
+            sender=header.sender,
+            recipients=tuple(addressee.state for addressee in header.recipients),
+            incident=summary.incident,
+            refers_to=summary.refers_to,
+            subject=summary.subject if who.role.covers(TokenRole.SENDER) else HIDDEN,
+            tlp=Tlp(summary.tlp).label,
+            severity=self._schemas.show(header.severity),
+            created_ms=row.created_ms,
+            received_ms=row.stored_ms if row.direction == "received" else None,
+            expires_ms=header.expires_ms,
+            respond_by_ms=header.respond_by_ms,
+            state=state,
+            unread=row.direction == "received" and row.state == "unread",
+            attachments=summary.attachments,
+        )
+
+    def incident_of(self, row: NoticeRow) -> str:
+        """Return the incident's id, in hexadecimal."""
+        return unlock_summary(self._context.vault, row).incident
+
+    def content(
+        self, row: NoticeRow, shown: NoticeView, deliveries: tuple[DeliveryView, ...], opened_by: str | None
+    ) -> ContentView:
+        """Return a notice with its content."""
+        body = unlock_body(self._context.vault, row)
+        return ContentView(
+            notice=shown,
+            language=body.language,
+            text=body.text,
+            attachments=tuple(
+                AttachmentView(
+                    name=file.name,
+                    media_type=file.media_type,
+                    bytes=len(file.content),
+                    sha256=hashlib.sha256(file.content).hexdigest(),
+                    content=format_base64(file.content),
+                )
+                for file in body.attachments
+            ),
+            signed_by=f"{row.sender} node key {parse_manifest(row.manifest)[1].key_id.hex()[:16]}",
+            opened_by=opened_by,
+            deliveries=deliveries,
+        )
+
+    def deliveries(
+        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow]
+    ) -> tuple[DeliveryView, ...]:
+        """Return each recipient of a sent notice with when each state was reached."""
+        return tuple(self._delivery(row, delivery, statements) for delivery in deliveries)
+
+    def own_answers(self, row: NoticeRow, statements: list[StatementRow]) -> tuple[DeliveryView, ...]:
+        """Return what this state has said about a received notice, as one delivery."""
+        mine = [one for one in statements if one.party == self._context.state]
+        state = next(
+            (
+                DeliveryState[one.kind.name]
+                for one in reversed(mine)
+                if one.kind.name in DeliveryState.__members__
+            ),
+            DeliveryState.RECEIVED,
+        )
+        since = mine[-1].at_ms if mine else row.stored_ms
+        delivery = DeliveryRow(self._context.state, state, since, mine[-1].code if mine else None, tail=False)
+        return (self._delivery(row, delivery, mine),)
+
+    def _delivery(
+        self, row: NoticeRow, delivery: DeliveryRow, statements: list[StatementRow]
+    ) -> DeliveryView:
+        about = [one for one in statements if _speaks_of(one, delivery.recipient)]
+        reached = {DeliveryState.QUEUED.value: row.stored_ms} if row.direction == "sent" else {}
+        officer = note = None
+        for one in about:
+            reached.setdefault(one.kind.name.lower(), one.at_ms)
+            officer = one.officer or officer
+            if one.locked_note is not None:
+                note = self._context.vault.unlock("note", one.id, one.locked_note).decode()
+        return DeliveryView(
+            recipient=delivery.recipient,
+            state=delivery.state.value,
+            since_ms=delivery.since_ms,
+            reached_ms=reached,
+            code=delivery.code,
+            officer=officer,
+            note=note,
+            reduced_forward_secrecy=delivery.tail,
+        )
+
+    def member(self, entry: StateEntry, now_ms: int) -> MemberView:
+        """Return one member, with whether a notice could be sealed for it now."""
+        until: int | None = None
+        try:
+            choice = self._context.directory.prekey(entry.code, now_ms)
+        except (NoUsableKey, UnknownState, TrustError) as error:
+            usable, note = False, error.message
+        else:
+            usable, note = True, "reduced forward secrecy" if choice.tail else "current"
+            until = choice.prekey.use_until_ms
+        return MemberView(
+            code=entry.code,
+            name=entry.name,
+            status=entry.status.value,
+            usable_key=usable,
+            key_note=note,
+            key_until_ms=until,
+            schemas=self._schemas.of_state(entry.code),
+        )
+
+
+def event_view(row: EventRow) -> EventView:
+    """Return one event as it is streamed."""
+    return EventView(
+        number=row.number,
+        at_ms=row.at_ms,
+        event=row.event,
+        id=None if row.envelope is None else row.envelope.hex(),
+        state=row.state,
+        code=row.code,
+        detail=row.detail,
+    )
+
+
+def alarm_view(row: AlarmRow) -> AlarmView:
+    """Return one stored alarm as it is shown."""
+    return AlarmView(code=row.code, message=row.message, next=row.next, since_ms=row.since_ms)
+
+
+def _speaks_of(statement: StatementRow, recipient: str) -> bool:
+    # RELAYED speaks of every recipient; UNDELIVERED is stored with the delivery it changed.
+    return statement.party == recipient or statement.kind is StatementKind.RELAYED
