@@ -14,7 +14,6 @@ from keys.signer import Signer
 from keys.trust import TrustedDirectory
 from protocol import codec
 from protocol.documents import (
-    CONTEXTS,
     DocumentSignature,
     KeyEntry,
     PrekeyList,
@@ -436,4 +435,3 @@ def test_a_publication_signed_by_the_node_key_is_refused(built: Community, trust
     """A stolen node cannot change what its state's levels mean."""
     node = Signer(built.members["XAA"].node._secret, Role.IDENTITY)
     refused(trusted, sign_document(schema(trusted), [node]), UnknownSigner)
-    assert CONTEXTS[Publication].value == "publication"
