@@ -22,7 +22,15 @@ from protocol.envelope import (
     parse_delivery,
     parse_submission,
 )
-from protocol.errors import ClockSkew, Forked, NotAddressed, NoticeExpired, UnknownSigner, UnknownState
+from protocol.errors import (
+    ClockSkew,
+    Forked,
+    NotAddressed,
+    NoticeExpired,
+    Tampered,
+    UnknownSigner,
+    UnknownState,
+)
 from protocol.notice import Header, Manifest
 from protocol.signed import Context, Proof
 from protocol.text import format_utc
