@@ -1,0 +1,1 @@
+"""The scenarios of the wire formats, one module per folder of vectors."""
