@@ -45,7 +45,9 @@ class Doorkeeper:
         self._limits = limits
         self._by_address: Counter[str] = Counter()
         self.refused = 0
-        """How many connections were turned away."""
+        """How many connections were turned away because there was no room."""
+        self.failed = 0
+        """How many did not finish the TLS handshake."""
 
     def __len__(self) -> int:
         return self._by_address.total()

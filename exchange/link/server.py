@@ -20,12 +20,12 @@ from exchange.clock import Clock
 from exchange.link.guard import Doorkeeper, GuardedConnection, ServerLimits, plain
 from exchange.link.internals import require_compiled_parsers
 from exchange.link.pump import MAX_FRAME_BYTES, SESSION_PATH, Link, LinkLimits
-from protocol.errors import AlmenaraError, PeerCode, SetupError
+from protocol.errors import AlmenaraError, PeerCode, PeerNotPinned, SetupError
 from protocol.session.session import Session
 from protocol.session.table import Side
 
 ACCEPT_PAUSE_SECONDS = 0.2
-"""How long to wait before accepting again when this process has no file descriptor left."""
+"""How long to wait before accepting again, for example when no file descriptor is left."""
 
 Handler = Callable[[Link, bytes], Awaitable[None]]
 Ready = Callable[[], Awaitable[bool]]
@@ -39,7 +39,8 @@ class GuardedServer:
         handler: Serves one session until it ends; given the link and the SHA-256 of the peer's
             certificate. The link is closed when it returns or raises.
         ready: Whether the service can do its work now (it must try to write).
-        report: Told of each session that ended with an error of this project.
+        report: Told of each session that ended with an error of this project, and of each
+            certificate that TLS refused.
         clock: Whose monotonic time drives the sessions.
         own_certificate: SHA-256 of this side's certificate.
         limits: What strangers may cost.
@@ -110,16 +111,16 @@ class GuardedServer:
 
     async def stop(self, seconds: float = 5.0) -> None:
         """Stop listening, say goodbye to every session, and cut what is left after ``seconds``."""
-        for listener in self._listeners:
-            listener.close()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(link.close(PeerCode.GOING_AWAY) for link in self._links))
         self._http.pre_shutdown()
         await self._http.shutdown(seconds)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # Connections.
 
@@ -134,9 +135,8 @@ class GuardedServer:
             try:
                 connection, name = await loop.sock_accept(listener)
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    continue  # this one connection was gone before we took it
-                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+                if error.errno != errno.ECONNABORTED:  # which is one peer that has gone again
+                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             if self.doorkeeper.enter(name[0]):
                 self._start(self._open(connection, name[0], secure=secure))
@@ -168,9 +168,12 @@ class GuardedServer:
                 ssl_handshake_timeout=self._limits.tls_seconds if context else None,
                 ssl_shutdown_timeout=self._limits.shutdown_seconds if context else None,
             )
-        except OSError:
+        except OSError as error:
             # The handshake failed or took too long (ssl.SSLError is an OSError): a stranger.
             leave()
+            self.doorkeeper.failed += 1
+            if isinstance(error, ssl.SSLCertVerificationError):
+                self._report(_not_listed(address, error))
         except BaseException:
             leave()
             raise
@@ -219,6 +222,13 @@ class GuardedServer:
             self._links.discard(link)
             await link.close(PeerCode.INTERNAL)
         return answer
+
+
+def _not_listed(address: str, error: ssl.SSLCertVerificationError) -> PeerNotPinned:
+    return PeerNotPinned(
+        f"a connection from {address} showed a TLS certificate that is refused: {error.verify_message}",
+        hint="If a member is at that address, compare its certificate with its manifest in force.",
+    )
 
 
 def _refusal(request: web.BaseRequest) -> HTTPStatus | None:

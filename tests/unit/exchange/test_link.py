@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import http_parser
 from cryptography import x509
@@ -33,7 +34,7 @@ from protocol.errors import (
     Unreachable,
     WrongCommunity,
 )
-from protocol.session.messages import Accepted, Ping, Submit, Welcome
+from protocol.session.messages import Accepted, Bye, Ping, Submit, Welcome
 from tests.links import CLOCK, COORDINATOR, LINK_LIMITS, Party, World, world
 
 
@@ -143,7 +144,9 @@ async def test_a_client_without_a_listed_certificate_is_refused(here: World) -> 
     with pytest.raises(Unreachable) as caught:
         await here.connect(stranger)
     assert "manifest" in caught.value.hint
-    assert here.reports.empty()
+    error = await here.reported()
+    assert isinstance(error, PeerNotPinned)
+    assert "127.0.0.1" in error.message
 
 
 async def test_a_server_without_the_pinned_certificate_is_refused(here: World) -> None:
@@ -206,11 +209,9 @@ async def test_a_coordinator_without_its_key_is_refused(here: World) -> None:
 
 
 async def test_a_relay_that_both_ends_let_in_by_tls_is_still_found_out(here: World) -> None:
-    """The signatures cover both certificates as each side saw them.
-
-    The worst case: the relay holds the node's stolen TLS key, and a certificate that the node
-    takes for the coordinator's. It passes every message on unchanged, and gains nothing.
-    """
+    """The signatures cover both certificates as each side saw them."""
+    # The worst case: the relay holds the node's stolen TLS key, and a certificate that the node
+    # takes for the coordinator's. It passes every message on unchanged, and gains nothing.
     other = Party.make(here.folder, COORDINATOR, Role.COORDINATOR, name="relay")
     relay = replace(here.coordinator, certificate=other.certificate, folder=other.folder)
     here.trust.coordinators.append(relay)
@@ -383,6 +384,36 @@ async def test_a_pure_python_parser_is_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
     with pytest.raises(SetupError):
         await here.connect(here.xaa)
+
+
+async def test_a_listener_without_tls_serves_the_probes_only(here: World) -> None:
+    """A monitor needs no certificate; a session does."""
+    port = await here.server.listen("127.0.0.1", 0, None)
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    async with aiohttp.ClientSession() as http:
+        seen = [
+            (await http.get(f"http://127.0.0.1:{port}{path}", headers=headers)).status
+            for path, headers in (("/livez", {}), ("/readyz", {}), ("/v1/session", upgrade), ("/", {}))
+        ]
+    assert seen == [200, 200, 403, 404]
+
+
+async def test_a_port_that_is_taken_is_reported_with_its_number(here: World) -> None:
+    """The operator reads which address it was."""
+    with pytest.raises(SetupError, match=str(here.port)):
+        await here.server.listen("127.0.0.1", here.port, None)
+
+
+async def test_stopping_says_goodbye_to_every_session(here: World) -> None:
+    """A node learns at once that it should look for another time."""
+    async with here.session(here.xaa) as link:
+        await here.server.stop(1.0)
+        assert await link.receive() == Bye(code=PeerCode.GOING_AWAY)
 
 
 def _small_buffers(link: Link) -> None:
