@@ -15,42 +15,13 @@ from exchange.node.openings import PrekeyRing
 from exchange.stores.node_books import destroy_prekeys, insert_prekey, record_event
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
 from keys.documents import sign_document
+from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
-from protocol.documents import TAIL_MS, Prekey, PrekeyList, document_hash, parse_signed_document
+from protocol.documents import TAIL_MS, document_hash, parse_signed_document
 
 LOOK_SECONDS = 600.0
 _log = structlog.get_logger()
-
-
-def next_list(
-    community: bytes,
-    state: str,
-    before: tuple[int, bytes] | None,
-    keys: Sequence[Prekey],
-    now_ms: int,
-) -> PrekeyList:
-    """Return the next prekey list of a state.
-
-    Args:
-        community: The community's id.
-        state: Whose list it is.
-        before: Version and hash of the list before, or None for the first.
-        keys: The keys to list, by day.
-        now_ms: The time of issue, milliseconds UTC.
-    """
-    return PrekeyList(
-        v=1,
-        community=community,
-        state=state,
-        version=1 if before is None else before[0] + 1,
-        previous=None if before is None else before[1],
-        issued_ms=now_ms,
-        # The list must outlive its last day by the time that the tail key may be used.
-        expires_ms=keys[-1].use_until_ms + TAIL_MS,
-        keys=tuple(keys),
-        tail=True,
-    )
 
 
 def store_prekeys(db: apsw.Connection, vault: Vault, keys: Sequence[SecretPrekey]) -> None:
@@ -89,13 +60,16 @@ class Prekeeper:
             return
         made = make_prekeys(first_day, days, secrets.token_bytes)
         still_used = [key for key in published if key.use_until_ms > now_ms - DAY_MS]
-        before = None if held is None else (held.document.version, held.hash)
-        document = next_list(
-            context.directory.community,
-            context.state,
-            before,
-            [*still_used, *(key.public for key in made)],
-            now_ms,
+        keys = [*still_used, *(key.public for key in made)]
+        document = next_prekeys(
+            held,
+            state=context.state,
+            community=context.directory.community,
+            keys=keys,
+            now_ms=now_ms,
+            # The list must outlive its last day by the time that the tail key may be used.
+            life_ms=keys[-1].use_until_ms + TAIL_MS - now_ms,
+            tail=True,
         )
         data = sign_document(document, [context.signer])
         context.directory.update(data, now_ms)
