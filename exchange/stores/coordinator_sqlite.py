@@ -25,7 +25,7 @@ from exchange.stores.contract import (
     StoredEnvelope,
     Uncollected,
 )
-from exchange.stores.engine import Engine
+from exchange.stores.engine import Engine, EngineStats
 from protocol import codec
 from protocol.documents import document_hash, parse_signed_document
 from protocol.statement import CHAIN_START
@@ -163,6 +163,10 @@ class SqliteCoordinatorStore:
             db.execute(query, (now_ms,))
 
         await self._engine.write(work)
+
+    def stats(self) -> EngineStats:
+        """Return what the engine did since it was opened."""
+        return self._engine.stats()
 
     async def close(self) -> None:
         """Finish what was begun, then close."""

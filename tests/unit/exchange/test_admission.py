@@ -1,0 +1,175 @@
+"""What the coordinator lets in, and the code it answers when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exchange.coordinator.budget import Allowance, Budgets
+from exchange.coordinator.waiting import Answer, Brought, Waiting
+from protocol import codec
+from protocol.envelope import Submission
+from protocol.errors import OverQuota, PeerCode
+from protocol.session.messages import Accepted, Attest, Refused
+from protocol.signed import Context
+from protocol.statement import StatementKind, parse_statement
+from tests.community import community
+from tests.coordinators import Inside, inside
+from tests.envelopes import header, id_of, said, sent, submission
+
+EVERYONE = community()
+XAA, XBB = EVERYONE.members["XAA"], EVERYONE.members["XBB"]
+HOUR_MS = 3600 * 1000
+
+
+def code_of(answer: Answer) -> PeerCode | None:
+    """Return the code of a refusal, or None."""
+    return answer.code if isinstance(answer, Refused) else None
+
+
+def changed(**changes: object) -> Submission:
+    """Return a properly signed submission whose header has these changes."""
+    return submission(header(EVERYONE, **changes), XAA.node)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "code"),
+    [
+        (lambda: changed(suite=2), PeerCode.SUITE_REFUSED),
+        (lambda: changed(key_id=bytes(32)), PeerCode.NOT_TRUSTED),
+        (lambda: submission(header(EVERYONE), XBB.node), PeerCode.NOT_TRUSTED),
+        (lambda: sent(EVERYONE, sender="XBB", to=("XCC",)), PeerCode.NOT_TRUSTED),
+        (lambda: changed(to=("XBB", "XZZ")), PeerCode.NOT_ADDRESSED),
+        (lambda: changed(now_ms=EVERYONE.now_ms - 73 * HOUR_MS), PeerCode.EXPIRED),
+        (lambda: changed(now_ms=EVERYONE.now_ms + HOUR_MS), PeerCode.CLOCK_SKEW),
+        (lambda: msgspec.structs.replace(changed(), payload=b"other"), PeerCode.TAMPERED),
+        (lambda: msgspec.structs.replace(changed(), wraps=changed().wraps), PeerCode.TAMPERED),
+        (lambda: msgspec.structs.replace(changed(), manifest=b"\x90"), PeerCode.MALFORMED),
+    ],
+)
+async def test_each_bad_submission_gets_its_code_and_stores_nothing(
+    tmp_path: Path, spoiled: Callable[[], Submission], code: PeerCode
+) -> None:
+    """The sender is told a coarse code, and nothing is kept or passed on."""
+    async with inside(tmp_path) as here:
+        assert code_of(await here.ask("XAA", spoiled())) is code
+        assert (await here.store.cursor("XBB")).head == 0
+        assert await here.store.statements(0, 10) == ()
+
+
+async def relayed(here: Inside) -> bytes:
+    """Relay one notice from XAA to XBB and return its id."""
+    one = sent(EVERYONE, to=("XBB",))
+    assert isinstance(await here.ask("XAA", one), Accepted)
+    return id_of(one)
+
+
+async def test_a_recipients_statements_are_admitted(tmp_path: Path) -> None:
+    """A machine's receipt and a person's answer, each signed by its own role."""
+    async with inside(tmp_path) as here:
+        envelope = await relayed(here)
+        for kind, code in ((StatementKind.RECEIVED, None), (StatementKind.DECLINED, "not-affected")):
+            made = said(EVERYONE, "XBB", kind, envelope, code=code)
+            assert isinstance(await here.ask("XBB", made.data), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("party", "kind", "code"),
+    [
+        ("XCC", StatementKind.RECEIVED, PeerCode.NOT_ADDRESSED),
+        ("XAA", StatementKind.RECEIVED, PeerCode.NOT_ADDRESSED),
+        ("XBB", StatementKind.WITHDRAWN, PeerCode.NOT_ADDRESSED),
+        ("XBB", StatementKind.SUPERSEDED, PeerCode.NOT_ADDRESSED),
+        ("XBB", StatementKind.RELAYED, PeerCode.NOT_TRUSTED),
+    ],
+)
+async def test_who_has_no_say_is_refused(
+    tmp_path: Path, party: str, kind: StatementKind, code: PeerCode
+) -> None:
+    """Recipients answer, the sender withdraws, and nobody but a coordinator promises."""
+    async with inside(tmp_path) as here:
+        envelope = await relayed(here)
+        signer = EVERYONE.hub if kind is StatementKind.RELAYED else None
+        made = said(EVERYONE, party, kind, envelope, signer=signer)
+        assert code_of(await here.ask(party, made.data)) is code
+
+
+async def test_a_statement_about_an_unknown_envelope_is_answered_like_one_of_no_concern(
+    tmp_path: Path,
+) -> None:
+    """Whether an envelope exists is not told to strangers."""
+    async with inside(tmp_path) as here:
+        made = said(EVERYONE, "XBB", StatementKind.RECEIVED, bytes(32))
+        assert code_of(await here.ask("XBB", made.data)) is PeerCode.NOT_ADDRESSED
+
+
+async def test_a_statement_brought_by_another_party_is_refused(tmp_path: Path) -> None:
+    """Nobody speaks for another state, not even with its genuine words."""
+    async with inside(tmp_path) as here:
+        made = said(EVERYONE, "XBB", StatementKind.RECEIVED, await relayed(here))
+        assert code_of(await here.ask("XCC", made.data)) is PeerCode.NOT_TRUSTED
+
+
+async def test_a_changed_statement_is_refused(tmp_path: Path) -> None:
+    """The signature covers every byte of it."""
+    async with inside(tmp_path) as here:
+        made = said(EVERYONE, "XBB", StatementKind.RECEIVED, await relayed(here))
+        assert code_of(await here.ask("XBB", made.data[:-1])) is PeerCode.MALFORMED
+        other = said(EVERYONE, "XBB", StatementKind.RECEIVED, bytes(32))
+        forged = made.data.replace(made.data[-3300:], other.data[-3300:])
+        assert code_of(await here.ask("XBB", forged)) is PeerCode.NOT_TRUSTED
+
+
+async def test_a_statement_by_the_wrong_role_is_refused(tmp_path: Path) -> None:
+    """A node key cannot answer for a person, whatever the statement names as its key."""
+    async with inside(tmp_path) as here:
+        officers = said(EVERYONE, "XBB", StatementKind.ACCEPTED, await relayed(here))
+        signed, statement = parse_statement(officers.data)
+        for key_id in (statement.key_id, XBB.node.key_id):
+            body = codec.encode(msgspec.structs.replace(statement, key_id=key_id))
+            proof = XBB.node.sign(Context.STATEMENT, body)
+            forged = codec.encode(msgspec.structs.replace(signed, body=body, proof=proof))
+            assert code_of(await here.ask("XBB", forged)) is PeerCode.NOT_TRUSTED
+
+
+async def test_a_member_that_floods_is_told_to_come_later(tmp_path: Path) -> None:
+    """Its budget fills again with time; others are not touched."""
+    small = Allowance(items_per_second=1, items_at_once=2, bytes_per_second=2**20, bytes_at_once=2**20)
+    async with inside(tmp_path, allowance=small) as here:
+        answers = [await here.ask("XAA", sent(EVERYONE, to=("XBB",))) for _ in range(3)]
+        assert [code_of(answer) for answer in answers] == [None, None, PeerCode.OVER_QUOTA]
+        other = sent(EVERYONE, sender="XBB", to=("XCC",))
+        assert code_of(await here.ask("XBB", other)) is None
+        here.clock.advance(1000)
+        assert code_of(await here.ask("XAA", sent(EVERYONE, to=("XBB",)))) is None
+
+
+def test_a_budget_counts_bytes_too() -> None:
+    """Few large things weigh as much as many small ones."""
+    budgets = Budgets(Allowance(items_per_second=9, items_at_once=9, bytes_per_second=10, bytes_at_once=100))
+    budgets.charge("XAA", 100, 0.0)
+    with pytest.raises(OverQuota):
+        budgets.charge("XAA", 11, 1.0)
+    budgets.charge("XAA", 20, 2.0)
+
+
+def test_members_take_turns() -> None:
+    """One member's long queue does not keep another waiting."""
+    waiting = Waiting()
+    for party, number in (("XAA", 1), ("XAA", 2), ("XAA", 3), ("XBB", 1)):
+        waiting.put(Brought(party, Attest(ref=number, statement=bytes(10)), print))
+    taken = waiting.take(3, 2**20)
+    assert [(one.party, one.request.ref) for one in taken] == [("XAA", 1), ("XBB", 1), ("XAA", 2)]
+    assert len(waiting) == 1
+    assert len(waiting.take(3, 2**20)) == 1
+
+
+def test_a_round_is_bounded_in_bytes() -> None:
+    """A few very large submissions are enough for one round."""
+    waiting = Waiting()
+    for number in range(3):
+        waiting.put(Brought("XAA", Attest(ref=number, statement=bytes(10)), print))
+    assert len(waiting.take(3, 11)) == 2

@@ -1,0 +1,160 @@
+"""Pushing a mailbox: in order, within the window, from the cursor, at least once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from exchange.coordinator.mailbox import Pusher
+from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from protocol.errors import PeerCode
+from protocol.session.messages import Collected, Deliver, Message, Unusable
+from tests.community import community
+from tests.coordinators import Inside, inside
+from tests.envelopes import sent
+
+EVERYONE = community()
+
+
+class Other:
+    """The other side of a session: takes a few deliveries at a time."""
+
+    def __init__(self, window: int = 100) -> None:
+        self.window = window
+        self.got: list[int] = []
+        self.collected = 0
+        self.changed = asyncio.Event()
+
+    def may_deliver(self, size: int) -> bool:
+        """Whether less than the window is outstanding."""
+        return len([one for one in self.got if one > self.collected]) < self.window
+
+    def send(self, message: Message) -> None:
+        """Take one delivery."""
+        assert isinstance(message, Deliver)
+        self.got.append(message.sequence)
+        self.changed.set()
+
+    async def flush(self) -> None:
+        """Take everything at once."""
+
+    async def has(self, number: int) -> list[int]:
+        """Wait for so many deliveries and return their sequences."""
+        async with asyncio.timeout(10):
+            while len(self.got) < number:
+                self.changed.clear()
+                await self.changed.wait()
+        return self.got
+
+
+@asynccontextmanager
+async def pushed(here: Inside, other: Other) -> AsyncIterator[Pusher]:
+    """Push XBB's mailbox for as long as the block runs."""
+    pusher = Pusher("XBB", other, here.store, here.cursors)
+    task = asyncio.create_task(pusher.run())
+    try:
+        yield pusher
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def collect(pusher: Pusher, other: Other, sequence: int) -> None:
+    """Let the other side report that it has dealt with everything up to here."""
+    other.collected = sequence
+    pusher.collected(Collected(sequence=sequence))
+
+
+async def bring(here: Inside, number: int) -> None:
+    """Relay so many notices to XBB."""
+    for _ in range(number):
+        await here.ask("XAA", sent(EVERYONE, to=("XBB",)))
+
+
+async def test_items_are_pushed_in_order_and_new_ones_when_woken(tmp_path: Path) -> None:
+    """What waits goes first; then each as it comes."""
+    async with inside(tmp_path) as here:
+        await bring(here, 3)
+        other = Other()
+        async with pushed(here, other) as pusher:
+            assert await other.has(3) == [1, 2, 3]
+            await bring(here, 1)
+            pusher.wake()
+            assert await other.has(4) == [1, 2, 3, 4]
+
+
+async def test_no_more_is_pushed_than_the_window_allows(tmp_path: Path) -> None:
+    """Collecting makes room."""
+    async with inside(tmp_path) as here:
+        await bring(here, 5)
+        other = Other(window=2)
+        async with pushed(here, other) as pusher:
+            assert await other.has(2) == [1, 2]
+            await asyncio.sleep(0.05)
+            assert other.got == [1, 2]
+            collect(pusher, other, 1)
+            assert await other.has(3) == [1, 2, 3]
+            collect(pusher, other, 3)
+            assert await other.has(5) == [1, 2, 3, 4, 5]
+
+
+async def test_a_new_session_goes_on_at_the_cursor(tmp_path: Path) -> None:
+    """Also when the last report is not written down yet; what was not collected comes again."""
+    async with inside(tmp_path) as here:
+        await bring(here, 3)
+        other = Other()
+        async with pushed(here, other) as pusher:
+            await other.has(3)
+            collect(pusher, other, 2)
+        again = Other()
+        async with pushed(here, again):
+            assert await again.has(1) == [3]
+
+
+async def test_after_a_crash_what_was_written_stays_collected(tmp_path: Path) -> None:
+    """A report that was lost with the process only delivers again; nothing is skipped."""
+    async with inside(tmp_path) as here:
+        await bring(here, 4)
+        here.cursors.collected("XBB", 2)
+        await here.cursors.flush()
+        here.cursors.collected("XBB", 3)
+    async with inside(tmp_path) as here:
+        other = Other()
+        async with pushed(here, other):
+            got = await other.has(1)
+            assert got[0] in (3, 4)
+            await other.has(2 if got[0] == 3 else 1)
+            assert other.got[-1] == 4
+
+
+async def test_an_unusable_item_is_recorded_and_stays_in_its_place(tmp_path: Path) -> None:
+    """The report is kept, the cursor moves by Collected only."""
+    async with inside(tmp_path) as here:
+        await bring(here, 1)
+        other = Other()
+        async with pushed(here, other) as pusher:
+            await other.has(1)
+            pusher.unusable(Unusable(sequence=1, code=PeerCode.TAMPERED))
+        await here.cursors.flush()
+        assert (await here.store.cursor("XBB")).collected == 0
+        assert len(await here.store.mail("XBB", 0, limit=9, max_bytes=2**20)) == 1
+
+
+async def test_reports_are_written_together_without_being_asked(tmp_path: Path) -> None:
+    """A hundred reports cost one write, which follows soon."""
+    async with inside(tmp_path) as here:
+        await bring(here, 1)
+        assert isinstance(here.store, SqliteCoordinatorStore)
+        before = here.store.stats().writes
+        for _ in range(100):
+            here.cursors.collected("XBB", 1)
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if (await here.store.cursor("XBB")).collected:
+                break
+        assert (await here.store.cursor("XBB")).collected == 1
+        assert here.store.stats().writes == before + 1
