@@ -155,12 +155,8 @@ def verify_delivery(
         )
     key = directory.signer_key(header.sender, header.key_id, Role.NODE, header.created_ms)
     _require_signature(verifier, key, delivery.manifest, delivery.proof)
+    _require_addressed(header, delivery.index, me)
     check_delivery_parts(delivery, manifest)
-    if header.recipients[delivery.index].state != me:
-        # The index is the coordinator's word, not the sender's: it must not void a genuine notice.
-        if any(addressee.state == me for addressee in header.recipients):
-            raise Tampered("the delivery carries another recipient's wrap")
-        raise NotAddressed(f"the notice is not addressed to {me}")
     _require_unexpired(header, now_ms)
     return VerifiedDelivery(sealed.id, delivery, manifest, header)
 
@@ -173,6 +169,15 @@ def _require_times(header: Header, now_ms: int) -> None:
     if header.created_ms > now_ms + MAX_SKEW_MS:
         raise ClockSkew(f"the notice claims to be made at {format_utc(header.created_ms)}")
     _require_unexpired(header, now_ms)
+
+
+def _require_addressed(header: Header, index: int, me: str) -> None:
+    states = [addressee.state for addressee in header.recipients]
+    if me not in states:
+        raise NotAddressed(f"the notice is not addressed to {me}")
+    # The index is the coordinator's word, not the sender's: it must not void a genuine notice.
+    if states.index(me) != index:
+        raise Tampered("the delivery carries another recipient's wrap")
 
 
 def _require_unexpired(header: Header, now_ms: int) -> None:

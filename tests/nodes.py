@@ -6,6 +6,7 @@ delivered. Whole processes and sockets are the business of tests/acceptance.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -133,7 +134,7 @@ async def a_node(folder: Path, code: str, clock: FixedClock | None = None) -> As
     """Open the node of a state in a folder; opening it again continues where it was."""
     everyone = community()
     clock = clock or FixedClock(everyone.now_ms)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
     engine = await Engine.open(folder / "node.db", "exchange.stores.sql.node", clock)
     try:
         yield await _assemble(folder, code, clock, everyone, engine)

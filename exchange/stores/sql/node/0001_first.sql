@@ -37,7 +37,7 @@ CREATE TABLE notice (
     pair_previous    BLOB
 ) STRICT;
 CREATE INDEX notice_listed ON notice (direction, priority, stored_ms);
-CREATE UNIQUE INDEX notice_shown_once ON notice (direction, sender, notice);
+CREATE UNIQUE INDEX notice_shown_once ON notice (sender, notice) WHERE direction = 'received';
 CREATE INDEX notice_pair ON notice (sender, pair_sequence) WHERE direction = 'received';
 
 -- One row per recipient of a sent notice.
