@@ -260,7 +260,7 @@ async def _sealed_again(node: TestNode, submission: bytes) -> bytes:
         SealFor(
             one.state,
             node.context.directory.prekey(one.state, now_ms).prekey.public,
-            PairPosition(9, bytes(32)),
+            PairPosition(9, bytes([1]) * 32),
         )
         for one in sealed.header.recipients
     ]
