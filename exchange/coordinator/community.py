@@ -65,17 +65,22 @@ async def stored_directory(
     return directory
 
 
-def own_code(directory: Roster, key_id: bytes) -> str:
+def own_code(directory: Roster, key_id: bytes, expected: str = "") -> str:
     """Return the code under which the directory lists this coordinator's statement key.
 
+    Args:
+        directory: The trusted directory.
+        key_id: The id of the statement key.
+        expected: The code that the settings name, or nothing for any.
+
     Raises:
-        SetupError: it does not list the key.
+        SetupError: it does not list the key under that code.
     """
     for entry in directory.coordinators():
-        if signing_key_id(entry.key) == key_id:
+        if signing_key_id(entry.key) == key_id and expected in ("", entry.code):
             return entry.code
     raise SetupError(
-        f"the directory lists no coordinator with the statement key {key_id.hex()[:16]}",
+        f"the directory lists no coordinator {expected} with the statement key {key_id.hex()[:16]}",
         hint="Have governance admit this coordinator, then import the new community file.",
     )
 

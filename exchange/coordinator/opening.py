@@ -69,7 +69,7 @@ async def opened(
                 directory=directory,
                 verifier=verifier,
                 signer=signer,
-                code=own_code(directory, signer.key_id),
+                code=own_code(directory, signer.key_id, settings.code),
                 certificate=place.keys / "tls.crt",
                 certificate_key=place.keys / "tls.key",
             )
