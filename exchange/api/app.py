@@ -9,19 +9,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from traceback import extract_tb
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from exchange.api import auth, problems
-from exchange.api.contract import Desk, Ready, Tokens
 from exchange.api.events import HEARTBEAT_S, Streams, resume_after
 from exchange.api.problems import Refusal
 from exchange.api.routes import ROUTES, Call, EventsQuery, Handler, Health, Q, Route, parse_query
 from exchange.node.requests import Ask
 from exchange.node.views import View
 from protocol.errors import AlmenaraError, BadRequest, NotFound, TooLarge
+
+if TYPE_CHECKING:
+    from exchange.node.desk import Desk
+    from exchange.node.tokens import TokenBook
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 _HTTP_REFUSALS = {
@@ -34,10 +38,12 @@ _log = structlog.get_logger("almenara.api")
 _REQUEST_ID = web.RequestKey("request_id", str)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Ready = Callable[[], Awaitable[None]]
+"""Returns when the node can write to its store now; raises an AlmenaraError when it cannot."""
 
 
 def make_app(
-    desk: Desk, tokens: Tokens, ready: Ready, *, heartbeat_s: float = HEARTBEAT_S
+    desk: Desk, tokens: TokenBook, ready: Ready, *, heartbeat_s: float = HEARTBEAT_S
 ) -> web.Application:
     """Return the application of one node.
 
@@ -116,7 +122,7 @@ async def _set_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers["X-Request-Id"] = request[_REQUEST_ID]
 
 
-def _plain(route: Route, handler: Handler, desk: Desk, tokens: Tokens) -> Answer:
+def _plain(route: Route, handler: Handler, desk: Desk, tokens: TokenBook) -> Answer:
     """Return the answerer of one row of the table."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -133,7 +139,7 @@ def _plain(route: Route, handler: Handler, desk: Desk, tokens: Tokens) -> Answer
     return answer
 
 
-def _events(route: Route, desk: Desk, tokens: Tokens, streams: Streams) -> Answer:
+def _events(route: Route, desk: Desk, tokens: TokenBook, streams: Streams) -> Answer:
     async def answer(request: web.Request) -> web.StreamResponse:
         who = auth.identify(request, tokens, route.role)
         query = _query(EventsQuery, request)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from exchange.api.contract import Tokens
 from exchange.api.problems import Refusal
-from exchange.node.tokens import Identity, TokenRole
+from exchange.node.tokens import Identity, TokenBook, TokenRole
 from protocol.errors import BadRequest, NotAuthorized
 
 HOSTS = frozenset({"almenara", "localhost", "127.0.0.1", "[::1]"})
@@ -44,7 +43,7 @@ def _without_port(host: str) -> str:
     return name.lower() if colon and port.isdecimal() else host.lower()
 
 
-def identify(request: web.Request, tokens: Tokens, role: TokenRole) -> Identity:
+def identify(request: web.Request, tokens: TokenBook, role: TokenRole) -> Identity:
     """Return who asks, once the token proves it and its role suffices.
 
     Raises:

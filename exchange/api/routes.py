@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from exchange.api.contract import Desk, Milestone
 from exchange.node.requests import AnswerRequest, Ask, SubmitRequest
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
@@ -30,7 +29,11 @@ from exchange.node.views import (
     View,
 )
 
+if TYPE_CHECKING:
+    from exchange.node.desk import Desk
+
 MAX_WAIT_S = 300
+Milestone = Literal["relayed", "received", "answered"]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -42,18 +45,17 @@ class Query(Ask, frozen=True, kw_only=True):
 Q = TypeVar("Q", bound=Query)
 
 
-class InboxQuery(Query, frozen=True, kw_only=True):
-    """``before`` is a time in milliseconds UTC: the page of notices received earlier."""
+class OutboxQuery(Query, frozen=True, kw_only=True):
+    """``before`` is a time in milliseconds UTC: the page of notices stored earlier."""
 
-    unread: bool = False
     limit: Limit = 100
     before: Count | None = None
 
 
-class OutboxQuery(Query, frozen=True, kw_only=True):
-    """How many at most."""
+class InboxQuery(OutboxQuery, frozen=True, kw_only=True):
+    """``unread`` leaves out what was opened."""
 
-    limit: Limit = 100
+    unread: bool = False
 
 
 class StatusQuery(Query, frozen=True, kw_only=True):
@@ -154,7 +156,8 @@ async def _inbox(desk: Desk, call: Call) -> Reply:
 
 
 async def _outbox(desk: Desk, call: Call) -> Reply:
-    return Reply(Notices(notices=await desk.outbox(call.who, limit=call.query.limit)))
+    found = await desk.outbox(call.who, limit=call.query.limit, before_ms=call.query.before)
+    return Reply(Notices(notices=found))
 
 
 async def _notice(desk: Desk, call: Call) -> Reply:

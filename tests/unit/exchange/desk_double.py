@@ -9,12 +9,16 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
+from aiohttp import web
 
-from exchange.api.contract import Milestone
+from exchange.api.app import make_app
+from exchange.api.routes import Milestone
+from exchange.node.desk import Desk
 from exchange.node.requests import AnswerRequest, SubmitRequest
-from exchange.node.tokens import Identity, TokenRole, format_token, parse_token
+from exchange.node.tokens import Identity, TokenBook, TokenRole, format_token, parse_token
 from exchange.node.views import (
     AlarmView,
     AnswerView,
@@ -195,7 +199,9 @@ class DeskDouble:
         found = [n for n in self.notices.values() if n.direction == "received" and (n.unread or not unread)]
         return tuple(found[:limit])
 
-    async def outbox(self, who: Identity, *, limit: int = 100) -> tuple[NoticeView, ...]:
+    async def outbox(
+        self, who: Identity, *, limit: int = 100, before_ms: int | None = None
+    ) -> tuple[NoticeView, ...]:
         """List sent notices."""
         self._check()
         return tuple(n for n in self.notices.values() if n.direction == "sent")[:limit]
@@ -328,3 +334,8 @@ def encoded(data: bytes) -> str:
     text = format_base64(data)
     assert parse_base64(text, what="test") == data
     return text
+
+
+def app_of(desk: DeskDouble, *, heartbeat_s: float = 0.05) -> web.Application:
+    """Return the real application over the double."""
+    return make_app(cast(Desk, desk), cast(TokenBook, TokenDouble()), desk.ready, heartbeat_s=heartbeat_s)

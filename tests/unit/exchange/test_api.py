@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, UnixConnector
 
-from exchange.api.app import MAX_BODY_BYTES, make_app
+from exchange.api.app import MAX_BODY_BYTES
 from exchange.api.routes import ROUTES
 from exchange.api.serve import LocalInterface
 from exchange.node.tokens import TokenRole
@@ -28,7 +28,7 @@ from tests.unit.exchange.desk_double import (
     RECEIVED_ID,
     SENDER,
     DeskDouble,
-    TokenDouble,
+    app_of,
 )
 
 NOTICE = {"to": ["XBB"], "severity": "xaa-national@1:grave", "subject": "S", "text": "T"}
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def interface(desk: DeskDouble, path: Path) -> AsyncIterator[LocalInterface]:
-    running = LocalInterface(make_app(desk, TokenDouble(), desk.ready, heartbeat_s=0.05), path, port=0)
+    running = LocalInterface(app_of(desk), path, port=0)
     await running.start()
     yield running
     await running.stop()
@@ -357,7 +357,7 @@ async def test_a_silent_stream_has_a_heartbeat(web: ClientSession) -> None:
 
 async def test_a_stopping_node_does_not_wait_for_readers_of_events(desk: DeskDouble, path: Path) -> None:
     """An open stream must never hold up a restart."""
-    running = LocalInterface(make_app(desk, TokenDouble(), desk.ready), path)
+    running = LocalInterface(app_of(desk), path)
     await running.start()
     async with (
         ClientSession("http://almenara", connector=UnixConnector(str(path))) as session,
@@ -387,7 +387,7 @@ async def test_a_second_node_on_one_socket_is_refused(
 ) -> None:
     """A living node's socket is never taken over."""
     with pytest.raises(DataDirBusy):
-        await LocalInterface(make_app(desk, TokenDouble(), desk.ready), path).start()
+        await LocalInterface(app_of(desk), path).start()
     assert os.access(path, os.F_OK)
 
 
@@ -398,19 +398,19 @@ async def test_the_socket_of_a_dead_node_is_replaced_and_nothing_else_is(
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(path))
     dead.close()
-    running = LocalInterface(make_app(desk, TokenDouble(), desk.ready), path)
+    running = LocalInterface(app_of(desk), path)
     await running.start()
     await running.stop()
     put_something_precious(path)
     with pytest.raises(SetupError):
-        await LocalInterface(make_app(desk, TokenDouble(), desk.ready), path).start()
+        await LocalInterface(app_of(desk), path).start()
     assert still_precious(path)
 
 
 async def test_a_path_too_long_for_a_socket_is_explained(desk: DeskDouble, tmp_path: Path) -> None:
     """The kernel keeps about 107 bytes; the message says what to do."""
     with pytest.raises(SetupError, match="too long"):
-        await LocalInterface(make_app(desk, TokenDouble(), desk.ready), tmp_path / ("x" * 120)).start()
+        await LocalInterface(app_of(desk), tmp_path / ("x" * 120)).start()
 
 
 async def test_a_loopback_port_is_served_alike(interface: LocalInterface) -> None:
