@@ -191,7 +191,10 @@ class CoordinatorStore(Protocol):
         ...
 
     async def expired(self, now_ms: int, *, limit: int) -> tuple[Uncollected, ...]:
-        """Return places of expired envelopes that were not collected and not yet recorded as such."""
+        """Return places of expired envelopes that were not collected, and not yet recorded as such.
+
+        Left out is also what a recipient has made a statement about: it has it, whatever its cursor says.
+        """
         ...
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:

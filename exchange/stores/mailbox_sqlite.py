@@ -29,7 +29,8 @@ ITEMS = """
     ORDER BY m.sequence
 """
 
-# CROSS JOIN keeps this order: only what lies behind each cursor is looked at.
+# CROSS JOIN keeps this order: only what no cursor has passed is looked at. A recipient that has said
+# anything about the envelope has it, even if a crash lost its last cursor.
 EXPIRED = """
     SELECT m.recipient, m.sequence, e.id, e.sender
     FROM cursor AS c
@@ -37,6 +38,8 @@ EXPIRED = """
         CROSS JOIN envelope AS e ON e.number = m.envelope AND e.expires_ms <= :now
     WHERE NOT EXISTS (
         SELECT 1 FROM undelivered AS u WHERE u.recipient = m.recipient AND u.sequence = m.sequence
+    ) AND NOT EXISTS (
+        SELECT 1 FROM statement AS s WHERE s.envelope = e.id AND s.party = m.recipient
     )
     LIMIT :limit
 """
@@ -86,7 +89,7 @@ def advance(db: apsw.Connection, recipient: str, sequence: int) -> None:
 
 
 def expired(db: apsw.Connection, now_ms: int, limit: int) -> tuple[Uncollected, ...]:
-    """Return places of expired envelopes behind no cursor and not yet recorded."""
+    """Return places of expired envelopes that nobody collected, spoke of, or declared undelivered."""
     rows = db.execute(EXPIRED, {"now": now_ms, "limit": limit})
     return tuple(
         Uncollected(MailPlace(recipient, sequence), envelope, sender)

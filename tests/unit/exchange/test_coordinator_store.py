@@ -194,6 +194,15 @@ async def test_expired_items_are_listed_until_they_are_recorded(store: SqliteCoo
     assert await store.expired(new.expires_ms, limit=10) == ()
 
 
+async def test_what_a_recipient_spoke_of_is_not_called_undelivered(store: SqliteCoordinatorStore) -> None:
+    """Its cursor may have been lost in a crash; its own word was not."""
+    new = envelope()
+    await store.commit([new], None)
+    await store.commit([statement(new.id, party="XBB")], None)
+    (item,) = await store.expired(new.expires_ms, limit=10)
+    assert item.place.recipient == "XCC"
+
+
 async def test_a_report_of_an_unusable_item_may_come_twice(store: SqliteCoordinatorStore) -> None:
     """The first report stands."""
     await store.commit([envelope()], None)

@@ -22,6 +22,8 @@ CREATE TABLE statement (
     data BLOB NOT NULL                -- the signed statement, byte for byte
 ) STRICT;
 
+CREATE INDEX statement_about ON statement (envelope, party);
+
 -- Each envelope once. A delivery is cut from it for each recipient.
 CREATE TABLE envelope (
     number INTEGER PRIMARY KEY,
