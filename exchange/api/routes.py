@@ -121,7 +121,7 @@ class Reply:
     status: int = 200
 
 
-Handler = Callable[[Desk, Call], Awaitable[Reply]]
+Handler = Callable[["Desk", Call], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
