@@ -155,7 +155,7 @@ def make_statement(
     return Made(sign_statements(signer, [draft])[0], draft.statement_id, draft.chain)
 
 
-def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms: int) -> Statement:
+def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms: int | None) -> Statement:
     """Return a statement that the party it names has truly signed.
 
     The key must have the role that this kind asks for, be the party's own in the trusted
@@ -166,12 +166,13 @@ def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms:
         directory: Where keys are looked up.
         verifier: Checks the signature over the received bytes.
         data: The signed statement exactly as received.
-        now_ms: The time now, milliseconds UTC.
+        now_ms: The time now, milliseconds UTC; or None where the reader's own clock is no judge:
+            a node whose clock is a day behind must not lose what others truly said.
 
     Raises:
         FormatError: it is not well formed, or a field does not fit the kind.
         SuiteRefused, UnknownSigner, BadSignature: it may not be believed.
-        ClockSkew: it claims to be made more than ten minutes from now.
+        ClockSkew: it claims to be made more than ten minutes from ``now_ms``.
     """
     signed, statement = parse_statement(data)
     check_statement(directory, verifier, signed, statement, now_ms)
@@ -179,7 +180,11 @@ def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms:
 
 
 def check_statement(
-    directory: Roster, verifier: Verifier, signed: SignedStatement, statement: Statement, now_ms: int
+    directory: Roster,
+    verifier: Verifier,
+    signed: SignedStatement,
+    statement: Statement,
+    now_ms: int | None,
 ) -> None:
     """Return only if a statement that was parsed already is truly signed; errors as above.
 
@@ -188,10 +193,10 @@ def check_statement(
         verifier: Checks the signature over the received bytes.
         signed: What :func:`protocol.statement.parse_statement` returned,
         statement: both parts together.
-        now_ms: The time now, milliseconds UTC.
+        now_ms: As above.
     """
     directory.require_suite(statement.suite)
-    if statement.at_ms > now_ms + MAX_SKEW_MS:
+    if now_ms is not None and statement.at_ms > now_ms + MAX_SKEW_MS:
         raise ClockSkew(f"the statement claims to be made at {format_utc(statement.at_ms)}")
     role = SIGNER_ROLE[statement.kind]
     # RELAYED and UNDELIVERED ask for the role COORDINATOR, which only coordinators' codes have.

@@ -41,6 +41,7 @@ from protocol.session.messages import (
     Unusable,
 )
 from protocol.session.messages import Mirror as MirrorRequest
+from protocol.session.table import State
 
 QUEUE_CHUNK = 32
 CATCH_UP_SECONDS = 5.0
@@ -110,7 +111,7 @@ class Courier:
 
     async def catch_up(self) -> None:
         """Ask for newer documents and wait until they are in, or a few seconds."""
-        if self._session is None:
+        if self._session is None or self._session.link.session.state is not State.OPEN:
             return
         changed = self._mirror.changed.listen()
         self._session.link.send(MirrorRequest(index=self._mirror.next_index))

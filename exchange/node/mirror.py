@@ -5,6 +5,8 @@ What to load is decided here; whether to trust it is decided in ``keys.trust``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import apsw
 import structlog
 
@@ -22,12 +24,22 @@ from exchange.stores.node_books import (
 )
 from keys.trust import TrustedDirectory
 from protocol.digest import tagged
-from protocol.errors import AlmenaraError, FormatError, SetupError, TrustError
+from protocol.errors import AlmenaraError, ClockSkew, FormatError, SetupError, TrustError
 from protocol.session.messages import Documents
 
 _log = structlog.get_logger()
 _FAR_FUTURE_MS = 2**62
 """The time given when stored documents are replayed: they were judged when they came."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What became of the documents of one message."""
+
+    following: int
+    kept: list[bytes] = field(default_factory=list)
+    refused: list[AlmenaraError] = field(default_factory=list)
+    is_complete: bool = True
 
 
 class Mirror:
@@ -59,27 +71,34 @@ class Mirror:
         """
         if message.first != self.next_index:
             return message.head > self.next_index
-        context, now_ms = self._context, self._context.clock.now_ms()
-        kept: list[bytes] = []
-        refused: list[AlmenaraError] = []
-        for data in message.documents:
-            if await self._is_known(data):
-                continue
-            try:
-                accepted = context.directory.update(data, now_ms)
-            except (TrustError, FormatError) as error:
-                _log.warning("document.refused", code=error.code)
-                refused.append(error)
-            else:
-                if accepted.changed:
-                    kept.append(data)
-        following = message.first + len(message.documents)
-        await context.engine.write(lambda db: _save(db, kept, refused, following, now_ms))
-        self.next_index = following
-        if kept:
-            context.events.ring()
+        read = await self._read(message)
+        now_ms = self._context.clock.now_ms()
+        await self._context.engine.write(lambda db: _save(db, read, now_ms))
+        self.next_index = read.following
+        if read.kept:
+            self._context.events.ring()
             self.changed.ring()
-        return message.head > following
+        return read.is_complete and message.head > read.following
+
+    async def _read(self, message: Documents) -> _Read:
+        directory, now_ms = self._context.directory, self._context.clock.now_ms()
+        read = _Read(following=message.first)
+        for data in message.documents:
+            if not await self._is_known(data):
+                try:
+                    # Kept even if it changes nothing: it may be trusted since a write that failed.
+                    directory.update(data, now_ms)
+                    read.kept.append(data)
+                except ClockSkew as error:
+                    # Our clock may be the wrong one: a document is not skipped for that, but read again.
+                    read.refused.append(error)
+                    read.is_complete = False
+                    break
+                except (TrustError, FormatError) as error:
+                    _log.warning("document.refused", code=error.code)
+                    read.refused.append(error)
+            read.following += 1
+        return read
 
     async def _is_known(self, data: bytes) -> bool:
         return await self._context.engine.read(lambda db: has_document(db, _copy_hash(data)))
@@ -110,19 +129,14 @@ def _copy_hash(data: bytes) -> bytes:
     return tagged("document-copy", data)
 
 
-def _save(
-    db: apsw.Connection,
-    kept: list[bytes],
-    refused: list[AlmenaraError],
-    following: int,
-    now_ms: int,
-) -> None:
-    for data in kept:
+def _save(db: apsw.Connection, read: _Read, now_ms: int) -> None:
+    for data in read.kept:
         store_document(db, data)
-    for error in refused:
+    for error in read.refused:
         raise_alarm(db, "document-refused", error.code, error.message, error.hint, now_ms)
         record_event(db, now_ms, "directory.refused", code=error.code)
-    if kept:
-        clear_alarm(db, "directory-expired", "")
-        record_event(db, now_ms, "directory.updated", detail=f"{len(kept)} documents")
-    save_fact(db, MIRRORED, following)
+    if read.is_complete:
+        clear_alarm(db, "document-refused", ClockSkew.code)
+    if read.kept:
+        record_event(db, now_ms, "directory.updated", detail=f"{len(read.kept)} documents")
+    save_fact(db, MIRRORED, read.following)
