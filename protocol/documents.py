@@ -29,7 +29,7 @@ from protocol.fields import (
 )
 from protocol.signed import Context, Proof
 
-MAX_DOCUMENT_BYTES = 256 * 1024
+MAX_DOCUMENT_BYTES = 512 * 1024
 MAX_SIGNATURES = 32
 
 Version = Annotated[int, Meta(ge=1, le=2**63 - 1)]
