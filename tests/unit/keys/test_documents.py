@@ -168,16 +168,16 @@ def test_a_document_not_signed_by_the_one_key_is_told_from_one_signed_wrongly() 
 
 def test_a_signed_document_over_the_limit_is_not_made() -> None:
     """Whatever is signed here, every member accepts by size."""
-    secretary = signer("secretary 1", Role.DIRECTORY)
+    secretaries = [signer(f"secretary {number}", Role.DIRECTORY) for number in range(32)]
     states = [
         StateEntry(
             code=f"X{number:03d}",
-            name="Full",
+            name="F" * 200,
             status=StateStatus.ACTIVE,
             identity=number.to_bytes(4, "big") * 496,
             since_ms=NOW_MS,
         )
-        for number in range(130)
+        for number in range(200)
     ]
     crowded = Directory(
         v=1,
@@ -193,4 +193,4 @@ def test_a_signed_document_over_the_limit_is_not_made() -> None:
     )
     assert len(codec.encode(crowded)) < MAX_DOCUMENT_BYTES
     with pytest.raises(TooLarge):
-        sign_document(crowded, [secretary])
+        sign_document(crowded, secretaries)
