@@ -15,7 +15,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol import codec
-from protocol.errors import NotAddressed, Tampered
+from protocol.errors import Tampered
 from protocol.fields import Wire, WrapBytes
 from protocol.notice import (
     MAX_MANIFEST_BYTES,
@@ -93,11 +93,11 @@ def check_delivery_parts(delivery: Delivery, manifest: Manifest) -> None:
     """Check that this recipient's wrap and the payload are the ones the manifest names.
 
     Raises:
-        NotAddressed: there is no recipient with this index.
-        Tampered: a part differs.
+        Tampered: a part differs, or there is no recipient with this index.
     """
     if delivery.index >= len(manifest.wrap_hashes):
-        raise NotAddressed("the delivery names a recipient number that the notice does not have")
+        # Tampered, not NotAddressed: the index is the coordinator's word, not the sender's.
+        raise Tampered("the delivery names a recipient number that the notice does not have")
     if hashlib.sha256(delivery.wrap).digest() != manifest.wrap_hashes[delivery.index]:
         raise Tampered("the wrap is not the one that the sender signed")
     _check_payload(delivery.payload, manifest)

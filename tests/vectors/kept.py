@@ -22,16 +22,16 @@ RANDOMISED = FIXTURES / "randomised.json"
 
 
 class Kept:
-    """Signatures and wraps by what they were made from.
+    """Signatures and wraps by what they were made from; new ones are made only once thawed."""
 
-    Args:
-        frozen: Refuse to make a new one: a test may only read what is kept.
-    """
-
-    def __init__(self, *, frozen: bool) -> None:
-        self._frozen = frozen
+    def __init__(self) -> None:
+        self._frozen = True
         self._known: dict[str, str] = json.loads(RANDOMISED.read_text()) if RANDOMISED.exists() else {}
         self._used: set[str] = set()
+
+    def thaw(self) -> None:
+        """Allow new ones to be made, as the generator does and a test never."""
+        self._frozen = False
 
     def proofs(self, secret: SecretKey, context: Context, objects: list[bytes]) -> list[Proof]:
         """Return the batch's proofs in order; no rule about roles is asked for."""
@@ -62,3 +62,7 @@ class Kept:
             self._known[name] = make().hex()
         self._used.add(name)
         return bytes.fromhex(self._known[name])
+
+
+KEPT = Kept()
+"""The one that everything is made with."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.vectors.kept import Kept
+from tests.vectors import make_spec
+from tests.vectors.kept import KEPT, Kept
 from tests.vectors.scenarios import encoding, envelope, notice, opening, statement
 
 HERE = Path(__file__).resolve().parent
@@ -35,8 +36,9 @@ def vectors(kept: Kept) -> dict[str, str]:
 
 def main() -> None:
     """Write the vectors, and keep what was randomised."""
-    kept = Kept(frozen=False)
-    made = vectors(kept)
+    KEPT.thaw()
+    made = vectors(KEPT)
+    pages = make_spec.pages()
     for folder in FORMATS:
         (HERE / folder).mkdir(exist_ok=True)
         for stale in (HERE / folder).glob("*.json"):
@@ -44,7 +46,9 @@ def main() -> None:
                 stale.unlink()
     for path, text in made.items():
         (HERE / path).write_text(text)
-    kept.save()
+    for page, text in pages.items():
+        page.write_text(text, "utf-8")
+    KEPT.save()
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def _deliveries(kept: Kept) -> Iterator[tuple[str, Scenario]]:
     )
     yield (
         "delivery-number-outside",
-        _delivery("Recipient number 2 of 2.", "addressee", "not-addressed", two.delivery(0, index=2)),
+        _delivery("Recipient number 2 of 2.", "parts", "tampered", two.delivery(0, index=2)),
     )
     data = two.delivery(0)
     at = data.index(b"\x00\xc5\x04\xb8")

@@ -9,16 +9,14 @@ import msgspec
 
 from keys.signature import SecretKey
 from protocol.signed import Context
-from protocol.statement import SealedDetail, SeenCheckpoint, SignedStatement, StatementKind
+from protocol.statement import SeenCheckpoint, SignedStatement, StatementKind
+from tests.vectors import examples
 from tests.vectors.kept import Kept
 from tests.vectors.scenarios.envelope import flipped
 from tests.vectors.world import NOW_MS, fixed, packed, said, secret, statement
 
 Scenario = dict[str, str | int | None]
 K = StatementKind
-ENVELOPE = fixed("an envelope id", 32)
-PROOF = fixed("a decryption proof", 32)
-NOTE = SealedDetail(prekey_id=fixed("a prekey id", 32), sealed=fixed("a sealed note", 1648))
 
 
 class Sayings:
@@ -38,7 +36,7 @@ class Sayings:
         **changes: Any,
     ) -> Scenario:
         """Return the scenario of a statement that this key rightly signs."""
-        made = packed(statement(kind, ENVELOPE, key_id=signer.key_id, **changes))  # type: ignore[arg-type]
+        made = packed(statement(kind, examples.envelope().id, key_id=signer.key_id, **changes))  # type: ignore[arg-type]
         return scenario(comment, layer, refusal, said(self.kept, made, signer))
 
 
@@ -58,18 +56,40 @@ def scenarios(kept: Kept) -> Iterator[tuple[str, Scenario]]:
 def _good(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
     node, officer, hub = secret("XBB", "node"), secret("XBB", "officer"), secret("HUB", "coordinator")
     seen = SeenCheckpoint(origin="hub.example/almenara", size=9, root=fixed("a root", 32))
-    received = sayings.by(node, "A machine's receipt.", "none", None, K.RECEIVED, decryption_proof=PROOF)
+    received = sayings.by(
+        node,
+        "A machine's receipt.",
+        "none",
+        None,
+        K.RECEIVED,
+        decryption_proof=examples.proof_of_decryption(),
+    )
     yield "received-good", received
     yield (
         "accepted-good",
         sayings.by(
-            officer, "With a note.", "none", None, K.ACCEPTED, decryption_proof=PROOF, detail=NOTE, seen=seen
+            officer,
+            "With a note.",
+            "none",
+            None,
+            K.ACCEPTED,
+            decryption_proof=examples.proof_of_decryption(),
+            detail=examples.detail(),
+            seen=seen,
         ),
     )
+    of_the_page = packed(examples.signed(examples.accepted(), "officer"))
+    yield "accepted-good-of-the-page", scenario("The answer of the page.", "none", None, of_the_page)
     yield (
         "declined-good",
         sayings.by(
-            officer, "With a reason.", "none", None, K.DECLINED, decryption_proof=PROOF, code="no-capacity"
+            officer,
+            "With a reason.",
+            "none",
+            None,
+            K.DECLINED,
+            decryption_proof=examples.proof_of_decryption(),
+            code="no-capacity",
         ),
     )
     yield "rejected-good", sayings.by(node, "With a code.", "none", None, K.REJECTED, code="cannot-open")
@@ -95,7 +115,7 @@ def _layouts(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
     node, officer = secret("XBB", "node"), secret("XBB", "officer")
 
     def wrong(kind: StatementKind | int, comment: str, layer: str = "layout", **changes: Any) -> Scenario:
-        made = packed(statement(kind, ENVELOPE, **changes))  # type: ignore[arg-type]
+        made = packed(statement(kind, examples.envelope().id, **changes))  # type: ignore[arg-type]
         signer = node if kind in (1, 6, 16, 17, 7) else officer
         return scenario(comment, layer, "malformed", said(sayings.kept, made, signer))
 
@@ -105,18 +125,36 @@ def _layouts(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
     yield "received-without-proof", wrong(K.RECEIVED, "No decryption proof.")
     yield (
         "rejected-with-proof",
-        wrong(K.REJECTED, "It opened nothing.", code="expired", decryption_proof=PROOF),
+        wrong(
+            K.REJECTED, "It opened nothing.", code="expired", decryption_proof=examples.proof_of_decryption()
+        ),
     )
     yield "rejected-without-code", wrong(K.REJECTED, "Why?")
-    yield "received-with-code", wrong(K.RECEIVED, "Nothing to say.", decryption_proof=PROOF, code="expired")
+    yield (
+        "received-with-code",
+        wrong(K.RECEIVED, "Nothing to say.", decryption_proof=examples.proof_of_decryption(), code="expired"),
+    )
     yield (
         "received-with-note",
-        wrong(K.RECEIVED, "A machine writes none.", decryption_proof=PROOF, detail=NOTE),
+        wrong(
+            K.RECEIVED,
+            "A machine writes none.",
+            decryption_proof=examples.proof_of_decryption(),
+            detail=examples.detail(),
+        ),
     )
-    yield "received-about-another", wrong(K.RECEIVED, "About XCC.", decryption_proof=PROOF, about="XCC")
+    yield (
+        "received-about-another",
+        wrong(K.RECEIVED, "About XCC.", decryption_proof=examples.proof_of_decryption(), about="XCC"),
+    )
     yield (
         "declined-for-no-reason",
-        wrong(K.DECLINED, "Not one of the seven.", decryption_proof=PROOF, code="no-interest"),
+        wrong(
+            K.DECLINED,
+            "Not one of the seven.",
+            decryption_proof=examples.proof_of_decryption(),
+            code="no-interest",
+        ),
     )
     yield "undelivered-about-nobody", wrong(K.UNDELIVERED, "To whom?", code="expired")
     yield "first-after-something", wrong(K.WITHDRAWN, "1, and yet after another.", previous=b"\1" * 32)
@@ -129,7 +167,12 @@ def _believed(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
     yield (
         "answer-by-a-machine",
         sayings.by(
-            node, "A node key accepts.", "signer", "unknown-signer", K.ACCEPTED, decryption_proof=PROOF
+            node,
+            "A node key accepts.",
+            "signer",
+            "unknown-signer",
+            K.ACCEPTED,
+            decryption_proof=examples.proof_of_decryption(),
         ),
     )
     yield (
@@ -140,7 +183,7 @@ def _believed(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
             "signer",
             "unknown-signer",
             K.RECEIVED,
-            decryption_proof=PROOF,
+            decryption_proof=examples.proof_of_decryption(),
         ),
     )
     yield "relayed-by-a-state", sayings.by(node, "A state relays.", "signer", "unknown-signer", K.RELAYED)
@@ -149,11 +192,13 @@ def _believed(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
         sayings.by(node, "XBB's key in XCC's name.", "signer", "unknown-signer", K.WITHDRAWN, party="XCC"),
     )
     yield "suite-of-tests", sayings.by(node, "0x7f00.", "suite", "suite-refused", K.WITHDRAWN, suite=0x7F00)
-    early = sayings.by(node, "", "none", None, K.RECEIVED, decryption_proof=PROOF)["input"]
+    early = sayings.by(node, "", "none", None, K.RECEIVED, decryption_proof=examples.proof_of_decryption())[
+        "input"
+    ]
     data = bytes.fromhex(str(early))
     at_ms = NOW_MS + 1000 - 600_001
     yield "from-the-future", scenario("Ten minutes and 1 ms.", "clock", "clock-skew", data, at_ms)
-    made = packed(statement(K.WITHDRAWN, ENVELOPE))
+    made = packed(statement(K.WITHDRAWN, examples.envelope().id))
     as_notice = said(kept, made, node, Context.NOTICE)
     yield "signature-as-notice", scenario("Another context.", "signature", "bad-signature", as_notice)
     proof = kept.proofs(node, Context.STATEMENT, [made])[0]
@@ -164,7 +209,7 @@ def _believed(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
         return packed(msgspec.structs.replace(signed, **changes))
 
     yield "signature-changed", scenario("A bit.", "signature", "bad-signature", carrying(made, proof=changed))
-    other = packed(statement(K.SUPERSEDED, ENVELOPE))
+    other = packed(statement(K.SUPERSEDED, examples.envelope().id))
     yield "body-of-another", scenario("Another body.", "signature", "bad-signature", carrying(other))
     long_form = made.replace(b"\xdc\x00\x10\x01", b"\xdc\x00\x10\xcc\x01", 1)
     yield "body-not-canonical", scenario("v as uint 8.", "encoding", "not-canonical", carrying(long_form))
