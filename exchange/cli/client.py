@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -134,7 +134,7 @@ class NodeClient:
         except OSError as error:
             raise Unreachable(
                 f"no node answers at {self._path}",
-                hint="Start it with: almenara node run --data DIR; or say where it is with --socket or --data.",
+                hint="Start it with: almenara node run --data DIR; or name it with --socket or --data.",
             ) from error
 
     def _broken(self, method: str, request_id: str | None) -> AlmenaraError:
@@ -162,6 +162,11 @@ class _UnixConnection(http.client.HTTPConnection):
             connection.close()
             raise
         self.sock = connection
+
+
+def notice_path(id: str, what: str = "") -> str:
+    """Return the address of one notice, or of something about it; the id may be any text."""
+    return f"/v1/notices/{quote(id, safe='')}{what}"
 
 
 def _address(path: str, query: Mapping[str, object] | None) -> str:

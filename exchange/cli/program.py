@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
         "node": Entry("exchange.cli.setup:node", _RUN, "Set up and run a node."),
         "officer": Entry("exchange.cli.setup:officer", _RUN, "Make officers' keys and tokens."),
-        "config": Entry("exchange.cli.explaining:config", _RUN, "Show the settings and where they come from."),
+        "config": Entry("exchange.cli.explaining:config", _RUN, "Show settings and where they come from."),
         "help": Entry("exchange.cli.explaining:help_", _RUN, "Explain a command, or the exit codes."),
     }
 )
@@ -84,7 +85,9 @@ class Program(click.Group):
         listed = self.list_commands(ctx)
         for heading in (_NOTICES, _WORDS, _RUN):
             with formatter.section(heading):
-                rows = [(name, COMMANDS[name].summary) for name in listed if COMMANDS[name].heading == heading]
+                rows = [
+                    (name, COMMANDS[name].summary) for name in listed if COMMANDS[name].heading == heading
+                ]
                 formatter.write_dl(rows)
 
 
@@ -97,6 +100,10 @@ def almenara() -> None:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code; every failure is told here and nowhere else."""
     as_json = "--json" in words
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding shows an escape instead of failing in the middle of a notice.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = almenara.main(list(words), prog_name="almenara", standalone_mode=False)
         sys.stdout.flush()
@@ -117,6 +124,10 @@ def run(words: Sequence[str]) -> int:
         return Exit.FAILED
     except Exception as error:
         return _bug(error, as_json=as_json)
+
+
+def _heading(name: str) -> str:
+    return COMMANDS[name].heading
 
 
 def _module(entry: Entry) -> str:

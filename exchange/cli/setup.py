@@ -1,0 +1,238 @@
+"""Setting up and running by hand: ``almenara governance``, ``coordinator``, ``node``, ``officer``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from exchange.cli.command import Command
+from exchange.cli.local import (
+    FILE,
+    FOLDER,
+    Local,
+    data_option,
+    local,
+    passphrase_option,
+    protection_options,
+    settings_of,
+)
+
+
+@click.group()
+def governance() -> None:
+    """Make a community, and admit members by the signatures of several custodians."""
+
+
+@governance.command(
+    "init",
+    cls=Command,
+    examples=('almenara governance init --name "Our community" --keys 3 --threshold 2 --out governance',),
+)
+@click.option("--name", required=True, help="What the community is called.")
+@click.option("--keys", type=int, default=3, show_default=True, help="How many custodians there are.")
+@click.option("--threshold", type=int, default=2, show_default=True, help="How many of them must sign.")
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="A new directory.")
+@protection_options
+@local
+def governance_init(
+    console: Local,
+    name: str,
+    keys: int,
+    threshold: int,
+    out: Path,
+    passphrase_file: Path | None,
+    unprotected: bool,
+) -> None:
+    """Make the keys of governance and the root hash that everybody pins."""
+    from exchange.clock import SystemClock
+    from exchange.setup import governance as work
+    from exchange.setup.words import grouped
+    from protocol.documents import Role
+
+    protect = console.protect("keys of governance", _file(passphrase_file), unprotected=unprotected)
+    pinned = work.create_community(
+        out, name, keys=keys, threshold=threshold, protect=protect, now_ms=SystemClock().now_ms()
+    )
+    made = [
+        str(work.key_path(out, role, number))
+        for role in (Role.ROOT, Role.DIRECTORY)
+        for number in range(1, keys + 1)
+    ]
+    console.show(
+        {
+            "root_hash": pinned.hex(),
+            "threshold": threshold,
+            "keys": made,
+            "community": str(out / "community.alm"),
+        },
+        f"The community {name!r} is founded: {threshold} of {keys} custodians decide.",
+        "Its root hash, for every member to pin; read it aloud and compare:",
+        f"  {grouped(pinned)}",
+        f"Keys: {out / 'keys'} - give each custodian one root key and one directory key, then delete them here.",
+        f"Next: members run `almenara node init --root-hash ...` and send their request.alm to {out}.",
+    )
+
+
+@governance.command(
+    "admit", cls=Command, examples=("almenara governance admit --in governance XAA/request.alm",)
+)
+@click.argument("requests", nargs=-1, required=True, type=FILE, metavar="REQUEST...")
+@click.option("--in", "folder", type=FOLDER, required=True, metavar="DIR", help="The community's directory.")
+@click.option("--key", "keys", multiple=True, type=FILE, metavar="FILE", help="A directory key to sign with.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and sign nothing.")
+@click.option("--yes", is_flag=True, help="The fingerprints were compared: do not ask.")
+@passphrase_option
+@local
+def governance_admit(
+    console: Local,
+    requests: tuple[Path, ...],
+    folder: Path,
+    keys: tuple[Path, ...],
+    dry_run: bool,
+    yes: bool,
+    passphrase_file: Path | None,
+) -> None:
+    """Admit states and coordinators: sign the next directory and add their documents."""
+    from exchange.cli.showing_setup import change_lines, changes_as_fields
+    from exchange.clock import SystemClock
+    from exchange.setup import governance as work
+    from exchange.setup.keyring import open_signer
+    from protocol.documents import Role
+
+    now_ms = SystemClock().now_ms()
+    ceremony = work.read_ceremony(folder, now_ms)
+    proposal = work.propose(ceremony, requests, now_ms)
+    fields = changes_as_fields(proposal)
+    if dry_run or proposal.directory is None:
+        console.show(fields | {"signed": False}, *change_lines(proposal))
+        return
+    for line in change_lines(proposal):
+        console.tell(line)
+    console.confirm("Were the fingerprints compared over two other channels? Sign?", yes=yes)
+    source = console.source("directory keys", _file(passphrase_file))
+    chosen = work.choose_keys(ceremony, keys)
+    signed = work.sign(proposal, [open_signer(path, Role.DIRECTORY, source) for path in chosen])
+    work.publish(ceremony, [signed, *proposal.documents], now_ms)
+    community = str(folder / "community.alm")
+    console.show(
+        fields | {"signed": True, "signed_with": [str(path) for path in chosen], "community": community},
+        f"Signed with {len(chosen)} keys; directory version {proposal.directory.version}.",
+        f"Next: give {community} to the coordinator and to every new member, to join with.",
+    )
+
+
+@governance.command("show", cls=Command, examples=("almenara governance show --in governance",))
+@click.option("--in", "folder", type=FOLDER, required=True, metavar="DIR", help="The community's directory.")
+@local
+def governance_show(console: Local, folder: Path) -> None:
+    """Show members, versions and expiries, after verifying every document again."""
+    from exchange.cli.showing_setup import community_as_fields, community_lines
+    from exchange.clock import SystemClock
+    from exchange.setup.governance import read_ceremony
+
+    trusted = read_ceremony(folder, SystemClock().now_ms()).trusted
+    console.show(community_as_fields(trusted), *community_lines(trusted))
+
+
+@click.group()
+def coordinator() -> None:
+    """Set up a coordinator, let it join, run it."""
+
+
+@coordinator.command(
+    "init",
+    cls=Command,
+    examples=(
+        'almenara coordinator init --data HUB --code HUB --name "Hub" --root-hash "$(cat root-hash)"',
+        '... --host 0.0.0.0 --port 8443 --url wss://hub.example:8443 --root-hash "$(cat root-hash)"',
+    ),
+)
+@data_option
+@click.option("--code", required=True, help="The code under which it asks to be listed.")
+@click.option("--name", required=True, help="What it is called.")
+@click.option("--root-hash", required=True, metavar="HEX", help="From the ceremony; spaces do not matter.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="The TCP port.")
+@click.option("--url", help="How nodes reach it, if not at wss://host:port.")
+@protection_options
+@local
+def coordinator_init(
+    console: Local,
+    data: str | None,
+    code: str,
+    name: str,
+    root_hash: str,
+    host: str,
+    port: int,
+    url: str | None,
+    passphrase_file: Path | None,
+    unprotected: bool,
+) -> None:
+    """Make a coordinator's keys, settings and request to be admitted."""
+    from exchange.clock import SystemClock
+    from exchange.settings import CoordinatorSettings
+    from exchange.setup import words
+    from exchange.setup.coordinator import create_coordinator
+
+    settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
+    made = create_coordinator(
+        settings.data,
+        code=code,
+        name=name,
+        root_hash=words.root_hash(root_hash),
+        host=host,
+        port=port,
+        url=url,
+        protect=console.protect(f"keys of {code}", settings.passphrase_file, unprotected=unprotected),
+        now_ms=SystemClock().now_ms(),
+    )
+    console.show(
+        {"code": made.code, "url": made.url, "fingerprint": made.fingerprint, "request": str(made.request)},
+        f"The coordinator {made.code} is set up in {settings.data}; nodes will reach it at {made.url}.",
+        f"Its key, for governance to compare: {made.fingerprint}",
+        f"Next: send {made.request} to governance; then: almenara coordinator join --data DIR community.alm",
+    )
+
+
+@coordinator.command("join", cls=Command, examples=("almenara coordinator join --data HUB community.alm",))
+@click.argument("community", type=FILE)
+@data_option
+@local
+def coordinator_join(console: Local, data: str | None, community: Path) -> None:
+    """Take over the community's documents, or what is new in a newer file; it must not run."""
+    from exchange.clock import SystemClock
+    from exchange.settings import CoordinatorSettings
+    from exchange.setup.coordinator import join_community
+
+    settings = settings_of(CoordinatorSettings, data=data)
+    directory = asyncio.run(join_community(settings.data, community, SystemClock()))
+    states = [entry.code for entry in directory.states()]
+    console.show(
+        {"code": settings.code, "directory_version": directory.directory.version, "states": states},
+        f"{settings.code} serves {directory.root.name!r}: {', '.join(states) or 'no state yet'}.",
+        f"Next: almenara coordinator run --data {settings.data}",
+    )
+
+
+@coordinator.command("run", cls=Command, examples=("almenara coordinator run --data HUB",))
+@data_option
+@passphrase_option
+@local
+def coordinator_run(console: Local, data: str | None, passphrase_file: Path | None) -> None:
+    """Run a coordinator until it is told to stop (SIGTERM, SIGINT)."""
+    from exchange.clock import SystemClock
+    from exchange.settings import CoordinatorSettings
+    from exchange.setup.serve_coordinator import serve_coordinator
+
+    settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
+    source = console.source("statement key", settings.passphrase_file)
+    serve_coordinator(settings, source, SystemClock())
+
+
+def _file(named: Path | None) -> Path | None:
+    """Return the passphrase file that was named, by flag or by setting."""
+    from exchange.settings import CliSettings
+
+    return settings_of(CliSettings, passphrase_file=named).passphrase_file

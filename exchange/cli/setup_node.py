@@ -1,0 +1,266 @@
+"""A node's set-up and its officers: ``almenara node`` and ``almenara officer``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from exchange.cli.command import Command
+from exchange.cli.local import (
+    FILE,
+    Local,
+    data_option,
+    local,
+    passphrase_option,
+    protection_options,
+    settings_of,
+)
+
+identity_option = click.option(
+    "--identity",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="The state's identity key; bring it, and take it away again.",
+)
+
+
+@click.group()
+def node() -> None:
+    """Set up a state's node, let it join, run it."""
+
+
+@node.command(
+    "init",
+    cls=Command,
+    examples=(
+        'almenara node init --data XAA --state XAA --name "CSIRT of Aurelia" --officer "Ana Silva"'
+        ' --root-hash "$(cat root-hash)" --severity bundled:xaa-national',
+    ),
+)
+@data_option
+@click.option("--state", required=True, help="The code under which the state asks to be listed.")
+@click.option("--name", required=True, help="What the state's team is called.")
+@click.option("--root-hash", required=True, metavar="HEX", help="From the ceremony; spaces do not matter.")
+@click.option("--officer", required=True, help="The name of the first officer.")
+@click.option("--severity", metavar="FILE", help="The state's severity schema (TOML), or bundled:ID.")
+@protection_options
+@local
+def node_init(
+    console: Local,
+    data: str | None,
+    state: str,
+    name: str,
+    root_hash: str,
+    officer: str,
+    severity: str | None,
+    passphrase_file: Path | None,
+    unprotected: bool,
+) -> None:
+    """Make a node's keys, tokens, first documents and request to be admitted."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup import words
+    from exchange.setup.node import create_node
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    work = create_node(
+        settings.data,
+        state=state,
+        name=name,
+        root_hash=words.root_hash(root_hash),
+        officer=officer,
+        severity=severity,
+        protect=console.protect(f"keys of {state}", settings.passphrase_file, unprotected=unprotected),
+        clock=SystemClock(),
+    )
+    made = asyncio.run(work)
+    tokens = [str(path) for path in made.tokens]
+    console.show(
+        {
+            "state": made.state,
+            "fingerprint": made.fingerprint,
+            "request": str(made.request),
+            "identity_key": str(made.identity_key),
+            "tokens": tokens,
+            "severity": made.severity,
+        },
+        f"The node of {made.state} is set up in {settings.data}.",
+        f"Its identity key, for governance to compare: {made.fingerprint}",
+        f"Severity schema to be published: {made.severity or 'none'}.",
+        "Tokens to hand over, each to one person or program:",
+        *(f"  {token}" for token in tokens),
+        f"Next: send {made.request} to governance; then: almenara node join --data DIR community.alm",
+        f"After that, move {made.identity_key} to offline media: the running node does not need it.",
+    )
+
+
+@node.command("join", cls=Command, examples=("almenara node join --data XAA community.alm",))
+@click.argument("community", type=FILE)
+@data_option
+@click.option("--coordinator", metavar="CODE", help="Which coordinator to use, if there are several.")
+@local
+def node_join(console: Local, data: str | None, community: Path, coordinator: str | None) -> None:
+    """Verify the community file from the pinned root hash, and take it over; the node must not run."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup.joining import join_community
+
+    settings = settings_of(NodeSettings, data=data)
+    work = join_community(settings.data, community, coordinator=coordinator, clock=SystemClock())
+    joined = asyncio.run(work)
+    states = [entry.code for entry in joined.directory.states()]
+    console.show(
+        {
+            "state": settings.state,
+            "coordinator": joined.coordinator,
+            "directory_version": joined.directory.directory.version,
+            "states": states,
+            "added": joined.added,
+        },
+        f"{settings.state} has joined {joined.directory.root.name!r}: {', '.join(states)}.",
+        f"It uses the coordinator {joined.coordinator}; {joined.added} documents are new.",
+        f"Next: almenara node run --data {settings.data}",
+    )
+
+
+@node.command("run", cls=Command, examples=("almenara node run --data XAA",))
+@data_option
+@passphrase_option
+@local
+def node_run(console: Local, data: str | None, passphrase_file: Path | None) -> None:
+    """Run a state's node until it is told to stop (SIGTERM, SIGINT)."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup.serve_node import serve_node
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    serve_node(settings, console.source("node's keys", settings.passphrase_file), SystemClock())
+
+
+@node.command(
+    "publish-severity",
+    cls=Command,
+    examples=("almenara node publish-severity schema.toml --data XAA --identity /media/card/identity.key",),
+)
+@click.argument("schema")
+@data_option
+@identity_option
+@passphrase_option
+@local
+def node_publish_severity(
+    console: Local, schema: str, data: str | None, identity: Path, passphrase_file: Path | None
+) -> None:
+    """Publish a version of the state's severity schema when the node runs again."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup import amending as work
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    source = console.source("identity key", settings.passphrase_file)
+
+    async def publish() -> str:
+        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+            return await work.publish_severity(amendment, schema)
+
+    reference = asyncio.run(publish())
+    console.show(
+        {"schema": reference},
+        f"{reference} is signed; the others see it when this node runs and has reached its coordinator.",
+    )
+
+
+@click.group()
+def officer() -> None:
+    """Add, list and take back the people who answer for a state."""
+
+
+@officer.command(
+    "add",
+    cls=Command,
+    examples=('almenara officer add "José Pérez" --data XAA --identity /media/card/identity.key',),
+)
+@click.argument("name")
+@data_option
+@identity_option
+@passphrase_option
+@local
+def officer_add(
+    console: Local, name: str, data: str | None, identity: Path, passphrase_file: Path | None
+) -> None:
+    """Make an officer's key and token, and sign a manifest that lists the key; the node must not run."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup import amending as work
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    source = console.source("identity key", settings.passphrase_file)
+
+    async def add() -> Path:
+        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+            return await work.add_officer(amendment, name)
+
+    token = asyncio.run(add())
+    console.show(
+        {"officer": name, "token": str(token)},
+        f"{name} is an officer; hand over {token} and delete it here.",
+        "The others learn the key when this node runs and has reached its coordinator.",
+    )
+
+
+@officer.command(
+    "revoke",
+    cls=Command,
+    examples=('almenara officer revoke "Ana Silva" --data XAA --identity /media/card/identity.key',),
+)
+@click.argument("name")
+@data_option
+@identity_option
+@passphrase_option
+@local
+def officer_revoke(
+    console: Local, name: str, data: str | None, identity: Path, passphrase_file: Path | None
+) -> None:
+    """Revoke an officer's key and take the token back; what was signed before stays valid."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup import amending as work
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    source = console.source("identity key", settings.passphrase_file)
+
+    async def revoke() -> None:
+        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+            await work.revoke_officer(amendment, name)
+
+    asyncio.run(revoke())
+    console.show(
+        {"officer": name, "revoked": True},
+        f"{name} cannot answer here any more.",
+        "The others learn it when this node runs and has reached its coordinator.",
+    )
+
+
+@officer.command("list", cls=Command, examples=("almenara officer list --data XAA",))
+@data_option
+@local
+def officer_list(console: Local, data: str | None) -> None:
+    """List the officers whose keys lie in this node's data directory."""
+    from exchange.datadir import DataDir
+    from exchange.settings import NodeSettings
+    from exchange.setup.people import officers
+    from protocol.text import format_utc
+
+    found = list(officers(DataDir(settings_of(NodeSettings, data=data).data)))
+    rows = [
+        {
+            "name": one.name,
+            "key": one.description.key_id.hex(),
+            "since": format_utc(one.description.created_ms),
+        }
+        for one in found
+    ]
+    lines = [f"{row['name']}  key {row['key'][:16]}  since {row['since']}" for row in rows]
+    console.show({"officers": rows}, *(lines or ["There is no officer."]))

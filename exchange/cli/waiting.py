@@ -1,0 +1,55 @@
+"""Waiting for a milestone: reached, failed, or not yet, and the exit code that says which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exchange.api.routes import MAX_WAIT_S, Milestone
+from exchange.cli.client import NodeClient, notice_path
+from exchange.cli.exits import Exit
+from exchange.clock import Clock
+from exchange.node.views import DeliveryView, StatusView
+from protocol.delivery import ANSWERED, DeliveryState
+
+MILESTONES: tuple[Milestone, ...] = ("relayed", "received", "answered")
+FAILED = frozenset({DeliveryState.REFUSED, DeliveryState.REJECTED, DeliveryState.UNDELIVERED})
+_RECEIVED = ANSWERED | {DeliveryState.RECEIVED, DeliveryState.OPENED}
+_REACHED: dict[Milestone, frozenset[DeliveryState]] = {
+    "relayed": _RECEIVED | {DeliveryState.RELAYED},
+    "received": _RECEIVED,
+    "answered": ANSWERED,
+}
+_MARGIN_S = 10.0
+
+
+def wait_for(node: NodeClient, id: str, milestone: Milestone, seconds: float, clock: Clock) -> StatusView:
+    """Return the status once every delivery has reached the milestone or failed, or time is up."""
+    end = clock.monotonic() + seconds
+    while True:
+        left = max(end - clock.monotonic(), 0.0)
+        step = min(left, MAX_WAIT_S)
+        query = {"wait": milestone, "timeout": f"{step:.3f}"}
+        status = node.ask(
+            "GET", notice_path(id, "/status"), StatusView, query=query, timeout_s=step + _MARGIN_S
+        )
+        if left <= step or not missing(status.deliveries, milestone):
+            return status
+
+
+def missing(deliveries: Iterable[DeliveryView], milestone: Milestone) -> tuple[str, ...]:
+    """Return who has neither reached the milestone nor failed."""
+    done = _REACHED[milestone] | FAILED
+    return tuple(one.recipient for one in deliveries if one.state not in done)
+
+
+def failed(deliveries: Iterable[DeliveryView]) -> tuple[str, ...]:
+    """Return those to whom the notice could not be brought."""
+    return tuple(one.recipient for one in deliveries if one.state in FAILED)
+
+
+def exit_after(deliveries: Iterable[DeliveryView], milestone: Milestone) -> Exit:
+    """Return how a command that waited ends; a recipient that declined has answered."""
+    deliveries = tuple(deliveries)
+    if failed(deliveries):
+        return Exit.REJECTED
+    return Exit.NOT_YET if missing(deliveries, milestone) else Exit.OK
