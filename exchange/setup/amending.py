@@ -1,0 +1,206 @@
+"""What a state changes after it has joined: officers and severity schemas.
+
+Each change is a document signed by the state's identity key, which is brought for the purpose and
+taken away again. It is trusted here at once, and handed to the coordinator when the node runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from exchange.clock import Clock
+from exchange.datadir import DataDir
+from exchange.node.mirror import load_directory, store_document
+from exchange.node.service import MIGRATIONS
+from exchange.node.tokens import TokenRole
+from exchange.passphrases import PassphraseSource
+from exchange.setup import people
+from exchange.setup.joining import own_request, pinned_root
+from exchange.setup.keyring import open_signer
+from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
+from exchange.setup.severities import find_schema, publication_of
+from exchange.stores.engine import Engine
+from exchange.stores.node_books import read_documents, record_event
+from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
+from keys.documents import sign_document
+from keys.enrolment import key_entry, next_manifest
+from keys.held import Held
+from keys.signer import Signer, Verifier
+from keys.trust import MAX_SKEW_MS, TrustedDirectory
+from protocol.documents import (
+    KeyEntry,
+    Publication,
+    Revocation,
+    Role,
+    StateManifest,
+    document_hash,
+    parse_signed_document,
+)
+from protocol.errors import KeyfileError, NotFound, SetupError
+
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A stopped node opened for a change, with its state's identity key."""
+
+    place: DataDir
+    state: str
+    engine: Engine
+    directory: TrustedDirectory
+    identity: Signer
+    now_ms: int
+
+    @property
+    def held(self) -> Held[StateManifest]:
+        """The state's present manifest.
+
+        Raises:
+            SetupError: the node has not joined yet.
+        """
+        held = self.directory.documents.manifests.get(self.state)
+        if held is None:
+            raise SetupError(
+                f"the node of {self.state} has not joined a community",
+                hint="Join with: almenara node join --data DIR COMMUNITY-FILE",
+            )
+        return held
+
+    async def publish(self, document: StateManifest | Publication) -> None:
+        """Sign a document, trust it here, and queue it for the coordinator; durable on return.
+
+        Raises:
+            TrustError: this node's own rules refuse it; nothing is changed.
+        """
+        data = sign_document(document, [self.identity])
+        self.directory.update(data, self.now_ms)
+        about = f"{document.__struct_config__.tag} version {document.version}"
+        await self.engine.write(lambda db: _store(db, data, about, self.now_ms))
+
+    async def publish_manifest(self, keys: Sequence[KeyEntry], revoked: Sequence[Revocation]) -> None:
+        """Publish the next manifest with these keys and revocations; the rest stays as it is.
+
+        Raises:
+            TrustError: as :meth:`publish`.
+        """
+        present = self.held.document
+        manifest = next_manifest(
+            self.held,
+            state=self.state,
+            community=self.directory.community,
+            keys=keys,
+            certificates=present.certificates,
+            now_ms=self.now_ms,
+            life_ms=MANIFEST_LIFE_MS,
+            revoked=revoked,
+            suites=present.suites,
+        )
+        await self.publish(manifest)
+
+
+@asynccontextmanager
+async def amending(
+    data: Path, identity: Path, source: PassphraseSource, clock: Clock
+) -> AsyncIterator[Amendment]:
+    """Open a stopped node for a change.
+
+    Args:
+        data: The node's data directory; no process may have it.
+        identity: The state's identity key file.
+        source: Asked for the passphrase if that file has one.
+        clock: The source of time.
+
+    Raises:
+        DataDirBusy: the node runs.
+        KeyfileError: the identity key cannot be used, or is another state's.
+        SetupError: the node is not set up, or its store was altered.
+    """
+    place = DataDir(data)
+    with place:
+        request = own_request(data)
+        signer = open_signer(identity, Role.IDENTITY, source)
+        if signer.public != request.identity:
+            raise KeyfileError(
+                f"{identity} is not the identity key of {request.code}", hint="Name the right key file."
+            )
+        engine = await Engine.open(place.database, MIGRATIONS, clock)
+        try:
+            directory = TrustedDirectory(pinned_root(data), Verifier())
+            load_directory(directory, await engine.read(read_documents))
+            yield Amendment(place, request.code, engine, directory, signer, clock.now_ms())
+        finally:
+            await engine.close()
+
+
+async def add_officer(amendment: Amendment, name: str) -> Path:
+    """Make an officer's key and token, and list the key in the next manifest; returns the token's file.
+
+    Raises:
+        FormatError, BadRequest: the name does not fit, or is taken.
+        TrustError: this node's own rules refuse the manifest; nothing is changed.
+    """
+    place, now_ms, present = amendment.place, amendment.now_ms, amendment.held.document
+    identity = people.new_identity(TokenRole.OFFICER, name)
+    people.require_free(place, identity)
+    entry = key_entry(
+        people.new_officer_key(place, identity, now_ms),
+        state=amendment.state,
+        community=amendment.directory.community,
+        owner=identity.name,
+        from_ms=now_ms - MAX_SKEW_MS,
+        until_ms=now_ms + KEY_LIFE_MS,
+    )
+    # Key and token first: unlisted ones can do nothing, a listed key that is lost cannot be used.
+    token = people.grant(place, identity)
+    await amendment.publish_manifest([*present.keys, entry], present.revoked)
+    return token
+
+
+async def revoke_officer(amendment: Amendment, name: str) -> None:
+    """Revoke an officer's key in the next manifest, and take the token back.
+
+    What the officer signed before stays valid, so the key stays listed.
+
+    Raises:
+        NotFound: there is no such officer.
+        TrustError: this node's own rules refuse the manifest; nothing is changed.
+    """
+    officer = next((one for one in people.officers(amendment.place) if one.name == name), None)
+    if officer is None:
+        names = ", ".join(one.name for one in people.officers(amendment.place)) or "none"
+        raise NotFound(f"there is no officer {name!r} here", hint=f"The officers are: {names}.")
+    present = amendment.held.document
+    revocation = Revocation(key_id=officer.description.key_id, reason=WITHDRAWN, at_ms=amendment.now_ms)
+    revoked = [item for item in present.revoked if item.key_id != revocation.key_id]
+    await amendment.publish_manifest(present.keys, [*revoked, revocation])
+    people.forget(amendment.place, officer)
+
+
+async def publish_severity(amendment: Amendment, named: str) -> str:
+    """Publish a version of the state's severity schema; returns its reference.
+
+    Raises:
+        BadRequest, FormatError, SetupError: as :func:`find_schema` and :func:`publication_of`.
+    """
+    schema = find_schema(named, amendment.state)
+    publication = publication_of(
+        schema,
+        amendment.directory.documents,
+        state=amendment.state,
+        community=amendment.directory.community,
+        now_ms=amendment.now_ms,
+    )
+    await amendment.publish(publication)
+    return f"{schema.id}@{schema.version}"
+
+
+def _store(db: apsw.Connection, data: bytes, about: str, now_ms: int) -> None:
+    store_document(db, data)
+    enqueue(db, "publish", PUBLISH_PRIORITY, document_hash(parse_signed_document(data).body), data)
+    record_event(db, now_ms, "directory.updated", detail=about)

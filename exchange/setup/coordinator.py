@@ -1,0 +1,149 @@
+"""A coordinator set up by hand: its keys and request, then the community it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.clock import Clock
+from exchange.coordinator.community import import_community
+from exchange.coordinator.opening import read_root_hash
+from exchange.datadir import DataDir
+from exchange.keystore import write_secret
+from exchange.link.certificate import make_certificate
+from exchange.setup import words
+from exchange.setup.files import REQUEST_FILE, ROOT_HASH_FILE, new_place, read_file, write_file
+from exchange.setup.keyring import Protect, new_signer
+from exchange.setup.settings_file import settings_text
+from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from keys.enrolment import coordinator_entry, coordinator_request, fingerprint, load_community
+from keys.signer import Verifier
+from keys.trust import TrustedDirectory
+from protocol import codec
+from protocol.documents import CoordinatorEntry, Role
+from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, CoordinatorRequest, parse_request
+from protocol.errors import SetupError, UnknownSigner
+
+CERTIFICATE_LIFE_MS = 2 * words.YEAR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class NewCoordinator:
+    """What people must know about a coordinator that was set up."""
+
+    code: str
+    url: str
+    fingerprint: str
+    request: Path
+
+
+def create_coordinator(
+    data: Path,
+    *,
+    code: str,
+    name: str,
+    root_hash: bytes,
+    host: str,
+    port: int,
+    url: str | None,
+    protect: Protect,
+    now_ms: int,
+) -> NewCoordinator:
+    """Make a coordinator's keys, settings and request to be admitted.
+
+    Args:
+        data: A data directory that does not exist, or is empty.
+        code: The code under which it asks to be listed.
+        name: What it is called.
+        root_hash: The hash of the community's first root, from the ceremony.
+        host: The address to listen on.
+        port: The port to listen on.
+        url: How nodes reach it, or None if that is ``wss://host:port``.
+        protect: How the statement key's file is protected.
+        now_ms: The time now, milliseconds UTC.
+
+    Raises:
+        BadRequest: a code, name or address does not fit.
+        SetupError, KeyfileError: the files cannot be written; nothing is left behind.
+    """
+    code, name = words.party_code(code), words.line(name, "coordinator's name")
+    reached_at = words.address(url, host, port)
+    place = DataDir(data)
+    with new_place(data):
+        place.create()
+        signer = new_signer(
+            place.keys / "statement.key", f"{code} statements", Role.COORDINATOR, protect(), now_ms
+        )
+        certificate = make_certificate(code, now_ms, CERTIFICATE_LIFE_MS)
+        write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
+        write_file(place.keys / "tls.crt", certificate.pem)
+        write_file(data / ROOT_HASH_FILE, f"{root_hash.hex()}\n".encode())
+        settings: dict[str, str | int] = {"code": code, "host": host, "port": port}
+        write_file(place.settings_file, settings_text(f"The coordinator {code}.", settings))
+        entry = coordinator_entry(
+            signer,
+            code=code,
+            name=name,
+            url=reached_at,
+            community=root_hash,
+            certificates=[certificate.der],
+        )
+        # Last: a place with a request is complete.
+        write_file(data / REQUEST_FILE, codec.encode(coordinator_request(entry, root_hash)))
+    return NewCoordinator(code, reached_at, fingerprint(signer.public), data / REQUEST_FILE)
+
+
+async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDirectory:
+    """Take over a community file, or what is new in a newer one; durable when this returns.
+
+    Args:
+        data: The coordinator's data directory; no process may have it.
+        community: The file from governance.
+        clock: The source of time.
+
+    Raises:
+        DataDirBusy: the coordinator runs.
+        WrongCommunity, TrustError, FormatError: the file is not to be believed; nothing is changed.
+        SetupError: governance has not admitted this coordinator yet.
+    """
+    content = read_file(community, MAX_COMMUNITY_BYTES, "community file")
+    place = DataDir(data)
+    with place:
+        pinned = read_root_hash(data / ROOT_HASH_FILE)
+        asked = _asked_entry(data / REQUEST_FILE)
+        offered, _ = load_community(content, pinned, Verifier(), clock.now_ms())
+        require_listed(offered, asked)
+        store = await SqliteCoordinatorStore.open(place.database, clock)
+        try:
+            return await import_community(store, content, pinned, Verifier(), clock.now_ms())
+        finally:
+            await store.close()
+
+
+def require_listed(offered: TrustedDirectory, asked: CoordinatorEntry) -> None:
+    """Return only if the directory lists this coordinator exactly as it asked.
+
+    Raises:
+        SetupError: it does not list it.
+        UnknownSigner: it lists somebody else under its code.
+    """
+    held = offered.documents.directory
+    listed = () if held is None else held.document.coordinators
+    entry = next((entry for entry in listed if entry.code == asked.code), None)
+    if entry is None:
+        raise SetupError(
+            f"governance has not admitted the coordinator {asked.code} yet",
+            hint=f"Send {REQUEST_FILE} to governance, and join with the community file it sends back.",
+        )
+    if entry != asked:
+        raise UnknownSigner(f"the directory lists {asked.code} otherwise than its own request asks")
+
+
+def _asked_entry(path: Path) -> CoordinatorEntry:
+    request = parse_request(read_file(path, MAX_REQUEST_BYTES, "request"))
+    if not isinstance(request, CoordinatorRequest):
+        raise SetupError(
+            f"{path} is the request of a state, not of a coordinator",
+            hint="Name the coordinator's data directory.",
+        )
+    return request.entry

@@ -1,0 +1,133 @@
+"""Files of the set-up: public ones written whole or not at all, and places made complete or not at all.
+
+Secret files are the business of :mod:`exchange.keystore`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exchange.keystore import sync_folder
+from protocol.errors import SetupError, TooLarge
+
+REQUEST_FILE = "request.alm"
+COMMUNITY_FILE = "community.alm"
+ROOT_HASH_FILE = "root-hash"
+SETTINGS_FILE = "almenara.toml"
+
+
+def read_file(path: Path, limit: int, what: str) -> bytes:
+    """Return the bytes of a public file.
+
+    Args:
+        path: Where it lies.
+        limit: The largest size in bytes that is read.
+        what: A noun for messages, such as ``"community file"``.
+
+    Raises:
+        SetupError: it is missing or cannot be read.
+        TooLarge: it is larger than the limit.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise SetupError(
+            f"the {what} {path} cannot be read: {error.strerror}",
+            hint="Check the path; copy the file here again if it is missing.",
+        ) from error
+    if len(data) > limit:
+        raise TooLarge(f"the {what} {path} has more than {limit} bytes", hint="Ask for the right file.")
+    return data
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write or replace a public file of mode 0644; it is durable, under its name, when this returns.
+
+    A crash leaves the old file or the new one, never a part.
+
+    Raises:
+        SetupError: the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise SetupError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="Check that the folder exists, belongs to this user, and that the disk has space.",
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of mode 0700; its parent must exist.
+
+    Raises:
+        SetupError: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"the folder {path} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def new_place(path: Path) -> Iterator[None]:
+    """Make a new directory of mode 0700 to be filled; a failure inside leaves it empty again.
+
+    Args:
+        path: A directory that does not exist, or is empty.
+
+    Raises:
+        SetupError: it holds something already, or cannot be made.
+    """
+    _require_empty(path)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise SetupError(
+            f"the directory {path} cannot be made: {error.strerror}",
+            hint="Choose another directory, or make this one writable for this user.",
+        ) from error
+    try:
+        yield
+    except BaseException:
+        # It was empty, so everything in it was made here, and nothing of it was given to anybody.
+        _empty(path)
+        raise
+
+
+def _require_empty(path: Path) -> None:
+    try:
+        if not path.exists() or not any(path.iterdir()):
+            return
+    except OSError as error:
+        raise SetupError(f"{path} cannot be used as a directory: {error.strerror}") from error
+    raise SetupError(
+        f"the directory {path} is not empty",
+        hint=f"Keys are never replaced: choose another, or look at it with: ls -la {shlex.quote(str(path))}",
+    )
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,270 @@
+"""Governance by hand: make a community, show it, and admit members by threshold signatures.
+
+Admitting is four steps, each a function of its own so that custodians at different places can
+take them one by one: read a :class:`Ceremony`, make a :class:`Proposal`, sign it, publish it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exchange.setup import words
+from exchange.setup.files import COMMUNITY_FILE, ROOT_HASH_FILE, make_folder, new_place, read_file, write_file
+from exchange.setup.keyring import Protect, described, new_signer
+from exchange.setup.severities import check_publications
+from keys.documents import sign_document
+from keys.enrolment import fingerprint, load_community
+from keys.governance import checked_coordinator, checked_state, community_file, first_root, next_directory
+from keys.keyfile import KeyDescription
+from keys.signer import Signer, Verifier
+from keys.trust import TrustedDirectory
+from protocol.digest import signing_key_id
+from protocol.documents import (
+    CoordinatorEntry,
+    Directory,
+    Role,
+    RoleKeys,
+    StateEntry,
+    document_hash,
+    parse_signed_document,
+)
+from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, CoordinatorRequest, parse_request
+from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet
+
+MOST_KEYS = 9
+ROOT_LIFE_MS = 5 * words.YEAR_MS
+DIRECTORY_LIFE_MS = words.YEAR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """A community as its governance keeps it: what is trusted, from the documents in order."""
+
+    folder: Path
+    trusted: TrustedDirectory
+    documents: tuple[bytes, ...]
+
+    @property
+    def entries(self) -> tuple[tuple[StateEntry, ...], tuple[CoordinatorEntry, ...]]:
+        """The states and coordinators listed now; none before the first directory."""
+        held = self.trusted.documents.directory
+        return ((), ()) if held is None else (held.document.states, held.document.coordinators)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of what a proposal changes, for people; ``fingerprint`` is what they must compare."""
+
+    action: str
+    kind: str
+    code: str
+    name: str
+    detail: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The next directory, not signed yet, and the new members' documents that follow it."""
+
+    directory: Directory | None
+    documents: tuple[bytes, ...]
+    changes: tuple[Change, ...]
+
+
+def create_community(
+    folder: Path, name: str, *, keys: int, threshold: int, protect: Protect, now_ms: int
+) -> bytes:
+    """Make the keys of governance and the first root; return the root hash that everybody pins.
+
+    In ``folder`` are then ``keys/root-1.key`` and so on, ``keys/directory-1.key`` and so on,
+    ``community.alm`` and ``root-hash``.
+
+    Args:
+        folder: A directory that does not exist, or is empty.
+        name: What the community is called.
+        keys: How many custodians there are; each has a root key and a directory key.
+        threshold: How many of them must sign.
+        protect: How the key files are protected.
+        now_ms: The time now, milliseconds UTC.
+
+    Raises:
+        BadRequest: the name or the numbers do not fit.
+        SetupError, KeyfileError: the files cannot be written; nothing is left behind.
+    """
+    name = words.line(name, "community's name")
+    if not 1 <= threshold <= keys <= MOST_KEYS:
+        raise BadRequest(
+            f"{threshold} of {keys} keys cannot govern a community",
+            hint=f"Use 1 to {MOST_KEYS} keys, and a threshold of 1 up to their number, such as 2 of 3.",
+        )
+    with new_place(folder):
+        make_folder(folder / "keys")
+        protection = protect()
+        signers = {
+            role: [
+                new_signer(
+                    key_path(folder, role, number), f"{name}: {role} {number}", role, protection, now_ms
+                )
+                for number in range(1, keys + 1)
+            ]
+            for role in (Role.ROOT, Role.DIRECTORY)
+        }
+        root, directory = (
+            RoleKeys(threshold=threshold, keys=tuple(signer.public for signer in signers[role]))
+            for role in (Role.ROOT, Role.DIRECTORY)
+        )
+        first = first_root(name, root, directory, now_ms=now_ms, life_ms=ROOT_LIFE_MS)
+        signed = sign_document(first, signers[Role.ROOT][:threshold])
+        pinned = document_hash(parse_signed_document(signed).body)
+        write_file(folder / ROOT_HASH_FILE, f"{words.grouped(pinned)}\n".encode())
+        write_file(folder / COMMUNITY_FILE, community_file([signed]))
+    return pinned
+
+
+def read_ceremony(folder: Path, now_ms: int) -> Ceremony:
+    """Read a community and verify every document of it again, from its own root hash on.
+
+    Raises:
+        SetupError: the folder holds no community.
+        FormatError, TrustError, ClockSkew: a document in it is not to be believed.
+    """
+    text = read_file(folder / ROOT_HASH_FILE, 200, "root hash").decode("ascii", "replace")
+    data = read_file(folder / COMMUNITY_FILE, MAX_COMMUNITY_BYTES, "community file")
+    trusted, documents = load_community(data, words.root_hash(text), Verifier(), now_ms)
+    return Ceremony(folder, trusted, documents)
+
+
+def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Proposal:
+    """Return the next directory with those who ask to join; nothing is written or signed.
+
+    A request that was admitted before changes nothing. Who asks must be confirmed by people: they
+    compare the fingerprint of each change with the applicant over two other channels.
+
+    Raises:
+        SetupError: a request cannot be read.
+        FormatError, TrustError: a request is not sound, or was made for another community.
+        KeyRefused: a member asks again with another key.
+    """
+    states = {entry.code: entry for entry in ceremony.entries[0]}
+    coordinators = {entry.code: entry for entry in ceremony.entries[1]}
+    known = {_body_hash(document) for document in ceremony.documents}
+    documents: list[bytes] = []
+    changes: list[Change] = []
+    for path in requests:
+        request = parse_request(read_file(path, MAX_REQUEST_BYTES, "request"))
+        if isinstance(request, CoordinatorRequest):
+            coordinator = checked_coordinator(ceremony.trusted, Verifier(), request)
+            if coordinators.get(coordinator.code) != coordinator:
+                changes.append(_coordinator_change(coordinators.get(coordinator.code), coordinator))
+                coordinators[coordinator.code] = coordinator
+            continue
+        state = checked_state(ceremony.trusted, Verifier(), request, since_ms=now_ms)
+        check_publications(request.documents)
+        if _is_new(states.get(state.code), state):
+            changes.append(_state_change(state, request.documents))
+            states[state.code] = state
+        documents += [document for document in request.documents if _body_hash(document) not in known]
+    directory = None
+    if changes:
+        directory = next_directory(
+            ceremony.trusted,
+            list(states.values()),
+            list(coordinators.values()),
+            now_ms=now_ms,
+            life_ms=DIRECTORY_LIFE_MS,
+        )
+    return Proposal(directory, tuple(documents), tuple(changes))
+
+
+def choose_keys(ceremony: Ceremony, named: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the key files to sign a directory with: those named, else the first that suffice.
+
+    Raises:
+        ThresholdNotMet: there are too few here.
+        KeyfileError: one is no directory key of this community, or cannot be read.
+    """
+    role = ceremony.trusted.root.directory
+    listed = {signing_key_id(key) for key in role.keys}
+    paths = named or sorted((ceremony.folder / "keys").glob(f"{Role.DIRECTORY.value}-*.key"))
+    usable: dict[bytes, Path] = {}
+    for path in paths:
+        description = described(path)
+        if description.key_id in listed:
+            usable.setdefault(description.key_id, path)
+        elif named:
+            raise _not_ours(path, description)
+    if len(usable) < role.threshold:
+        raise ThresholdNotMet(
+            f"{len(usable)} directory keys are here; {role.threshold} of {len(role.keys)} must sign",
+            hint="Bring the other custodians' key files together here, and name each with --key FILE.",
+        )
+    return tuple(usable.values())[: len(usable) if named else role.threshold]
+
+
+def sign(proposal: Proposal, signers: Sequence[Signer]) -> bytes:
+    """Return the proposed directory with these signatures.
+
+    Raises:
+        SetupError: the proposal changes nothing.
+    """
+    if proposal.directory is None:
+        raise SetupError("there is nothing to sign", hint="Everybody who asks is a member already.")
+    return sign_document(proposal.directory, signers)
+
+
+def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremony:
+    """Append documents to the community, after replaying all of it; durable when this returns.
+
+    Raises:
+        FormatError, TrustError: the documents are not to be believed; the file is as it was.
+        SetupError: the file cannot be written.
+    """
+    data = community_file([*ceremony.documents, *signed])
+    trusted, documents = load_community(data, ceremony.trusted.community, Verifier(), now_ms)
+    write_file(ceremony.folder / COMMUNITY_FILE, data)
+    return replace(ceremony, trusted=trusted, documents=documents)
+
+
+def key_path(folder: Path, role: Role, number: int) -> Path:
+    """Return where a custodian's key lies."""
+    return folder / "keys" / f"{role.value}-{number}.key"
+
+
+def _is_new(held: StateEntry | None, asked: StateEntry) -> bool:
+    if held is None:
+        return True
+    if held.identity != asked.identity:
+        raise KeyRefused(
+            f"{asked.code} is a member already, with another identity key",
+            hint="Do not replace it: ask that state on another channel why it made a second request.",
+        )
+    return False
+
+
+def _state_change(state: StateEntry, documents: Sequence[bytes]) -> Change:
+    detail = f"{len(documents)} documents"
+    return Change("add", "state", state.code, state.name, detail, fingerprint(state.identity))
+
+
+def _coordinator_change(held: CoordinatorEntry | None, asked: CoordinatorEntry) -> Change:
+    if held is not None and held.key != asked.key:
+        raise KeyRefused(
+            f"{asked.code} is a coordinator already, with another statement key",
+            hint="Do not replace it: ask its operator on another channel why it made a second request.",
+        )
+    action = "add" if held is None else "change"
+    return Change(action, "coordinator", asked.code, asked.name, asked.url, fingerprint(asked.key))
+
+
+def _not_ours(path: Path, description: KeyDescription) -> KeyfileError:
+    return KeyfileError(
+        f"{path} is a key of role {description.role}, not one of this community's directory keys",
+        hint="Name the custodians' directory keys, such as --key keys/directory-1.key",
+    )
+
+
+def _body_hash(document: bytes) -> bytes:
+    return document_hash(parse_signed_document(document).body)

@@ -1,0 +1,119 @@
+"""Who may use a node: tokens for people and programs, and the key that an officer's token opens."""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.datadir import DataDir
+from exchange.keystore import read_secret, write_secret
+from exchange.node.officers import officer_key_path
+from exchange.node.tokens import Identity, TokenRole, format_token, make_token, parse_token, token_hash
+from exchange.setup import words
+from exchange.setup.files import make_folder
+from exchange.setup.keyring import described, new_signer
+from keys.keyfile import KeyDescription
+from keys.protection import Token
+from keys.signer import Signer
+from protocol.documents import Role
+from protocol.errors import BadRequest
+
+ACCESS = "access"
+OFFICERS = "officers"
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerKey:
+    """An officer's key file in a data directory."""
+
+    path: Path
+    description: KeyDescription
+
+    @property
+    def name(self) -> str:
+        """The officer's name."""
+        return self.description.name
+
+
+def make_folders(place: DataDir) -> None:
+    """Make the folders for tokens' hashes and officers' keys.
+
+    Raises:
+        SetupError: they cannot be made.
+    """
+    make_folder(place.path / ACCESS)
+    make_folder(place.path / OFFICERS)
+
+
+def new_identity(role: TokenRole, name: str) -> Identity:
+    """Return a new identity with a fresh secret; nothing is written.
+
+    Raises:
+        FormatError: the name does not fit on a token.
+    """
+    return make_token(role, unicodedata.normalize("NFC", name.strip()), secrets.token_bytes)
+
+
+def token_path(place: DataDir, identity: Identity) -> Path:
+    """Return where the token of an identity is written, to be handed over."""
+    return place.tokens / f"{identity.role}-{words.file_name(identity.name)}.token"
+
+
+def grant(place: DataDir, identity: Identity) -> Path:
+    """Let the node know a token, and write the token's file to hand over; returns that file.
+
+    Raises:
+        KeyfileError: a file of that name is there, or the disk refuses.
+    """
+    path = token_path(place, identity)
+    write_secret(path, f"{format_token(identity)}\n")
+    # The node needs the name of this file only; what stands in it is for people.
+    write_secret(place.path / ACCESS / token_hash(identity), f"{identity.role}: {identity.name}\n")
+    return path
+
+
+def new_officer_key(place: DataDir, identity: Identity, now_ms: int) -> Signer:
+    """Make an officer's key, which only this officer's token opens.
+
+    Raises:
+        KeyfileError: it cannot be written.
+    """
+    path = officer_key_path(place.path / OFFICERS, identity)
+    return new_signer(path, identity.name, Role.OFFICER, Token(identity.secret), now_ms)
+
+
+def officers(place: DataDir) -> Iterator[OfficerKey]:
+    """Yield the officers whose keys lie in a data directory, by name.
+
+    Raises:
+        KeyfileError: a file there is damaged, or open to others.
+    """
+    found = [OfficerKey(path, described(path)) for path in (place.path / OFFICERS).glob("*.key")]
+    yield from sorted(found, key=lambda officer: officer.name)
+
+
+def require_free(place: DataDir, identity: Identity) -> None:
+    """Return only if no officer here has this name, and no token's file would be replaced.
+
+    Raises:
+        BadRequest: the name is taken.
+    """
+    taken = any(officer.name == identity.name for officer in officers(place))
+    if taken or token_path(place, identity).exists():
+        raise BadRequest(
+            f"there is an officer {identity.name!r} already, or the file of a token of that name",
+            hint="Use another name, or take the first one back with: almenara officer revoke",
+        )
+
+
+def forget(place: DataDir, officer: OfficerKey) -> None:
+    """Take an officer's token back and delete the key; the node refuses the token at once."""
+    digest = officer.path.stem
+    (place.path / ACCESS / digest).unlink(missing_ok=True)
+    officer.path.unlink(missing_ok=True)
+    left = place.tokens / f"{TokenRole.OFFICER}-{words.file_name(officer.name)}.token"
+    if left.exists() and token_hash(parse_token(read_secret(left))) == digest:
+        left.unlink()

@@ -1,0 +1,109 @@
+"""What a person types during the set-up, checked: codes, names, addresses, hashes, file names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from ipaddress import ip_address
+
+import msgspec
+
+from protocol import codec
+from protocol.errors import BadRequest, FormatError
+from protocol.fields import Line, StateCode
+
+ROOT_HASH_DIGITS = 64
+DAY_MS = 24 * 3600 * 1000
+YEAR_MS = 365 * DAY_MS
+
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+_HEX = re.compile(rf"[0-9a-f]{{{ROOT_HASH_DIGITS}}}")
+_ADDRESS = re.compile(r"wss://[!-~]{1,190}")
+
+
+def party_code(text: str) -> str:
+    """Return the code of a state or coordinator.
+
+    Raises:
+        BadRequest: it is no code.
+    """
+    try:
+        return msgspec.convert(text, StateCode)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"{text!r} is no code of a state or coordinator",
+            hint="Use 2 to 16 capital letters, digits and dashes, such as XAA or HUB.",
+        ) from error
+
+
+def line(text: str, what: str) -> str:
+    """Return a name of one line, in Unicode normal form C.
+
+    Raises:
+        BadRequest: it is empty, too long, or not one line of plain text.
+    """
+    plain = unicodedata.normalize("NFC", text.strip())
+    try:
+        codec.check_text(plain)
+        return msgspec.convert(plain, Line)
+    except (msgspec.ValidationError, FormatError) as error:
+        raise BadRequest(
+            f"the {what} is not one line of 1 to 200 characters", hint="Choose another."
+        ) from error
+
+
+def root_hash(text: str) -> bytes:
+    """Return the hash of a community's first root; spaces and the case of letters do not matter.
+
+    Raises:
+        BadRequest: it is not 64 hexadecimal digits.
+    """
+    digits = "".join(text.split()).lower()
+    if not _HEX.fullmatch(digits):
+        raise BadRequest(
+            f"a root hash has {ROOT_HASH_DIGITS} hexadecimal digits; this has {len(digits)} characters",
+            hint="Copy the root hash from the record of the ceremony, all eight groups of eight digits.",
+        )
+    return bytes.fromhex(digits)
+
+
+def grouped(digest: bytes) -> str:
+    """Return a hash in groups of eight digits, for people to compare aloud."""
+    digits = digest.hex()
+    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
+
+
+def address(url: str | None, host: str, port: int) -> str:
+    """Return the address at which nodes reach a coordinator.
+
+    Args:
+        url: What was asked for, or None to make it of host and port.
+        host: The address on which the coordinator listens.
+        port: The port on which it listens.
+
+    Raises:
+        BadRequest: it is no ``wss://`` address, or none follows from host and port.
+    """
+    if url is not None:
+        if not _ADDRESS.fullmatch(url):
+            raise BadRequest(f"{url!r} is no address of a coordinator", hint="Write it as wss://host:port")
+        return url
+    if port == 0 or host in ("", "0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
+        raise BadRequest(
+            f"nodes cannot reach a coordinator at {host or 'every address'}, port {port}",
+            hint="Say how they reach it with: --url wss://host:port",
+        )
+    return f"wss://{_bracketed(host)}:{port}"
+
+
+def file_name(name: str) -> str:
+    """Return a name of lower-case ASCII letters, digits and dashes for a person or thing."""
+    ascii_ = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
+    return _NOT_PLAIN.sub("-", ascii_.lower()).strip("-") or "unnamed"
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host
