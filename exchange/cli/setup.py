@@ -18,6 +18,9 @@ from exchange.cli.local import (
     protection_options,
     settings_of,
 )
+from exchange.cli.setup_node import node, officer
+
+__all__ = ["coordinator", "governance", "node", "officer"]
 
 
 @click.group()
@@ -70,7 +73,7 @@ def governance_init(
         f"The community {name!r} is founded: {threshold} of {keys} custodians decide.",
         "Its root hash, for every member to pin; read it aloud and compare:",
         f"  {grouped(pinned)}",
-        f"Keys: {out / 'keys'} - give each custodian one root key and one directory key, then delete them here.",
+        f"Give each custodian one root key and one directory key of {out / 'keys'}, and delete them here.",
         f"Next: members run `almenara node init --root-hash ...` and send their request.alm to {out}.",
     )
 

@@ -63,25 +63,38 @@ def community_lines(trusted: TrustedDirectory) -> Iterator[str]:
         yield f"  coordinator {coordinator.code}  {coordinator.name}  {coordinator.url}"
     for entry in held.document.states:
         yield f"  state {entry.code}  {entry.name}  {entry.status}"
-        for what, text in _state_notes(trusted, entry):
-            yield f"      {what}: {text}"
+        for what, text in _documents(trusted, entry.code):
+            yield f"      {what.replace('_', ' ')}: {text}"
+        for publication in _publications(trusted, entry.code):
+            yield f"      publishes: {publication}"
 
 
 def _state(trusted: TrustedDirectory, entry: StateEntry) -> dict[str, object]:
-    notes = dict(_state_notes(trusted, entry))
-    return {"code": entry.code, "name": entry.name, "status": entry.status.value, **notes}
+    return {
+        "code": entry.code,
+        "name": entry.name,
+        "status": entry.status.value,
+        **dict(_documents(trusted, entry.code)),
+        "publications": list(_publications(trusted, entry.code)),
+    }
 
 
-def _state_notes(trusted: TrustedDirectory, entry: StateEntry) -> Iterator[tuple[str, str]]:
-    manifest = trusted.documents.manifest(entry.code)
+def _documents(trusted: TrustedDirectory, code: str) -> Iterator[tuple[str, str]]:
+    manifest = trusted.documents.manifest(code)
     if manifest is not None:
         yield "manifest", f"version {manifest.version}, until {format_utc(manifest.expires_ms)}"
-        officers = [key.owner for key in manifest.keys if key.role is Role.OFFICER]
-        yield "officers", ", ".join(officers) or "none"
-    prekeys = trusted.documents.prekeys.get(entry.code)
+        revoked = {item.key_id for item in manifest.revoked}
+        owners = [
+            key.owner for key in manifest.keys if key.role is Role.OFFICER and key.key_id not in revoked
+        ]
+        yield "officers", ", ".join(owners) or "none"
+    prekeys = trusted.documents.prekeys.get(code)
     if prekeys is not None:
         last = prekeys.document.keys[-1].use_until_ms
         yield "daily_keys", f"version {prekeys.document.version}, last day ends {format_utc(last)}"
+
+
+def _publications(trusted: TrustedDirectory, code: str) -> Iterator[str]:
     for (state, topic, name), held in sorted(trusted.documents.publications.items()):
-        if state == entry.code:
-            yield topic, f"{name}@{held.document.version}"
+        if state == code:
+            yield f"{topic} {name}@{held.document.version}"
