@@ -1,0 +1,112 @@
+"""The ceremony before the story: governance, a coordinator and three nodes, set up as by hand.
+
+Key files are left without a passphrase, which the set-up only does when told so: everything here
+lives for minutes, in a folder that only this user can read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.clock import Clock
+from exchange.demo import cast
+from exchange.demo.nodes import RunningNode
+from exchange.demo.processes import Crew
+from exchange.demo.stage import LOOPBACK, Stage, free_port
+from exchange.passphrases import PassphraseFile
+from exchange.setup import coordinator, governance, joining, node
+from exchange.setup.files import COMMUNITY_FILE
+from exchange.setup.keyring import open_signer, unprotected
+from exchange.setup.words import grouped
+from protocol.documents import Role
+
+RETRY_CAP_S = 0.5
+GOVERNANCE = "governance"
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A community that is ready to run, and what its members pinned."""
+
+    stage: Stage
+    root_hash: str
+    admitted: tuple[str, ...]
+
+
+def found(folder: Path, clock: Clock) -> Founded:
+    """Hold the whole ceremony in a folder: keys, requests, admission by two of three, joining.
+
+    Args:
+        folder: An empty folder that only this user can read.
+        clock: The source of time.
+
+    Raises:
+        AlmenaraError: as the functions of :mod:`exchange.setup`.
+    """
+    pinned = governance.create_community(
+        folder / GOVERNANCE,
+        cast.COMMUNITY,
+        keys=cast.CUSTODIANS,
+        threshold=cast.THRESHOLD,
+        protect=unprotected,
+        now_ms=clock.now_ms(),
+    )
+    hub = folder / cast.HUB.lower()
+    port = free_port()
+    asked = coordinator.create_coordinator(
+        hub,
+        code=cast.HUB,
+        name=cast.HUB_NAME,
+        root_hash=pinned,
+        host=LOOPBACK,
+        port=port,
+        url=None,
+        protect=unprotected,
+        now_ms=clock.now_ms(),
+    )
+    made = {state.code: _new_node(folder, state, pinned, clock) for state in cast.STATES}
+    community, admitted = _admit(folder, [asked.request, *(one.request for one in made.values())], clock)
+    asyncio.run(coordinator.join_community(hub, community, clock))
+    nodes: dict[str, RunningNode] = {}
+    for state in cast.STATES:
+        data = folder / state.folder
+        asyncio.run(joining.join_community(data, community, coordinator=None, clock=clock))
+        _add_settings(data / "almenara.toml")
+        nodes[state.code] = RunningNode(state, data, made[state.code].tokens[0])
+    return Founded(Stage(folder, port, nodes, Crew(folder)), grouped(pinned), admitted)
+
+
+def _new_node(folder: Path, state: cast.State, pinned: bytes, clock: Clock) -> node.NewNode:
+    return asyncio.run(
+        node.create_node(
+            folder / state.folder,
+            state=state.code,
+            name=state.name,
+            root_hash=pinned,
+            officer=state.officer,
+            severity=f"bundled:{state.schema}",
+            protect=unprotected,
+            clock=clock,
+        )
+    )
+
+
+def _admit(folder: Path, requests: list[Path], clock: Clock) -> tuple[Path, tuple[str, ...]]:
+    """Let governance admit all who ask; return its community file and who was admitted."""
+    now_ms = clock.now_ms()
+    ceremony = governance.read_ceremony(folder / GOVERNANCE, now_ms)
+    proposal = governance.propose(ceremony, requests, now_ms)
+    # Never read: the keys have no passphrase.
+    none = PassphraseFile(folder / "no-passphrase")
+    signers = [open_signer(path, Role.DIRECTORY, none) for path in governance.choose_keys(ceremony, [])]
+    signed = governance.sign(proposal, signers)
+    governance.publish(ceremony, [signed, *proposal.documents], now_ms)
+    return folder / GOVERNANCE / COMMUNITY_FILE, tuple(change.code for change in proposal.changes)
+
+
+def _add_settings(path: Path) -> None:
+    """Make a node come back quickly, and keep its socket here whatever other settings say."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f'socket = "api.sock"\nretry_cap_s = {RETRY_CAP_S}\n')

@@ -1,0 +1,169 @@
+"""One performance from beginning to end: a folder, the ceremony, the story, and a clean house after it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from exchange.clock import Clock
+from exchange.demo import cast
+from exchange.demo.community import Founded, found
+from exchange.demo.deadline import deadline
+from exchange.demo.report import Summary, Teller
+from exchange.demo.stage import Stage
+from exchange.demo.story import Story
+from exchange.setup.files import new_place
+from protocol.errors import AlmenaraError, SetupError
+
+CEREMONY_S = 20.0
+SUMMARY_S = 10.0
+LONGEST_SOCKET = 100
+"""Bytes of a socket's path that every system takes (Linux 107, macOS 103)."""
+
+
+class Failed(Exception):
+    """A performance that broke off: why, and the last log lines of every process."""
+
+    def __init__(self, error: AlmenaraError, tails: dict[str, list[str]]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.tails = tails
+
+
+def perform(teller: Teller, clock: Clock, *, folder: Path | None, keep: bool) -> Summary:
+    """Play the whole demonstration and return its outcome.
+
+    Args:
+        teller: Tells it.
+        clock: The source of time.
+        folder: An empty folder to use, or None for a temporary one.
+        keep: Leave the processes running and the folder in place, if all goes well.
+
+    Raises:
+        SetupError: the folder cannot be used.
+        Failed: a step failed; nothing runs any more and nothing is left.
+    """
+    began = clock.monotonic()
+    place = _place(folder)
+    kept = False
+    stage: Stage | None = None
+    try:
+        with _interruptible():
+            founded = _hold_ceremony(place, teller, clock)
+            stage = founded.stage
+            story = Story(stage, teller, clock)
+            story.play()
+            summary = _summary(story, teller, clock.monotonic() - began, place if keep else None)
+            kept = keep
+            return summary
+    except AlmenaraError as error:
+        raise Failed(error, {} if stage is None else dict(stage.crew.log_tails())) from error
+    finally:
+        if not kept:
+            _clean(place, stage)
+
+
+def _hold_ceremony(place: Path, teller: Teller, clock: Clock) -> Founded:
+    teller.chapter(f"A community is founded: {cast.THRESHOLD} of {cast.CUSTODIANS} custodians must sign.")
+    with deadline(CEREMONY_S, "the ceremony to be held"):
+        founded = found(place, clock)
+    teller.say(
+        "ALL",
+        f"pinned the root of “{cast.COMMUNITY}”, by its hash:",
+        founded.root_hash,
+        f"admitted by {cast.THRESHOLD} signatures: {', '.join(founded.admitted)}",
+    )
+    return founded
+
+
+def _summary(story: Story, teller: Teller, seconds: float, folder: Path | None) -> Summary:
+    with deadline(SUMMARY_S, "the nodes to say how it ended"):
+        details = tuple(story.details())
+        statuses = story.statuses()
+    teller.chapter("Who was told what, and when (UTC)")
+    teller.table(statuses)
+    return Summary(
+        notices=len(statuses),
+        deliveries=len(details),
+        received=sum("received" in one.reached_ms for one in details),
+        answered=sum(one.state in ("accepted", "declined", "completed") for one in details),
+        tampered_refused=story.refused,
+        readable_at_coordinator=story.readable,
+        seconds=round(seconds, 3),
+        folder=None if folder is None else str(folder),
+        details=details,
+        story=tuple(teller.told),
+    )
+
+
+def _place(folder: Path | None) -> Path:
+    """Return an empty folder of mode 0700 whose path leaves room for a socket's name."""
+    if folder is None:
+        short = len(tempfile.gettempdir()) < LONGEST_SOCKET // 2
+        return Path(tempfile.mkdtemp(prefix="almenara-", dir=None if short else "/tmp"))  # noqa: S108
+    folder = folder.expanduser().absolute()
+    if len(str(folder / "xaa" / "api.sock").encode()) > LONGEST_SOCKET:
+        raise SetupError(
+            f"the path {folder} is too long for the nodes' sockets", hint="Choose one of at most 80 bytes."
+        )
+    with new_place(folder):
+        return folder
+
+
+def _clean(place: Path, stage: Stage | None) -> None:
+    if stage is not None:
+        stage.crew.stop_all()
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a hang-up or a polite kill end the performance as Ctrl-C does: with a clean house."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def what_next(summary: Summary) -> list[str]:
+    """Return what the audience could try now."""
+    if summary.folder is None:
+        return [
+            "  almenara demo --keep      leave it running, and explore it with the commands below",
+            "  almenara demo --json      the same as one JSON object",
+            "  almenara inbox | show ID | ack ID accept | status ID | watch | severity list",
+            "  almenara help             every command; README.md shows how to set up a real community",
+        ]
+    folder = Path(summary.folder)
+    newest = summary.details[-1].notice[:6]
+    return [
+        f"Everything runs on, in {folder} (logs: {folder}/*.log). Choose a desk:",
+        f"  {_desk(folder, cast.XBB, 'officer-dana-whitlock')}",
+        f"  {_desk(folder, cast.XAA, 'officer-ines-robledo')}",
+        "Then:",
+        "  almenara inbox",
+        f"  almenara show {newest}",
+        f'  almenara ack {newest} complete --note "done"',
+        f"  almenara status {newest}          (at XAA's desk)",
+        "  almenara severity translate xaa-national@1:grave xbb-national",
+        "  almenara watch",
+        "Stop it:",
+        f"  almenara demo --stop {shlex.quote(str(folder))}",
+    ]
+
+
+def _desk(folder: Path, state: cast.State, token: str) -> str:
+    data = shlex.quote(str(folder / state.folder))
+    return f"export ALMENARA_DATA={data} ALMENARA_TOKEN_FILE={data}/tokens/{token}.token"
