@@ -2,13 +2,14 @@
 
 One task takes everything that waits, up to a bound. A notice and the node's signed RECEIVED
 become durable in one transaction, and only then does the cursor move. What cannot be used is
-kept as evidence, never silently dropped, and never blocks what comes after it.
+kept as evidence, never silently dropped, and never blocks what comes after it; only a failing
+store does, because then nothing is known about the item.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,19 +18,17 @@ from exchange.node.chains import last_of_chain, say
 from exchange.node.context import NodeContext
 from exchange.node.openings import Openings, logical_key
 from exchange.node.receipts import Receipts
-from exchange.node.records import (
-    Item,
-    Outcome,
-    RefusalRecord,
-    store_round,
-)
+from exchange.node.records import Item, Outcome, RefusalRecord, store_round
+from exchange.stores.node_statements import list_statements
 from keys.evidence import Chain, Saying
 from protocol.errors import (
     AlmenaraError,
     CannotOpen,
     NotAddressed,
     NoticeExpired,
+    OutcomeUnknown,
     Replayed,
+    StoreFailed,
     UnknownSigner,
 )
 from protocol.session.messages import ItemKind
@@ -50,6 +49,7 @@ class _Round:
 
     outcomes: list[Outcome] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
+    caught_up: bool = False
 
 
 class Inbox:
@@ -96,6 +96,19 @@ class Inbox:
         items = [await self._waiting.get()]
         while len(items) < ROUND_ITEMS and not self._waiting.empty():
             items.append(self._waiting.get_nowait())
+        try:
+            return await self._round(items)
+        except AlmenaraError:
+            raise
+        except Exception:
+            _log.exception("delivery.fault")
+        # A fault of our own with one item must not stop the others, now or after a restart.
+        return [outcome for item in items for outcome in await self._alone(item)]
+
+    async def _round(self, items: Sequence[Item]) -> list[Outcome]:
+        if self._chain is None:
+            # Through the writer: a round that was cut short is seen before anything is judged.
+            self._chain = await last_of_chain(self._context, self._context.signer.key_id)
         current = _Round()
         for item in items:
             current.outcomes.append(await self._deal_with(item, current))
@@ -104,16 +117,33 @@ class Inbox:
         await self._write(current)
         return current.outcomes
 
+    async def _alone(self, item: Item) -> list[Outcome]:
+        try:
+            return await self._round([item])
+        except AlmenaraError:
+            raise
+        except Exception as fault:
+            error = AlmenaraError(f"the item cannot be dealt with ({type(fault).__name__}); see the log")
+        refused = Outcome(item=item, refusal=RefusalRecord(envelope=None, error=error))
+        await self._write(_Round(outcomes=[refused]))
+        return [refused]
+
     async def _deal_with(self, item: Item, current: _Round) -> Outcome:
         try:
             try:
                 return await self._judge(item, current)
             except UnknownSigner:
                 # The signer may be newer than our copy of the directory: look once.
+                if current.caught_up:
+                    raise
+                current.caught_up = True
                 await self._catch_up()
                 return await self._judge(item, current)
+        except (StoreFailed, OutcomeUnknown):
+            # This says nothing about the item: it comes again when the store works.
+            raise
         except AlmenaraError as error:
-            return self._refuse(item, error, current)
+            return await self._refuse(item, error, current)
 
     async def _judge(self, item: Item, current: _Round) -> Outcome:
         if item.kind is ItemKind.STATEMENT:
@@ -127,15 +157,22 @@ class Inbox:
         )
         return Outcome(item=item, notice=opened, saying=saying)
 
-    def _refuse(self, item: Item, error: AlmenaraError, current: _Round) -> Outcome:
+    async def _refuse(self, item: Item, error: AlmenaraError, current: _Round) -> Outcome:
         envelope = self._openings.envelope_of(item)
         _log.warning("delivery.refused", code=error.code, seq=item.sequence)
         saying = None
-        if isinstance(error, REJECTABLE) and envelope is not None and envelope not in current.seen:
+        if isinstance(error, REJECTABLE) and envelope is not None and await self._is_news(envelope, current):
             current.seen.add(envelope)
             saying = Saying(kind=StatementKind.REJECTED, envelope=envelope, code=error.peer_code.value)
         refusal = RefusalRecord(envelope=envelope, error=error)
         return Outcome(item=item, refusal=refusal, saying=saying)
+
+    async def _is_news(self, envelope: bytes, current: _Round) -> bool:
+        """Whether this node has not yet said anything about an envelope."""
+        if envelope in current.seen:
+            return False
+        said = await self._context.engine.read(lambda db: list_statements(db, envelope))
+        return not any(one.party == self._context.state for one in said)
 
     async def _write(self, current: _Round) -> None:
         context, now_ms = self._context, self._context.clock.now_ms()

@@ -14,7 +14,7 @@ from keys.sealing import SALT_BYTES, decryption_proof, open_delivery
 from keys.wrap import RecipientKey
 from protocol import codec
 from protocol.envelope import parse_delivery
-from protocol.errors import CannotOpen, FormatError, Replayed
+from protocol.errors import CannotOpen, FormatError, Replayed, StoreFailed
 from protocol.session.messages import ItemKind
 from protocol.urgency import relay_priority
 
@@ -27,28 +27,40 @@ class PrekeyRing:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self._kept: OrderedDict[bytes, RecipientKey] = OrderedDict()
+        self._forgotten = 0
 
     async def find(self, prekey_id: bytes) -> RecipientKey:
         """Return the one secret key with this id.
 
         Raises:
-            CannotOpen: this node has no such key, or its time is over and it was destroyed.
+            CannotOpen: this node has no such key, its stored half was altered, or its time is over
+                and it was destroyed.
         """
         if prekey_id in self._kept:
             self._kept.move_to_end(prekey_id)
             return self._kept[prekey_id]
+        forgotten = self._forgotten
         locked = await self._context.engine.read(lambda db: find_prekey(db, prekey_id))
         if locked is None:
             raise CannotOpen("the key that the envelope was sealed for is not held here, or was destroyed")
-        key = RecipientKey(self._context.vault.unlock("prekey", prekey_id, locked))
-        self._kept[prekey_id] = key
+        key = RecipientKey(self._unlock(prekey_id, locked))
+        if forgotten == self._forgotten:
+            self._kept[prekey_id] = key
         while len(self._kept) > OPENED_KEYS_KEPT:
             self._kept.popitem(last=False)
         return key
 
     def forget(self) -> None:
         """Drop every unlocked key, because some have just been destroyed."""
+        self._forgotten += 1
         self._kept.clear()
+
+    def _unlock(self, prekey_id: bytes, locked: bytes) -> bytes:
+        try:
+            return self._context.vault.unlock("prekey", prekey_id, locked)
+        except StoreFailed as error:
+            # No later try would open it, so the sender must hear of it.
+            raise CannotOpen(error.message, hint=error.hint) from error
 
 
 def logical_key(sender: str, notice: bytes) -> bytes:

@@ -13,7 +13,7 @@ from keys.detail import open_detail
 from keys.evidence import officer_name, verify_statement
 from keys.sealing import decryption_proof
 from protocol.documents import Role
-from protocol.errors import CannotOpen, NotAddressed, Tampered
+from protocol.errors import CannotOpen, NotAddressed, StoreFailed, Tampered
 from protocol.notice import parse_manifest
 from protocol.statement import SIGNER_ROLE, Statement, parse_statement, statement_id
 
@@ -34,6 +34,7 @@ class Receipts:
             FormatError, TrustError: it is not well formed, or its signer may not say this.
             NotAddressed: it is about no notice of ours, or its party is no recipient of it.
             Tampered: it claims to prove decryption and does not.
+            CannotOpen: our own copy of the notice was altered, so that nothing can be compared.
         """
         context = self._context
         statement = verify_statement(context.directory, context.verifier, data, now_ms=None)
@@ -66,11 +67,18 @@ class Receipts:
     def _require_decryption(self, statement: Statement, row: NoticeRow) -> None:
         if statement.decryption_proof is None:
             return
-        key = unlock_key(self._context.vault, row)
+        key = self._content_key(row)
         if not hmac.compare_digest(
             statement.decryption_proof, decryption_proof(key, statement.envelope, statement.party)
         ):
             raise Tampered(f"{statement.party} claims to have opened a notice and does not hold its key")
+
+    def _content_key(self, row: NoticeRow) -> bytes:
+        try:
+            return unlock_key(self._context.vault, row)
+        except StoreFailed as error:
+            # No later try would unlock it: the statement is kept as evidence, and does not wait.
+            raise CannotOpen(error.message, hint=error.hint) from error
 
     async def _note(self, statement: Statement) -> str | None:
         if statement.detail is None:

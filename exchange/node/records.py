@@ -22,8 +22,10 @@ from protocol.notice import Header
 from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind
 
-ALARMING = frozenset({"tampered", "bad-signature", "forked", "unknown-signer", "not-canonical", "malformed"})
-"""Codes of refused deliveries that an honest coordinator and sender never cause."""
+ALARMING = frozenset(
+    {"tampered", "bad-signature", "forked", "unknown-signer", "not-canonical", "malformed", "error"}
+)
+"""Codes of refused deliveries that an honest coordinator and sender never cause, and our own faults."""
 
 
 @dataclass(frozen=True, slots=True)
