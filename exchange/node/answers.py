@@ -19,7 +19,7 @@ from exchange.stores.node_notices import list_deliveries, update_delivery, updat
 from exchange.stores.node_queue import OutgoingRow, remove
 from exchange.stores.node_statements import mark_recorded
 from protocol.delivery import DeliveryState
-from protocol.errors import PHRASES, PeerCode, RemoteProtocolError
+from protocol.errors import PHRASES, AlmenaraError, PeerCode, RemoteProtocolError
 from protocol.session.messages import Accepted, Refused
 from protocol.statement import StatementKind
 
@@ -72,21 +72,31 @@ class Answers:
         """Wait for answers, record them, and return them; what this returns is durable.
 
         Raises:
-            RemoteProtocolError: the coordinator's promise is not what it must be.
+            RemoteProtocolError, FormatError, TrustError: the coordinator's promise is not what it
+                must be; what it was for stays queued, and the other answers are recorded.
             StoreFailed, OutcomeUnknown: nothing may be taken as recorded.
         """
         round_ = [await self._waiting.get()]
         while not self._waiting.empty():
             round_.append(self._waiting.get_nowait())
-        promises = [await self._promise(answered) for answered in round_]
+        kept: list[tuple[Answered, ReceiptRecord | None]] = []
+        broken: AlmenaraError | None = None
+        for answered in round_:
+            try:
+                kept.append((answered, await self._promise(answered)))
+            except AlmenaraError as error:
+                broken = error
         now_ms = self._context.clock.now_ms()
 
         def record(db: apsw.Connection) -> None:
-            for answered, promise in zip(round_, promises, strict=True):
+            for answered, promise in kept:
                 _record(db, answered, promise, now_ms)
 
         await self._context.engine.write(record)
         self._context.events.ring()
+        if broken is not None:
+            # Only now: one broken promise must not undo the answers beside it.
+            raise broken
         return round_
 
     async def _promise(self, answered: Answered) -> ReceiptRecord | None:
@@ -124,9 +134,11 @@ def _record_refusal(
     if envelope is not None:
         state = DeliveryState.REFUSED if final else DeliveryState.QUEUED
         for delivery in list_deliveries(db, envelope):
-            update_delivery(db, envelope, delivery.recipient, state, now_ms, code.value)
+            # A recipient that has spoken has it, whatever the answer to a second try says.
+            if delivery.state is DeliveryState.QUEUED:
+                update_delivery(db, envelope, delivery.recipient, state, now_ms, code.value)
         if final:
-            update_state(db, envelope, DeliveryState.REFUSED)
+            update_state(db, envelope, DeliveryState.REFUSED, only_from=DeliveryState.QUEUED)
     record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=envelope, code=code.value)
     what = {"submit": "notice", "attest": "statement", "publish": "document"}[row.kind]
     message = f"the coordinator refused a {what}: {PHRASES[code]}"
