@@ -46,6 +46,10 @@ from protocol.session.table import State
 QUEUE_CHUNK = 32
 CATCH_UP_SECONDS = 5.0
 HELD_SECONDS = 15.0
+STEADY_SECONDS = 15.0
+"""A session counts as a success once something of it is durable, or after so long: a session that
+fails over and over is not opened twice a second for ever."""
+
 _log = structlog.get_logger()
 
 
@@ -103,6 +107,10 @@ class Courier:
             except AlmenaraError as error:
                 self._link_state.lost(error)
                 _log.warning("link.lost", code=error.code)
+            except Exception as fault:
+                # A fault of our own ends one session, and not the node, which goes on accepting notices.
+                self._link_state.lost(AlmenaraError(f"a fault in this program: {type(fault).__name__}"))
+                _log.exception("link.fault")
             finally:
                 self._session = None
                 inbox.forget()
@@ -128,6 +136,7 @@ class Courier:
 
     async def _serve(self, inbox: Inbox) -> None:
         link = await self._open()
+        since = self._context.clock.monotonic()
         try:
             session = self._session = _Session(link=link)
             link.send(MirrorRequest(index=self._mirror.next_index))
@@ -138,6 +147,8 @@ class Courier:
                 self._settle(session),
             )
         finally:
+            if self._context.clock.monotonic() - since >= STEADY_SECONDS:
+                self._backoff.succeeded()
             await link.close()
 
     async def _open(self) -> Link:
@@ -149,7 +160,6 @@ class Courier:
         welcomed = await authenticate_as_node(
             link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
         )
-        self._backoff.succeeded()
         self._link_state.opened(welcomed.skew_ms)
         context.events.ring()
         _log.info("link.opened", skew_ms=welcomed.skew_ms)
@@ -175,6 +185,10 @@ class Courier:
             session.held = {number: until for number, until in session.held.items() if until > now}
             rows = await self._next_rows(session.under_way | session.held.keys())
             for row in rows:
+                if not session.link.session.may_request(len(row.content)):
+                    # Then look again: something more urgent may have come meanwhile.
+                    await self._room(session, len(row.content))
+                    break
                 await self._hand_over(session, row)
             if not rows:
                 await _wait(rung, HELD_SECONDS if session.held else None)
@@ -182,10 +196,12 @@ class Courier:
     async def _next_rows(self, busy: set[int]) -> list[OutgoingRow]:
         return await self._context.engine.read(lambda db: read_queue(db, QUEUE_CHUNK, busy))
 
-    async def _hand_over(self, session: _Session, row: OutgoingRow) -> None:
-        while not session.link.session.may_request(len(row.content)):
+    async def _room(self, session: _Session, size: int) -> None:
+        while not session.link.session.may_request(size):
             session.room.clear()
             await session.room.wait()
+
+    async def _hand_over(self, session: _Session, row: OutgoingRow) -> None:
         session.next_ref += 1
         ref = session.next_ref
         session.sent[ref] = row
@@ -202,10 +218,12 @@ class Courier:
                     session.held[number] = self._context.clock.monotonic() + HELD_SECONDS
                     self._context.outgoing.ring()
             session.room.set()
+            self._backoff.succeeded()
 
     async def _collect(self, session: _Session, inbox: Inbox) -> None:
         while True:
             outcomes = await inbox.next_round()
+            self._backoff.succeeded()
             for outcome in outcomes:
                 if outcome.refusal is not None:
                     code = outcome.refusal.error.peer_code

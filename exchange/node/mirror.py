@@ -47,7 +47,7 @@ class Mirror:
 
     Attributes:
         next_index: The first document that has not been asked for.
-        changed: Rings when the trusted directory has changed.
+        changed: Rings when the trusted directory holds all that the coordinator has to offer.
     """
 
     def __init__(self, context: NodeContext, next_index: int) -> None:
@@ -77,8 +77,11 @@ class Mirror:
         self.next_index = read.following
         if read.kept:
             self._context.events.ring()
+        # An answer without documents is no reason to ask again at once.
+        wants_more = bool(message.documents) and read.is_complete and message.head > read.following
+        if not wants_more:
             self.changed.ring()
-        return read.is_complete and message.head > read.following
+        return wants_more
 
     async def _read(self, message: Documents) -> _Read:
         directory, now_ms = self._context.directory, self._context.clock.now_ms()
