@@ -13,7 +13,6 @@ class LinkState:
         connected_since_ms: When the present session opened, or None without one.
         last_error: Why the last session or try ended.
         last_code: The code of that error.
-        skew_ms: Coordinator's clock less ours, as last seen.
         retry_seconds: The pause before the next try, while there is no session.
     """
 
@@ -22,13 +21,23 @@ class LinkState:
         self.connected_since_ms: int | None = None
         self.last_error: str | None = None
         self.last_code: str | None = None
-        self.skew_ms: int | None = None
+        self._coordinator_ms: float | None = None
         self.retry_seconds: float | None = None
+
+    @property
+    def skew_ms(self) -> int | None:
+        """The coordinator's clock, as last seen and carried on, less ours now; None before any session.
+
+        It follows a correction of our clock at once, in the middle of a session too.
+        """
+        if self._coordinator_ms is None:
+            return None
+        return round(self._coordinator_ms + self._clock.monotonic() * 1000) - self._clock.now_ms()
 
     def opened(self, skew_ms: int) -> None:
         """Remember that a session is open."""
         self.connected_since_ms = self._clock.now_ms()
-        self.skew_ms = skew_ms
+        self._coordinator_ms = self.connected_since_ms + skew_ms - self._clock.monotonic() * 1000
         self.last_error = self.last_code = self.retry_seconds = None
 
     def lost(self, error: AlmenaraError) -> None:
