@@ -137,7 +137,9 @@ class Desk:
         else:
             who.require(TokenRole.SENDER)
         shown = self._showing.notice(row, deliveries, who)
-        return self._showing.content(row, shown, self._deliveries(row, deliveries, statements), opened_by)
+        return self._showing.content(
+            row, shown, self._deliveries(row, deliveries, statements, who), opened_by
+        )
 
     async def answer(self, who: Identity, id_: str, request: AnswerRequest) -> AnswerView:
         """Sign an officer's answer to a received notice and queue it for the coordinator."""
@@ -163,7 +165,7 @@ class Desk:
         row, deliveries, statements = await self._read(id_)
         return StatusView(
             notice=self._showing.notice(row, deliveries, who),
-            deliveries=self._deliveries(row, deliveries, statements),
+            deliveries=self._deliveries(row, deliveries, statements, who),
         )
 
     async def wait(self, who: Identity, id_: str, state: Milestone, timeout_s: float) -> StatusView:
@@ -243,11 +245,11 @@ class Desk:
         return row, deliveries, statements
 
     def _deliveries(
-        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow]
+        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow], who: Identity
     ) -> tuple[DeliveryView, ...]:
         if row.direction == "received":
-            return self._showing.own_answers(row, statements)
-        return self._showing.deliveries(row, deliveries, statements)
+            return self._showing.own_answers(row, statements, who)
+        return self._showing.deliveries(row, deliveries, statements, who)
 
     def _submitted(self, submitted: Submitted, request_id: str) -> SubmittedView:
         _, header = parse_manifest(submitted.row.manifest)

@@ -20,7 +20,7 @@ from exchange.node.views import (
 from exchange.stores.node_books import AlarmRow, EventRow
 from exchange.stores.node_notices import DeliveryRow, NoticeRow
 from exchange.stores.node_statements import StatementRow
-from protocol.delivery import REACHED, DeliveryState
+from protocol.delivery import REACHED, DeliveryState, advance
 from protocol.documents import StateEntry
 from protocol.errors import NoUsableKey, TrustError, UnknownState
 from protocol.marking import Tlp
@@ -107,37 +107,39 @@ class Showing:
         )
 
     def deliveries(
-        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow]
+        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow], who: Identity
     ) -> tuple[DeliveryView, ...]:
         """Return each recipient of a sent notice with when each state was reached."""
-        return tuple(self._delivery(row, delivery, statements) for delivery in deliveries)
+        return tuple(self._delivery(row, delivery, statements, who) for delivery in deliveries)
 
-    def own_answers(self, row: NoticeRow, statements: list[StatementRow]) -> tuple[DeliveryView, ...]:
+    def own_answers(
+        self, row: NoticeRow, statements: list[StatementRow], who: Identity
+    ) -> tuple[DeliveryView, ...]:
         """Return what this state has said about a received notice, as one delivery."""
         mine = [one for one in statements if one.party == self._context.state]
-        state = next(
-            (
-                DeliveryState[one.kind.name]
-                for one in reversed(mine)
-                if one.kind.name in DeliveryState.__members__
-            ),
-            DeliveryState.RECEIVED,
+        delivery = DeliveryRow(
+            self._context.state, DeliveryState.RECEIVED, row.stored_ms, code=None, tail=False
         )
-        since = mine[-1].at_ms if mine else row.stored_ms
-        delivery = DeliveryRow(self._context.state, state, since, mine[-1].code if mine else None, tail=False)
-        return (self._delivery(row, delivery, mine),)
+        for one in mine:
+            # As at the sender: a second officer's first look does not take back a first one's answer.
+            state = advance(delivery.state, one.kind)
+            if state is not delivery.state:
+                delivery = DeliveryRow(self._context.state, state, one.at_ms, one.code, tail=False)
+        return (self._delivery(row, delivery, mine, who),)
 
     def _delivery(
-        self, row: NoticeRow, delivery: DeliveryRow, statements: list[StatementRow]
+        self, row: NoticeRow, delivery: DeliveryRow, statements: list[StatementRow], who: Identity
     ) -> DeliveryView:
         about = [one for one in statements if _speaks_of(one, delivery.recipient)]
         reached = {DeliveryState.QUEUED.value: row.stored_ms} if row.direction == "sent" else {}
         officer = note = None
         for one in about:
             reached.setdefault(one.kind.name.lower(), one.at_ms)
-            officer = one.officer or officer
+            if one.kind.name.lower() == delivery.state:
+                officer = one.officer
             if one.locked_note is not None:
-                note = self._context.vault.unlock("note", one.id, one.locked_note).decode()
+                note = self._note(one, who)
+        reached.setdefault(delivery.state.value, delivery.since_ms)
         return DeliveryView(
             recipient=delivery.recipient,
             state=delivery.state.value,
@@ -148,6 +150,11 @@ class Showing:
             note=note,
             reduced_forward_secrecy=delivery.tail,
         )
+
+    def _note(self, statement: StatementRow, who: Identity) -> str:
+        if statement.locked_note is None or not who.role.covers(TokenRole.SENDER):
+            return HIDDEN
+        return self._context.vault.unlock("note", statement.id, statement.locked_note).decode()
 
     def member(self, entry: StateEntry, now_ms: int) -> MemberView:
         """Return one member, with whether a notice could be sealed for it now."""
