@@ -76,8 +76,10 @@ def parse_token(text: str) -> Identity:
     Raises:
         NotAuthorized: the text is no token.
     """
-    parts = text.strip().split(":")
-    if len(parts) != 4 or parts[0] != PREFIX or parts[1] not in set(TokenRole):
+    line = text.strip()
+    parts = line.split(":")
+    # A header's stray bytes arrive as characters that no encoding has.
+    if not line.isprintable() or len(parts) != 4 or parts[0] != PREFIX or parts[1] not in set(TokenRole):
         raise NotAuthorized("the token is not one of this program's tokens")
     try:
         secret = parse_hex(parts[3], what="token", size=SECRET_BYTES)
