@@ -44,7 +44,8 @@ def open_detail(detail: SealedDetail, key: RecipientKey, envelope: bytes, party:
     padded = key.open_sealed(detail.sealed, _info(detail.prekey_id, envelope, party))
     length = int.from_bytes(padded[:2], "big")
     data, rest = padded[2 : 2 + length], padded[2 + length :]
-    if len(data) != length or len(padded) % STEP_BYTES or any(rest) or len(rest) >= STEP_BYTES:
+    expected = 2 + length + -(2 + length) % STEP_BYTES
+    if len(padded) != expected or any(rest):
         raise CannotOpen("the note's padding is wrong")
     try:
         text = data.decode()
