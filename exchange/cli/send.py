@@ -41,7 +41,7 @@ _LIFE = LengthOfTime(MINUTE_MS, _WEEK_MS)
     cls=Command,
     examples=(
         'almenara send --to XBB,XCC --severity xaa-national@1:grave --tlp amber --subject "Wiper" report.md',
-        'almenara send -t XBB --severity grave -s "Update" --kind update --refers-to 3f2a9c1e -',
+        'almenara send -t XBB --severity xaa-national:grave -s "Update" --kind update --refers-to 3f2a9c1e -',
         "almenara send … --attach bundle.json --wait received --timeout 120 --json",
         "almenara send … --dry-run            # who could read it; sends nothing",
     ),

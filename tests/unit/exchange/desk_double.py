@@ -45,7 +45,7 @@ from protocol.errors import (
     UnknownSeverity,
     UnknownState,
 )
-from protocol.text import format_base64, parse_base64
+from protocol.text import format_base64
 from tests.clocks import DAWN
 
 OFFICER, SENDER, MONITOR = (
@@ -329,11 +329,15 @@ class DeskDouble:
             await asyncio.sleep(0.01)
 
 
-def encoded(data: bytes) -> str:
-    """Return base64 text for an attachment."""
-    text = format_base64(data)
-    assert parse_base64(text, what="test") == data
-    return text
+def attachment(name: str, data: bytes, *, content: str | None = None) -> AttachmentView:
+    """Return an attachment as the node shows it; ``content`` replaces the bytes it carries."""
+    return AttachmentView(
+        name=name,
+        media_type="application/json",
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        content=format_base64(data) if content is None else content,
+    )
 
 
 def app_of(desk: DeskDouble, *, heartbeat_s: float = 0.05) -> web.Application:
