@@ -1,0 +1,84 @@
+"""What people type during the set-up."""
+
+from __future__ import annotations
+
+import pytest
+
+from exchange.setup import words
+from protocol.errors import BadRequest
+
+
+@pytest.mark.parametrize("text", ["", "x", "xaa", "X A", "-XA", "X" * 17, "ÑAA", "XAA\n"])
+def test_a_bad_code_is_refused_with_an_example(text: str) -> None:
+    """A code becomes part of every address, so only plain capitals, digits and dashes pass."""
+    with pytest.raises(BadRequest) as caught:
+        words.party_code(text)
+    assert "XAA" in caught.value.hint
+
+
+def test_a_root_hash_may_be_copied_in_groups_and_in_capitals() -> None:
+    """People read it aloud in eight groups; the hash they type is the same."""
+    digest = bytes(range(32))
+    assert words.grouped(digest).count(" ") == 7
+    assert words.root_hash(words.grouped(digest)) == digest
+    assert words.root_hash(f"  {digest.hex().upper()}\n") == digest
+
+
+@pytest.mark.parametrize("text", ["", "ab", "g" * 64, "0" * 63, "0" * 65, "0x" + "0" * 62, "\u0660" * 64])
+def test_what_is_no_root_hash_is_refused(text: str) -> None:
+    """A root hash that is cut short would pin nothing."""
+    with pytest.raises(BadRequest):
+        words.root_hash(text)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "two\nlines", "bell\a", "x" * 201])
+def test_a_name_is_one_plain_line(text: str) -> None:
+    """Names stand in documents that everybody shows."""
+    with pytest.raises(BadRequest):
+        words.line(text, "name")
+
+
+def test_a_name_typed_in_pieces_is_put_together() -> None:
+    """Some keyboards write an accent as a character of its own."""
+    assert words.line(" Jose\u0301 ", "name") == "José"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "expected"),
+    [
+        (None, "127.0.0.1", "wss://127.0.0.1:8443"),
+        (None, "hub.example", "wss://hub.example:8443"),
+        (None, "2001:db8::1", "wss://[2001:db8::1]:8443"),
+        ("wss://hub.example:443", "0.0.0.0", "wss://hub.example:443"),
+    ],
+)
+def test_the_address_follows_from_host_and_port(url: str | None, host: str, expected: str) -> None:
+    """What the directory says is where nodes connect to."""
+    assert words.address(url, host, 8443) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        (None, "0.0.0.0", 8443),
+        (None, "::", 8443),
+        (None, "127.0.0.1", 0),
+        ("https://hub.example", "127.0.0.1", 8443),
+        ("ws://hub.example", "127.0.0.1", 8443),
+        ("wss://", "127.0.0.1", 8443),
+    ],
+)
+def test_an_address_that_nodes_cannot_use_is_refused(url: str | None, host: str, port: int) -> None:
+    """Otherwise it would be found out only after governance has signed it."""
+    with pytest.raises(BadRequest) as caught:
+        words.address(url, host, port)
+    assert "wss://" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Ana Silva", "ana-silva"), ("José O'Neil", "jose-o-neil"), ("../../etc", "etc"), ("李雷", "unnamed")],
+)
+def test_a_file_name_never_holds_what_a_path_means(name: str, expected: str) -> None:
+    """A person's name cannot leave the folder of tokens."""
+    assert words.file_name(name) == expected
