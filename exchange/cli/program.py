@@ -46,8 +46,8 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "demo": Entry("exchange.cli.demo:demo", _RUN, "Watch three states exchange a notice."),
         "governance": Entry("exchange.cli.setup:governance", _RUN, "Make and sign the trust documents."),
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
-        "node": Entry("exchange.cli.setup:node", _RUN, "Set up and run a node."),
-        "officer": Entry("exchange.cli.setup:officer", _RUN, "Make officers' keys and tokens."),
+        "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),
+        "officer": Entry("exchange.cli.setup_node:officer", _RUN, "Make officers' keys and tokens."),
         "config": Entry("exchange.cli.explaining:config", _RUN, "Show settings and where they come from."),
         "help": Entry("exchange.cli.explaining:help_", _RUN, "Explain a command, or the exit codes."),
     }

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -70,9 +71,10 @@ def print_notices(console: Console, notices: Sequence[NoticeView], empty: str) -
         console.print(Text(empty))
     for notice in notices:
         _print_heading(console, notice)
-        _line(console, f"  {severity_line(notice.severity)}")
-        times = f"  {when(notice.received_ms or notice.created_ms)}"
-        _line(console, times + _expected(notice), style="dim")
+        _line(console, severity_line(notice.severity))
+        _line(console, when(notice.received_ms or notice.created_ms), style="dim")
+        if notice.respond_by_ms is not None:
+            _line(console, f"response expected by {when(notice.respond_by_ms)}", style="dim")
 
 
 def _print_heading(console: Console, notice: NoticeView) -> None:
@@ -87,11 +89,7 @@ def _print_heading(console: Console, notice: NoticeView) -> None:
     line.append("UNREAD" if notice.unread else notice.state, style="bold" if notice.unread else "")
     console.print(line)
     files = f"  [{notice.attachments} attached]" if notice.attachments else ""
-    _line(console, f"  {safe_line(notice.subject)}{files}", style="bold" if notice.unread else "")
-
-
-def _expected(notice: NoticeView) -> str:
-    return "" if notice.respond_by_ms is None else f"  ·  response expected by {when(notice.respond_by_ms)}"
+    _line(console, f"{safe_line(notice.subject)}{files}", style="bold" if notice.unread else "")
 
 
 def print_content(console: Console, content: ContentView) -> None:
@@ -117,8 +115,9 @@ def print_content(console: Console, content: ContentView) -> None:
     if content.attachments:
         console.print()
     for file in content.attachments:
-        _line(console, f"attached  {safe_line(file.name)}  {safe_line(file.media_type)}  {file.bytes} bytes")
-        _line(console, f"          sha256 {safe_line(file.sha256)}", style="dim")
+        console.print("attached:")
+        _line(console, f"{safe_line(file.name)}  {safe_line(file.media_type)}  {file.bytes} bytes")
+        _line(console, f"sha256 {safe_line(file.sha256)}", style="dim")
     if content.deliveries:
         console.print()
         print_matrix(console, content.deliveries)
@@ -184,4 +183,6 @@ def new_table(*columns: str) -> Table:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), overflow="fold")
+    # Indented when it folds, too: only this program writes in the first column.
+    folded = Text(text, style=style, overflow="fold")
+    console.print(Padding(folded, (0, 0, 0, 2), expand=False))

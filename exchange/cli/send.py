@@ -198,8 +198,9 @@ def _print_submitted(console: Console, view: SubmittedView) -> None:
     from exchange.cli.render import print_facts, severity_line, when
 
     said = "already accepted, nothing was sent again" if view.exists else "accepted, and on its way"
-    console.print(Text(f"{view.id}  {said}", style="bold"))
+    console.print(Text(said, style="bold"))
     rows = [
+        ("id", view.id),
         ("to", ", ".join(view.recipients)),
         *(("left out", f"{skipped.state}: {skipped.reason} [{skipped.code}]") for skipped in view.skipped),
         ("severity", severity_line(view.severity)),

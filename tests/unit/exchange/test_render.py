@@ -132,6 +132,16 @@ def test_a_notices_text_stands_behind_a_bar() -> None:
     assert "│ TLP:CLEAR" in [line.rstrip() for line in lines]
 
 
+def test_only_this_program_writes_in_the_first_column() -> None:
+    """A long subject or note that folds cannot begin a line of its own that looks like ours."""
+    forged = "x " * 38 + "FORGED TLP:CLEAR"
+    for width in range(40, 100):
+        console, file = shown(width)
+        print_content(console, content(forged, subject=forged, sender="XAA"))
+        print_matrix(console, (delivery("XBB", "declined", note=forged, officer=forged),))
+        assert not any(line.startswith("FORGED") for line in file.getvalue().splitlines())
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_nothing_is_wider_than_the_screen_and_nothing_is_cut(width: int) -> None:
     """Long words fold; no id, hash or reason is shortened to an ellipsis."""
