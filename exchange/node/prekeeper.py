@@ -1,10 +1,15 @@
-"""The prekeeper: publishes daily keys ahead of need, and destroys them when their time is over."""
+"""The prekeeper: publishes daily keys ahead of need, and destroys them when their time is over.
+
+What fails is told and tried again; it never stops the node, which can be warned without it for days.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import apsw
 import structlog
@@ -12,15 +17,23 @@ import structlog
 from exchange.node.context import NodeContext
 from exchange.node.mirror import store_document
 from exchange.node.openings import PrekeyRing
-from exchange.stores.node_books import destroy_prekeys, insert_prekey, record_event
+from exchange.stores.node_books import (
+    clear_alarm,
+    destroy_prekeys,
+    insert_prekey,
+    raise_alarm,
+    record_event,
+)
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
 from keys.documents import sign_document
 from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
 from protocol.documents import TAIL_MS, document_hash, parse_signed_document
+from protocol.errors import AlmenaraError, OutcomeUnknown, StoreFailed
 
 LOOK_SECONDS = 600.0
+ALARM = "prekeys"
 _log = structlog.get_logger()
 
 
@@ -29,6 +42,14 @@ def store_prekeys(db: apsw.Connection, vault: Vault, keys: Sequence[SecretPrekey
     for key in keys:
         name = key.public.key_id
         insert_prekey(db, name, key.public.keep_until_ms, vault.lock("prekey", name, key.seed))
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A new list of daily keys with the secret halves of those that were made for it."""
+
+    made: tuple[SecretPrekey, ...]
+    data: bytes
 
 
 class Prekeeper:
@@ -42,22 +63,51 @@ class Prekeeper:
     def __init__(self, context: NodeContext, ring: PrekeyRing) -> None:
         self._context = context
         self._ring = ring
+        self._unwritten: _List | None = None
+        # At the start too: the process may have ended between deleting and emptying.
+        self._log_holds_keys = True
 
     async def run(self) -> None:
         """Look at once and then every ten minutes; returns only by cancellation."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except AlmenaraError as error:
+                _log.warning("prekeys.failed", code=error.code)
+                await self._tell(error)
+            except Exception as fault:
+                _log.exception("prekeys.fault")
+                await self._tell(AlmenaraError(f"a fault in this program: {type(fault).__name__}"))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Publish what is missing ahead and destroy what is over."""
+        """Publish what is missing ahead and destroy what is over.
+
+        Raises:
+            StoreFailed, OutcomeUnknown, TrustError: it could not; the next look tries again.
+        """
         await self._destroy()
-        context, now_ms = self._context, self._context.clock.now_ms()
+        now_ms = self._context.clock.now_ms()
+        if self._unwritten is None:
+            self._unwritten = self._make(now_ms)
+        fresh = self._unwritten
+        if fresh is None:
+            await self._context.engine.write(lambda db: clear_alarm(db, ALARM, ""))
+            return
+        vault = self._context.vault
+        await self._context.engine.write(lambda db: _publish(db, vault, fresh, now_ms))
+        self._unwritten = None
+        self._context.outgoing.ring()
+        _log.info("prekeys.published", count=len(fresh.made))
+
+    def _make(self, now_ms: int) -> _List | None:
+        """Return the next list, trusted already but not yet durable, or None if none is needed."""
+        context = self._context
         held = context.directory.documents.prekeys.get(context.state)
         published = () if held is None else held.document.keys
         first_day, days = days_missing(published, now_ms)
         if days == 0:
-            return
+            return None
         made = make_prekeys(first_day, days, secrets.token_bytes)
         still_used = [key for key in published if key.use_until_ms > now_ms - DAY_MS]
         keys = [*still_used, *(key.public for key in made)]
@@ -73,22 +123,34 @@ class Prekeeper:
         )
         data = sign_document(document, [context.signer])
         context.directory.update(data, now_ms)
-        await context.engine.write(lambda db: _publish(db, context.vault, made, data, now_ms))
-        context.outgoing.ring()
-        _log.info("prekeys.published", count=days)
+        return _List(tuple(made), data)
 
     async def _destroy(self) -> None:
         now_ms = self._context.clock.now_ms()
         count = await self._context.engine.write(lambda db: destroy_prekeys(db, now_ms))
         if count:
+            self._log_holds_keys = True
             self._ring.forget()
             _log.info("prekeys.destroyed", count=count)
+        if self._log_holds_keys:
+            # Deleted rows live on in the write-ahead log until it is emptied.
+            await self._context.engine.empty_log()
+            self._log_holds_keys = False
+
+    async def _tell(self, error: AlmenaraError) -> None:
+        message = f"daily keys could not be published or destroyed: {error.message}"
+        now_ms = self._context.clock.now_ms()
+        # If the store itself is what fails, the log and the readiness probe say so.
+        with contextlib.suppress(StoreFailed, OutcomeUnknown):
+            await self._context.engine.write(
+                lambda db: raise_alarm(db, ALARM, "", message, error.hint, now_ms)
+            )
 
 
-def _publish(
-    db: apsw.Connection, vault: Vault, made: Sequence[SecretPrekey], data: bytes, now_ms: int
-) -> None:
-    store_prekeys(db, vault, made)
-    store_document(db, data)
-    enqueue(db, "publish", PUBLISH_PRIORITY, document_hash(parse_signed_document(data).body), data)
-    record_event(db, now_ms, "prekeys.published", detail=f"{len(made)} days")
+def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> None:
+    store_prekeys(db, vault, fresh.made)
+    store_document(db, fresh.data)
+    name = document_hash(parse_signed_document(fresh.data).body)
+    enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)
+    record_event(db, now_ms, "prekeys.published", detail=f"{len(fresh.made)} days")
+    clear_alarm(db, ALARM, "")

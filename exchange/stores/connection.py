@@ -125,6 +125,8 @@ def open_writer(place: Place) -> apsw.Connection:
         db.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         db.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
         db.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT}")
+        # What is deleted is overwritten: forward secrecy rests on destroyed keys being gone.
+        db.execute("PRAGMA secure_delete = ON")
     except REFUSALS as error:
         discard(db)
         raise StoreFailed(f"the database {place.path} cannot be opened ({type(error).__name__})") from error
@@ -143,6 +145,22 @@ def open_reader(place: Place) -> apsw.Connection:
     db = connect(place)
     db.execute("PRAGMA query_only = ON")
     return db
+
+
+def empty_log(place: Place) -> None:
+    """Fold the write-ahead log into the database and cut it to nothing, over a connection of its own.
+
+    Raises:
+        StoreFailed: Another connection was in the way for too long, or the disk refused.
+    """
+    db = connect(place)
+    try:
+        db.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except REFUSALS as error:
+        raise StoreFailed(f"the log of {place.path} cannot be emptied ({type(error).__name__})") from error
+    finally:
+        discard(db)
 
 
 def connect(place: Place) -> apsw.Connection:

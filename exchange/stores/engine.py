@@ -2,7 +2,8 @@
 
 One thread writes and takes every call that waits, up to :data:`BATCH`, into one commit: one flush
 of the disk pays for all of them. Other threads read, each call from one snapshot, without waiting
-for the writer. See :mod:`exchange.stores.writer` for the three outcomes.
+for the writer; a few rows found by key are looked up on the loop itself, which costs a seventh of
+waking a thread. See :mod:`exchange.stores.writer` for the three outcomes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import apsw
 import msgspec
 
 from exchange.clock import Clock
-from exchange.stores.connection import Place, require_safe_sqlite
+from exchange.stores.connection import Place, empty_log, require_safe_sqlite
 from exchange.stores.migrate import migrate, packaged
 from exchange.stores.reader import ReaderCore
 from exchange.stores.worker import Job, Jobs, Worker
@@ -42,11 +43,12 @@ class EngineStats(msgspec.Struct, frozen=True):
 class Engine:
     """One database file, served to one event loop. Open it with :meth:`open`."""
 
-    def __init__(self, writer: WriterCore, readers: Sequence[ReaderCore]) -> None:
+    def __init__(self, writer: WriterCore, readers: Sequence[ReaderCore], lookup: ReaderCore) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._writer = writer
         self._readers = readers
+        self._lookup = lookup
         self._writes: Jobs = Jobs()
         self._reads: Jobs = Jobs()
         self._writing = Worker("almenara-writer", self._writes, writer.run, BATCH, loop)
@@ -71,8 +73,8 @@ class Engine:
             StoreFailed: The disk refuses.
         """
         require_safe_sqlite(apsw.sqlite_lib_version())
-        writer, cores = await asyncio.to_thread(prepare, Place(path), migrations_package, clock, readers)
-        return cls(writer, cores)
+        writer, cores = await asyncio.to_thread(prepare, Place(path), migrations_package, clock, readers + 1)
+        return cls(writer, cores[1:], cores[0])
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` in a transaction and return its result; durable when this returns.
@@ -99,6 +101,21 @@ class Engine:
         """
         return await self._call(self._reads, work)
 
+    def look_up(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a short ``work`` at once, on a snapshot as :meth:`read` has it, and return its result.
+
+        Only for single rows found by key: the event loop stands still meanwhile.
+
+        Raises:
+            StoreFailed: The disk refused, or the store is closed.
+            Exception: Whatever the work raised.
+        """
+        self._require_open()
+        outcome = self._lookup.run([work])[0]
+        if outcome.error is not None:
+            raise outcome.error
+        return cast(T, outcome.value)
+
     def stats(self) -> EngineStats:
         """Return the counters of this moment."""
         counters = self._writer.counters
@@ -107,8 +124,20 @@ class Engine:
             commits=counters.commits,
             largest_batch=counters.largest_batch,
             reopened=counters.reopened,
-            reads=sum(reader.reads for reader in self._readers),
+            reads=self._lookup.reads + sum(reader.reads for reader in self._readers),
         )
+
+    async def empty_log(self) -> None:
+        """Fold the write-ahead log into the database and cut it to nothing.
+
+        Pages of rows that were deleted before are then in neither file.
+
+        Raises:
+            StoreFailed: A reader was in the way for too long, or the disk refused; try again later.
+        """
+        if self._closing is not None:
+            raise StoreFailed("the store is closed", hint="Start the service again.")
+        await asyncio.to_thread(empty_log, self._writer.place)
 
     async def close(self) -> None:
         """Finish every call made before, then close; calls made after are refused. May be repeated."""
@@ -117,11 +146,14 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _call(self, jobs: Jobs, work: Callable[[apsw.Connection], T]) -> T:
-        if self._closing is not None:
-            raise StoreFailed("the store is closed", hint="Start the service again.")
+        self._require_open()
         waiting: asyncio.Future[T] = self._loop.create_future()
         jobs.put(Job(work, waiting))
         return await waiting
+
+    def _require_open(self) -> None:
+        if self._closing is not None:
+            raise StoreFailed("the store is closed", hint="Start the service again.")
 
     async def _drain(self) -> None:
         self._writes.put(None)
@@ -133,7 +165,7 @@ class Engine:
 
     def _close_connections(self) -> None:
         """Close the writer last: as the only connection left, it folds the WAL into the database."""
-        for reader in self._readers:
+        for reader in (*self._readers, self._lookup):
             reader.close()
         self._writer.close()
 
