@@ -35,7 +35,6 @@ from keys.sealing import PAIR_START, SALT_BYTES, PairPosition, SealedNotice, Sea
 from protocol import codec
 from protocol.delivery import DeliveryState
 from protocol.errors import (
-    AlmenaraError,
     BadRequest,
     ClockSkew,
     IdReused,
@@ -100,6 +99,16 @@ class Outbox:
         if known is not None:
             return _repeated(known, digest)
         incident = await self._incident(request)
+        while True:
+            try:
+                return await self._try(request, request_id, digest, incident)
+            except _OutOfStep:
+                # The notice numbered before this one was not stored: number it again.
+                self._pairs = None
+
+    async def _try(
+        self, request: SubmitRequest, request_id: str, digest: bytes, incident: bytes
+    ) -> Submitted:
         pairs = await self._load_pairs()
         # From here to the write nothing waits, so writes keep the order in which notices are numbered.
         draft = self._draft(request, incident, pairs)
@@ -111,7 +120,8 @@ class Outbox:
             await self._context.engine.write(lambda db: _store(db, row, draft, sealed))
         except apsw.ConstraintError:
             return await self._lost_race(request_id, digest)
-        except AlmenaraError:
+        except BaseException:
+            # Failed, or cancelled with an outcome that nobody waits for: the store knows the numbers.
             self._pairs = None
             raise
         self._context.outgoing.ring()
@@ -255,6 +265,10 @@ class Outbox:
         )
 
 
+class _OutOfStep(Exception):
+    """A notice whose number does not follow the last one stored; never leaves this module."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A checked notice before it is sealed."""
@@ -273,6 +287,9 @@ def _position(pairs: dict[str, tuple[int, bytes]], state: str) -> PairPosition:
 
 def _store(db: apsw.Connection, row: NoticeRow, draft: Draft, sealed: SealedNotice) -> None:
     insert_notice(db, row)
+    stored = read_pairs(db)
+    if any(entry.position != _position(stored, entry.state) for entry in draft.recipients):
+        raise _OutOfStep
     insert_deliveries(
         db,
         row.id,
