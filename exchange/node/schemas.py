@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import structlog
 from msgspec import structs
 
 from exchange.node.views import LevelView, SchemaView, SeverityView, TranslationView
@@ -28,6 +29,7 @@ from protocol.severity import (
 from protocol.translation import NoTranslation, Why, translate, translate_point
 
 TOPIC = "severity"
+_log = structlog.get_logger()
 
 _NO_TRANSLATION = {
     Why.SOURCE_UNMAPPED: "no translation: the sender's schema has no published mapping",
@@ -49,9 +51,23 @@ class SchemaBook:
 
     def all(self) -> tuple[Schema, ...]:
         """Return every schema known: published ones by state, then the bundled ones."""
-        published = [_published(entry.content, entry.state) for entry in self._directory.publications(TOPIC)]
+        published = [schema for _, schema in self._published()]
         known = {schema.id for schema in published}
         return (*published, *(schema for schema in _transcribed() if schema.id not in known))
+
+    def _published(self) -> list[tuple[str, Schema]]:
+        """Return state and schema of every publication that counts.
+
+        One that is no schema, or whose id a schema of another issuer already has, is left out: one
+        member must not be able to change or hide what others mean.
+        """
+        owners = {schema.id: schema.issuer for schema in _transcribed()}
+        found: list[tuple[str, Schema]] = []
+        for entry in self._directory.publications(TOPIC):
+            schema = _published(entry.content, entry.state)
+            if schema is not None and owners.setdefault(schema.id, schema.issuer) == schema.issuer:
+                found.append((entry.state, schema))
+        return found
 
     def find(self, id_: str, version: int | None = None) -> Schema:
         """Return a schema by id, and by version if one is given.
@@ -83,16 +99,11 @@ class SchemaBook:
 
     def local(self) -> Schema | None:
         """Return this state's own newest published schema, if it has one."""
-        for entry in self._directory.publications(TOPIC):
-            if entry.state == self._state:
-                return _published(entry.content, entry.state)
-        return None
+        return next((schema for state, schema in self._published() if state == self._state), None)
 
     def of_state(self, state: str) -> tuple[str, ...]:
         """Return the references of the schemas that a state has published."""
-        entries = [entry for entry in self._directory.publications(TOPIC) if entry.state == state]
-        schemas = [_published(entry.content, entry.state) for entry in entries]
-        return tuple(f"{schema.id}@{schema.version}" for schema in schemas)
+        return tuple(f"{schema.id}@{schema.version}" for code, schema in self._published() if code == state)
 
     def show(self, tag: SeverityTag) -> SeverityView:
         """Return a tag in the sender's words, with this state's advisory translation beside it."""
@@ -201,11 +212,16 @@ def _with_local(shown: SeverityView, schema: Schema, level: Level, local: Schema
 
 
 @lru_cache(maxsize=256)
-def _published(content: bytes, state: str) -> Schema:
-    """Return a published schema; a publication of another issuer's schema is refused."""
-    schema = parse_schema(content)
+def _published(content: bytes, state: str) -> Schema | None:
+    """Return a published schema; None if it is none, or is issued by another than its publisher."""
+    try:
+        schema = parse_schema(content)
+    except FormatError as error:
+        _log.warning("schema.refused", state=state, why=error.message)
+        return None
     if schema.issuer != state:
-        raise FormatError(f"{state} published a severity schema of the issuer {schema.issuer}")
+        _log.warning("schema.refused", state=state, why=f"the issuer is {schema.issuer}")
+        return None
     return schema
 
 
