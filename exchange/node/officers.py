@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from functools import reduce
 from pathlib import Path
 
 import apsw
@@ -28,8 +29,9 @@ from keys.protection import Protection, Token
 from keys.sealing import decryption_proof
 from keys.signature import SecretKey
 from keys.signer import Signer
+from protocol.delivery import TRANSITIONS, DeliveryState, advance
 from protocol.documents import Role
-from protocol.errors import KeyfileError, NotAuthorized, UnknownSigner
+from protocol.errors import BadRequest, KeyfileError, NotAuthorized, UnknownSigner
 from protocol.statement import SealedDetail, StatementKind
 
 STATE_AFTER = {
@@ -80,22 +82,20 @@ class Officers:
             note: Free text that only the notice's sender can read.
 
         Raises:
+            BadRequest: this state has answered for good, so nothing may follow.
             NotAuthorized: this is no officer's token, or the directory does not list the officer.
             NoUsableKey: a note was given and the sender has no key to seal it for.
         """
         who.require(TokenRole.OFFICER)
         async with self._turns[who.name]:
-            earlier = await self._earlier(who, row, kind)
+            # Through the writer, so that a call which was cut short is seen before this one.
+            statements = await self._context.engine.write(lambda db: list_statements(db, row.id))
+            mine = [one for one in statements if one.party == self._context.state]
+            earlier = _earlier([one for one in mine if one.officer == who.name], kind)
             if earlier is not None:
                 return earlier
+            _require_possible(mine, kind)
             return await self._sign(who, row, kind, code, note)
-
-    async def _earlier(self, who: Identity, row: NoticeRow, kind: StatementKind) -> StatementRow | None:
-        statements = await self._context.engine.read(lambda db: list_statements(db, row.id))
-        mine = [one for one in statements if one.officer == who.name and one.party == self._context.state]
-        if kind is StatementKind.OPENED:
-            return next((one for one in mine if one.kind is kind), None)
-        return mine[-1] if mine and mine[-1].kind is kind else None
 
     async def _sign(
         self, who: Identity, row: NoticeRow, kind: StatementKind, code: str | None, note: str | None
@@ -157,6 +157,23 @@ class Officers:
         if entry.owner != who.name:
             raise NotAuthorized(f"the directory lists this officer key for {entry.owner}, not {who.name}")
         return signer
+
+
+def _earlier(by_officer: list[StatementRow], kind: StatementKind) -> StatementRow | None:
+    """Return what the officer has said already, if saying it again would add nothing."""
+    if kind is StatementKind.OPENED:
+        return next((one for one in by_officer if one.kind is kind), None)
+    return by_officer[-1] if by_officer and by_officer[-1].kind is kind else None
+
+
+def _require_possible(mine: list[StatementRow], kind: StatementKind) -> None:
+    """Refuse an answer that the sender would not count after what this state has said."""
+    state = reduce(advance, (one.kind for one in mine), DeliveryState.RECEIVED)
+    if kind is not StatementKind.OPENED and kind not in TRANSITIONS[state] and state.name != kind.name:
+        raise BadRequest(
+            f"this state has {state} the notice; {kind.name.lower()} cannot follow",
+            hint="Accept it first, or tell its sender in a notice of your own.",
+        )
 
 
 def _store(

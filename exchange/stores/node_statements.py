@@ -50,10 +50,10 @@ def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
 
 
 def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
-    """Return the statements about an envelope, oldest first."""
+    """Return the statements about an envelope, in the order in which they became known here."""
     query = (
         "SELECT id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body"
-        " FROM statement WHERE envelope = ? ORDER BY at_ms, rowid"
+        " FROM statement WHERE envelope = ? ORDER BY rowid"
     )
     return [
         StatementRow(
