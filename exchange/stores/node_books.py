@@ -9,6 +9,9 @@ import apsw
 MIRRORED = "mirrored"
 """The fact that holds how many of the community's documents have been asked for."""
 
+EVIDENCE_KEPT = 200
+"""How many refused items are kept whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
@@ -84,10 +87,14 @@ def destroy_prekeys(db: apsw.Connection, now_ms: int) -> int:
 def insert_refused(
     db: apsw.Connection, sequence: int, envelope: bytes | None, code: str, at_ms: int, evidence: bytes
 ) -> None:
-    """Keep what was delivered and could not be used."""
+    """Keep what was delivered and could not be used; of all but the newest, only that it was."""
     db.execute(
         "INSERT INTO refused (sequence, envelope, code, at_ms, evidence) VALUES (?, ?, ?, ?, ?)",
         (sequence, envelope, code, at_ms, evidence),
+    )
+    # A coordinator that delivers rubbish for ever must not fill the disk.
+    db.execute(
+        "UPDATE refused SET evidence = x'' WHERE number = ?", (db.last_insert_rowid() - EVIDENCE_KEPT,)
     )
 
 

@@ -62,11 +62,18 @@ _INSERT = """
 """
 _BY_ID = "SELECT * FROM notice WHERE id = ?"
 _BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
+# A page ends with all notices of one moment, so that the next page, from before it, misses none.
 _LIST = """
-    SELECT * FROM notice
-    WHERE direction = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))
-        AND (?3 IS NULL OR stored_ms < ?3)
-    ORDER BY stored_ms DESC LIMIT ?4
+    WITH wanted AS (
+        SELECT * FROM notice
+        WHERE direction = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))
+            AND (?3 IS NULL OR stored_ms < ?3)
+    )
+    SELECT * FROM wanted
+    WHERE stored_ms >= (SELECT min(stored_ms) FROM (
+        SELECT stored_ms FROM wanted ORDER BY stored_ms DESC LIMIT ?4
+    ))
+    ORDER BY stored_ms DESC
 """
 
 
@@ -105,7 +112,10 @@ def list_notices(
     before_ms: int | None = None,
     limit: int,
 ) -> list[NoticeRow]:
-    """Return the newest notices of one direction, newest first; with ``states`` or ``before_ms``, only those."""
+    """Return the newest notices of one direction, newest first; with ``states`` or ``before_ms``, only those.
+
+    There may be a few more than ``limit``: those stored at the same moment as the last one.
+    """
     rows = db.execute(_LIST, (direction, json.dumps(states), before_ms, limit))
     return [_row(row) for row in rows]
 

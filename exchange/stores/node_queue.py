@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import apsw
@@ -38,14 +39,11 @@ def enqueue(db: apsw.Connection, kind: OutgoingKind, priority: int, subject: byt
 
 def read_queue(db: apsw.Connection, limit: int, except_: Collection[int]) -> list[OutgoingRow]:
     """Return the most urgent things that are not in ``except_``, oldest first among equals."""
-    rows: list[OutgoingRow] = []
-    query = "SELECT number, kind, priority, subject, content FROM outgoing ORDER BY priority, number"
-    for row in db.execute(query):
-        if row[0] not in except_:
-            rows.append(OutgoingRow(*row))
-            if len(rows) == limit:
-                break
-    return rows
+    order = db.execute("SELECT number FROM outgoing ORDER BY priority, number")
+    wanted = islice((number for (number,) in order if number not in except_), limit)
+    # Only the contents that are asked for are read: an envelope may have 2 MiB.
+    query = "SELECT number, kind, priority, subject, content FROM outgoing WHERE number = ?"
+    return [OutgoingRow(*row) for number in list(wanted) for row in db.execute(query, (number,))]
 
 
 def remove(db: apsw.Connection, number: int) -> None:
