@@ -234,3 +234,27 @@ def test_an_sqlite_with_the_wal_reset_bug_is_refused(version: str) -> None:
 def test_a_repaired_sqlite_is_accepted(version: str) -> None:
     """Later versions and the two backports are fine."""
     require_safe_sqlite(version)
+
+
+async def test_a_look_up_sees_every_write_that_returned(engine: Engine) -> None:
+    """Looking up at once shows what a write has returned, and passes on what the work raises."""
+    assert engine.look_up(names) == []
+    await engine.write(account("anna"))
+    assert engine.look_up(names) == ["anna"]
+    with pytest.raises(ZeroDivisionError):
+        engine.look_up(lambda _: 1 // 0)
+
+
+async def test_a_look_up_cannot_write(engine: Engine) -> None:
+    """The connection for looking up only reads."""
+    with pytest.raises((StoreFailed, apsw.Error)):
+        engine.look_up(account("anna"))
+    assert await engine.read(names) == []
+
+
+async def test_a_look_up_in_a_closed_store_is_refused(tmp_path: Path) -> None:
+    """After closing, looking up is refused like every other call."""
+    opened = await Engine.open(tmp_path / "test.db", MIGRATIONS, FixedClock())
+    await opened.close()
+    with pytest.raises(StoreFailed):
+        opened.look_up(names)
