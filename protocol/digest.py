@@ -7,6 +7,9 @@ length, or last, so concatenation is unambiguous.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+
+KEY_IDS_KEPT = 1024
 
 PREFIX = b"almenara/1/"
 KEM_MLKEM768_X25519 = 0x647A
@@ -22,11 +25,13 @@ def tag(label: str) -> bytes:
     return PREFIX + label.encode("ascii") + b"\0"
 
 
+@lru_cache(maxsize=KEY_IDS_KEPT)
 def signing_key_id(public_key: bytes) -> bytes:
     """Return the 32-byte id of a 1984-byte composite public key."""
     return tagged("sig", b"COMPSIG-MLDSA65-Ed25519-SHA512\0", public_key)
 
 
+@lru_cache(maxsize=KEY_IDS_KEPT)
 def kem_key_id(public_key: bytes) -> bytes:
     """Return the 32-byte id of a 1216-byte X-Wing public key."""
     return tagged("kem", KEM_MLKEM768_X25519.to_bytes(2, "big"), public_key)
