@@ -20,11 +20,13 @@ from contextlib import suppress
 import msgspec
 from aiohttp import web
 
+from exchange.api.failures import log_failure
 from exchange.api.problems import Refusal
 from exchange.node.views import EventView
 from protocol.errors import BadRequest
 
 HEARTBEAT_S = 15.0
+MOST_WAITING = 256
 _MAX_NUMBER = 2**63 - 1
 
 
@@ -47,28 +49,37 @@ class Streams:
             await self._copy(response, events)
         except ConnectionError:
             pass  # the reader left; it resumes from its last number
+        except Exception as error:
+            if not response.prepared:
+                raise
+            # The headers are out: ending the stream is all that can still be said.
+            log_failure(error, "events")
         finally:
             if task is not None:
                 self._tasks.discard(task)
         return response
 
     async def _copy(self, response: web.StreamResponse, events: AsyncIterator[EventView]) -> None:
-        following = asyncio.ensure_future(_next(events))
+        waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING)
+        reading = asyncio.create_task(_read(events, waiting))
         try:
             while True:
-                done, _ = await asyncio.wait({following}, timeout=self._heartbeat_s)
-                if not done:
+                try:
+                    async with asyncio.timeout(self._heartbeat_s):
+                        chunk = [await waiting.get()]
+                except TimeoutError:
                     await response.write(b": still here\n\n")
                     continue
-                event = following.result()
-                if event is None:
-                    return
-                await response.write(_encoded(event))
-                following = asyncio.ensure_future(_next(events))
+                # A burst of events costs one write, and the reader one wake-up.
+                while not waiting.empty():
+                    chunk.append(waiting.get_nowait())
+                await response.write(b"".join(line for line in chunk if line is not None))
+                if chunk[-1] is None:
+                    return await reading
         finally:
-            following.cancel()
+            reading.cancel()
             with suppress(asyncio.CancelledError, Exception):
-                await following
+                await reading
 
     async def close(self, app: web.Application) -> None:
         """End every stream; called when the node stops."""
@@ -76,8 +87,15 @@ class Streams:
             task.cancel()
 
 
-async def _next(events: AsyncIterator[EventView]) -> EventView | None:
-    return await anext(events, None)
+async def _read(events: AsyncIterator[EventView], waiting: asyncio.Queue[bytes | None]) -> None:
+    """Hand over each event, and None at the end, also at a failure; not when cancelled."""
+    try:
+        async for event in events:
+            await waiting.put(_encoded(event))
+    except Exception:
+        await waiting.put(None)
+        raise
+    await waiting.put(None)
 
 
 def _encoded(event: EventView) -> bytes:
