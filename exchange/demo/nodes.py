@@ -51,7 +51,6 @@ class RunningNode:
 
     def wait_until_ready(self, require_running: Callable[[], None]) -> None:
         """Return when the node can take a notice; raises what ``require_running`` raises."""
-        self._seen = 0
         while True:
             require_running()
             with contextlib.suppress(Unreachable):
@@ -104,20 +103,20 @@ class RunningNode:
         """Return the node's own condition."""
         return self._client().ask("GET", "/v1/node", NodeView)
 
-    def next_event(self, name: str, *, about: str | None = None, by: str | None = None) -> EventView:
-        """Wait for an event; those before it are passed over for good.
+    def event(self, name: str, *, about: str, by: str | None = None) -> EventView:
+        """Return the first event of a name about a notice, as soon as there is one.
 
         Args:
             name: Such as ``inbox.received``.
-            about: The id of the notice that it must be about.
-            by: The state that it must concern.
+            about: The id of the notice.
+            by: The state that it must concern, or None for any.
 
         Raises:
             ServiceError: the node ended the stream.
         """
-        for event in self._client().events(self._seen):
-            self._seen = event.number
-            if event.event == name and about in (None, event.id) and by in (None, event.state):
+        for event in self._client().events(0):
+            self._seen = max(self._seen, event.number)
+            if event.event == name and event.id == about and by in (None, event.state):
                 return event
         raise ServiceError(f"the node of {self.code} ended its event stream while {name} was awaited")
 

@@ -6,8 +6,9 @@ import contextlib
 import shlex
 import shutil
 import signal
+import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -19,12 +20,14 @@ from exchange.demo.report import Summary, Teller
 from exchange.demo.stage import Stage
 from exchange.demo.story import Story
 from exchange.setup.files import new_place
+from exchange.setup.words import file_name
 from protocol.errors import AlmenaraError, SetupError
 
 CEREMONY_S = 20.0
 SUMMARY_S = 10.0
 LONGEST_SOCKET = 100
 """Bytes of a socket's path that every system takes (Linux 107, macOS 103)."""
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Failed(Exception):
@@ -54,7 +57,8 @@ def perform(teller: Teller, clock: Clock, *, folder: Path | None, keep: bool) ->
     kept = False
     stage: Stage | None = None
     try:
-        with _interruptible():
+        # A hang-up or a polite kill ends the performance as Ctrl-C does: with a clean house.
+        with _answering(_interrupt, *_ENDING):
             founded = _hold_ceremony(place, teller, clock)
             stage = founded.stage
             story = Story(stage, teller, clock)
@@ -117,24 +121,27 @@ def _place(folder: Path | None) -> Path:
 
 
 def _clean(place: Path, stage: Stage | None) -> None:
-    if stage is not None:
-        stage.crew.stop_all()
-    shutil.rmtree(place, ignore_errors=True)
+    with _answering(signal.SIG_IGN, *_ENDING, signal.SIGINT):
+        if stage is not None:
+            stage.crew.stop_all()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a hang-up or a polite kill end the performance as Ctrl-C does: with a clean house."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+def _answering(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers, *numbers: int
+) -> Iterator[None]:
+    """Answer these signals so while a block runs."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def what_next(summary: Summary) -> list[str]:
@@ -149,9 +156,11 @@ def what_next(summary: Summary) -> list[str]:
     folder = Path(summary.folder)
     newest = summary.details[-1].notice[:6]
     return [
-        f"Everything runs on, in {folder} (logs: {folder}/*.log). Choose a desk:",
-        f"  {_desk(folder, cast.XBB, 'officer-dana-whitlock')}",
-        f"  {_desk(folder, cast.XAA, 'officer-ines-robledo')}",
+        f"Everything runs on, in {folder}; logs: {folder}/*.log",
+        "Take a seat at a desk:",
+        *_path_to_program(),
+        *_desk(folder, cast.XBB),
+        *_desk(folder, cast.XAA),
         "Then:",
         "  almenara inbox",
         f"  almenara show {newest}",
@@ -164,6 +173,16 @@ def what_next(summary: Summary) -> list[str]:
     ]
 
 
-def _desk(folder: Path, state: cast.State, token: str) -> str:
+def _path_to_program() -> list[str]:
+    if shutil.which("almenara") is not None:
+        return []
+    return [f"  export PATH={shlex.quote(sysconfig.get_path('scripts'))}:$PATH"]
+
+
+def _desk(folder: Path, state: cast.State) -> list[str]:
     data = shlex.quote(str(folder / state.folder))
-    return f"export ALMENARA_DATA={data} ALMENARA_TOKEN_FILE={data}/tokens/{token}.token"
+    token = f"officer-{file_name(state.officer)}.token"
+    return [
+        f"  export ALMENARA_DATA={data}    # {state.officer}, duty officer of {state.code}",
+        f"  export ALMENARA_TOKEN_FILE=$ALMENARA_DATA/tokens/{token}",
+    ]

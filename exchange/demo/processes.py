@@ -92,16 +92,15 @@ class Crew:
         """Ask a process to end, as an administrator does, and wait until it has.
 
         Raises:
-            ServiceError: it had to be killed, or did not end well.
+            ServiceError: it does not end, or did not end well.
         """
-        process = self._running.pop(name)
+        process = self._running[name]
         process.terminate()
         try:
             code = process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
             raise ServiceError(f"the process of {name} did not end within {STOP_S:.0f} s") from None
+        del self._running[name]
         if code != 0:
             raise ServiceError(f"the process of {name} ended with exit code {code}")
 

@@ -178,4 +178,6 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(safe_line(text), WIDTH - INDENT, break_long_words=False) or [""]
+    return textwrap.wrap(safe_line(text), WIDTH - INDENT, break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]

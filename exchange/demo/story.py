@@ -104,7 +104,7 @@ class Story:
             f"  STIX 2.1 bundle attached ({len(bundle)} bytes)",
         )
         with deadline(STEP_S, f"the coordinator to relay the {script.kind}"):
-            relayed = self._xaa.next_event("notice.relayed", about=sent.id)
+            relayed = self._xaa.event("notice.relayed", about=sent.id)
         self._say(
             HUB, f"relayed {sent.id[:6]}: stored in both mailboxes, promised in writing", at=relayed.at_ms
         )
@@ -113,7 +113,7 @@ class Story:
     def _await_receipt(self, node: RunningNode, id_: str) -> None:
         """Wait until a node has a notice, and XAA its signed receipt; tell how it reads there."""
         with deadline(STEP_S, f"{node.code} to receive {id_[:6]}"):
-            received = node.next_event("inbox.received", about=id_)
+            received = node.event("inbox.received", about=id_)
             notice = _find(node, id_)
         self._say(
             node.code,
@@ -123,7 +123,7 @@ class Story:
             at=received.at_ms,
         )
         with deadline(STEP_S, f"{node.code}'s receipt for {id_[:6]} to reach XAA"):
-            self._xaa.next_event("notice.received", about=id_, by=node.code)
+            self._xaa.event("notice.received", about=id_, by=node.code)
 
     def _late_delivery(self, id_: str) -> None:
         with deadline(STEP_S, "XBB's node to start"):
@@ -188,7 +188,10 @@ class Story:
             self._stage.stop(HUB)
         self._say(HUB, "stopped by its operator, who opens the database", style="yellow")
         self.readable = _readable(self._stage.hub, self._stage.crew.log_of(HUB))
-        self._say(HUB, f"texts of the notices that a search of all its files finds: {self.readable}")
+        self._say(
+            HUB,
+            f"every file searched: {self.readable} texts of notices or notes readable, only the severity tag",
+        )
         with deadline(STEP_S, "the operator to alter the database"):
             done = tamper(self._stage.hub / "almenara.db", "XBB")
         self._say(
@@ -206,7 +209,7 @@ class Story:
             self._stage.start(HUB, "XBB")
         self._say(HUB, "runs again, and so does XBB's node")
         with deadline(STEP_S, "XBB to refuse the altered copy"):
-            refused = self._xbb.next_event("inbox.refused", about=id_)
+            refused = self._xbb.event("inbox.refused", about=id_)
         if refused.code != TAMPERED:
             raise ServiceError(f"XBB refused the altered copy as {refused.code}, not as {TAMPERED}")
         with deadline(STEP_S, "XBB to raise its alarm"):
@@ -239,10 +242,16 @@ def _find(node: RunningNode, id_: str) -> NoticeView:
 
 
 def _readable(hub: Path, log: Path) -> int:
-    """Count the texts of the notices that stand readable in any file of the coordinator."""
+    """Count the texts of notices and notes that stand readable in any file of the coordinator.
+
+    Raises:
+        ServiceError: not even the severity tag is found, so that the search proves nothing.
+    """
     scripts = (cast.REPORT, cast.UPDATE)
     texts = [script.subject for script in scripts]
     texts += [line for script in scripts for line in script.text.splitlines() if len(line) > 20]
     texts += [cast.XBB_ACCEPTS, stix.DOMAIN, stix.ENCRYPTOR_SHA256]
     stored = b"".join(path.read_bytes() for path in (*hub.rglob("*"), log) if path.is_file())
+    if cast.XAA.schema.encode() not in stored:
+        raise ServiceError("the search of the coordinator's files does not find what it may read")
     return sum(text.encode() in stored for text in texts)
