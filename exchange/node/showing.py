@@ -20,7 +20,7 @@ from exchange.node.views import (
 from exchange.stores.node_books import AlarmRow, EventRow
 from exchange.stores.node_notices import DeliveryRow, NoticeRow
 from exchange.stores.node_statements import StatementRow
-from protocol.delivery import REACHED, DeliveryState, advance
+from protocol.delivery import DeliveryState, advance
 from protocol.documents import StateEntry
 from protocol.errors import NoUsableKey, TrustError, UnknownState
 from protocol.marking import Tlp
@@ -30,12 +30,19 @@ from protocol.text import format_base64
 
 HIDDEN = "(hidden from this token)"
 
-_PROGRESS = {state: place for place, state in enumerate(REACHED)} | {
-    DeliveryState.REFUSED: -2,
-    DeliveryState.REJECTED: -1,
-    DeliveryState.UNDELIVERED: 1,
-    DeliveryState.DECLINED: 4,
-}
+# A notice of several recipients shows the state that most needs a person: among answers, the refusal.
+_NEEDING_A_LOOK = (
+    DeliveryState.REFUSED,
+    DeliveryState.REJECTED,
+    DeliveryState.QUEUED,
+    DeliveryState.UNDELIVERED,
+    DeliveryState.RELAYED,
+    DeliveryState.RECEIVED,
+    DeliveryState.OPENED,
+    DeliveryState.DECLINED,
+    DeliveryState.ACCEPTED,
+    DeliveryState.COMPLETED,
+)
 
 
 class Showing:
@@ -56,7 +63,7 @@ class Showing:
         summary = unlock_summary(self._context.vault, row)
         state = row.state
         if row.direction == "sent" and deliveries:
-            state = min((one.state for one in deliveries), key=lambda one: _PROGRESS[one]).value
+            state = min((one.state for one in deliveries), key=_NEEDING_A_LOOK.index).value
         return NoticeView(
             id=row.id.hex(),
             direction=row.direction,
