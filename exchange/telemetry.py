@@ -73,6 +73,7 @@ FIELDS: Mapping[str, re.Pattern[str] | None] = {
     "port": NUMBER,
     "seconds": NUMBER,
     "seq": NUMBER,
+    "skew_ms": NUMBER,
     "status": NUMBER,
 }
 """Every field that may be written, with the shape of its values; None stands for a number."""
