@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import msgspec
 from aiohttp import web
@@ -77,9 +76,9 @@ class Streams:
                 if chunk[-1] is None:
                     return await reading
         finally:
+            # Cancelling ends the desk's own waiting; a failure was already raised above.
             reading.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await reading
+            await asyncio.wait({reading})
 
     async def close(self, app: web.Application) -> None:
         """End every stream; called when the node stops."""
