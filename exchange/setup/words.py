@@ -46,10 +46,10 @@ def line(text: str, what: str) -> str:
     try:
         codec.check_text(plain)
         return msgspec.convert(plain, Line)
-    except (msgspec.ValidationError, FormatError) as error:
+    except (msgspec.ValidationError, FormatError):
         raise BadRequest(
             f"the {what} is not one line of 1 to 200 characters", hint="Choose another."
-        ) from error
+        ) from None
 
 
 def root_hash(text: str) -> bytes:

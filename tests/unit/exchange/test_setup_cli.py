@@ -128,11 +128,17 @@ def test_showing_a_community_names_members_officers_and_expiries(
         assert word in out
 
 
-def test_a_name_cannot_act_on_the_custodians_terminal(terminal: Terminal, tmp_path: Path) -> None:
-    """An applicant's name is shown, whatever is in it, as one visible line."""
-    words = ("node", "init", "--data", tmp_path / "x", "--state", "XAA", "--officer", "Ana", "--unprotected")
-    code, error = terminal.refused(*words, "--name", "CSIRT\x1b[2J", "--root-hash", "0" * 64)
+def test_a_name_cannot_act_on_the_custodians_terminal(
+    terminal: Terminal, applied: Founded, tmp_path: Path
+) -> None:
+    """An applicant's name that turns the direction of text is shown as what it is."""
+    words = ("node", "init", "--data", tmp_path / "x", "--state", "XDD", "--officer", "Ana", "--unprotected")
+    pin = ("--root-hash", applied.root_hash.hex())
+    code, error = terminal.refused(*words, *pin, "--name", "CSIRT\x1b[2J")
     assert (code, error["code"]) == (Exit.USAGE, "bad-request")
+    made = terminal.json(*words, *pin, "--name", "CSIRT \u202eAAX")
+    _, out, _ = terminal.run("governance", "admit", "--in", applied.governance, made["request"], "--dry-run")
+    assert "CSIRT \\u{202e}AAX" in out
 
 
 @pytest.mark.parametrize(
