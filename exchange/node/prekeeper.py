@@ -21,13 +21,14 @@ from exchange.stores.node_books import (
     clear_alarm,
     destroy_prekeys,
     insert_prekey,
+    keep_prekey,
     raise_alarm,
     record_event,
 )
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
 from keys.documents import sign_document
 from keys.enrolment import next_prekeys
-from keys.prekeys import DAY_MS, SecretPrekey, days_missing, make_prekeys
+from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
 from protocol.documents import TAIL_MS, document_hash, parse_signed_document
 from protocol.errors import AlmenaraError, OutcomeUnknown, StoreFailed
@@ -50,6 +51,7 @@ class _List:
 
     made: tuple[SecretPrekey, ...]
     data: bytes
+    replaced_tail: bytes | None
 
 
 class Prekeeper:
@@ -87,12 +89,19 @@ class Prekeeper:
             StoreFailed, OutcomeUnknown, TrustError: it could not; the next look tries again.
         """
         await self._destroy()
+        await self._publish()
+        if self._log_holds_keys:
+            # Deleted rows live on in the write-ahead log until it is emptied.
+            await self._context.engine.empty_log()
+            self._log_holds_keys = False
+        await self._context.engine.write(lambda db: clear_alarm(db, ALARM, ""))
+
+    async def _publish(self) -> None:
         now_ms = self._context.clock.now_ms()
         if self._unwritten is None:
             self._unwritten = self._make(now_ms)
         fresh = self._unwritten
         if fresh is None:
-            await self._context.engine.write(lambda db: clear_alarm(db, ALARM, ""))
             return
         vault = self._context.vault
         await self._context.engine.write(lambda db: _publish(db, vault, fresh, now_ms))
@@ -123,19 +132,24 @@ class Prekeeper:
         )
         data = sign_document(document, [context.signer])
         context.directory.update(data, now_ms)
-        return _List(tuple(made), data)
+        return _List(tuple(made), data, published[-1].key_id if published else None)
+
+    def _tail(self, now_ms: int) -> bytes | None:
+        """Return the key that others may still seal to because they have seen no newer one."""
+        held = self._context.directory.documents.prekeys.get(self._context.state)
+        if held is None or not held.document.tail:
+            return None
+        last = held.document.keys[-1]
+        return last.key_id if now_ms < last.use_until_ms + TAIL_MS + KEEP_MS else None
 
     async def _destroy(self) -> None:
         now_ms = self._context.clock.now_ms()
-        count = await self._context.engine.write(lambda db: destroy_prekeys(db, now_ms))
+        tail = self._tail(now_ms)
+        count = await self._context.engine.write(lambda db: destroy_prekeys(db, now_ms, tail))
         if count:
             self._log_holds_keys = True
             self._ring.forget()
             _log.info("prekeys.destroyed", count=count)
-        if self._log_holds_keys:
-            # Deleted rows live on in the write-ahead log until it is emptied.
-            await self._context.engine.empty_log()
-            self._log_holds_keys = False
 
     async def _tell(self, error: AlmenaraError) -> None:
         message = f"daily keys could not be published or destroyed: {error.message}"
@@ -153,4 +167,6 @@ def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> No
     name = document_hash(parse_signed_document(fresh.data).body)
     enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)
     record_event(db, now_ms, "prekeys.published", detail=f"{len(fresh.made)} days")
-    clear_alarm(db, ALARM, "")
+    if fresh.replaced_tail is not None:
+        # Notices sealed to it may be on their way for a notice's longest life.
+        keep_prekey(db, fresh.replaced_tail, now_ms + KEEP_MS)

@@ -79,9 +79,15 @@ def find_prekey(db: apsw.Connection, id_: bytes) -> bytes | None:
     return None if row is None else row[0]
 
 
-def destroy_prekeys(db: apsw.Connection, now_ms: int) -> int:
-    """Delete every daily key whose time is over; returns how many."""
-    return len(db.execute("DELETE FROM prekey WHERE keep_until_ms <= ? RETURNING 1", (now_ms,)).fetchall())
+def destroy_prekeys(db: apsw.Connection, now_ms: int, except_: bytes | None = None) -> int:
+    """Delete every daily key whose time is over, but for one; returns how many."""
+    query = "DELETE FROM prekey WHERE keep_until_ms <= ? AND id IS NOT ? RETURNING 1"
+    return len(db.execute(query, (now_ms, except_)).fetchall())
+
+
+def keep_prekey(db: apsw.Connection, id_: bytes, until_ms: int) -> None:
+    """Keep a daily key at least so long."""
+    db.execute("UPDATE prekey SET keep_until_ms = max(keep_until_ms, ?) WHERE id = ?", (until_ms, id_))
 
 
 def insert_refused(

@@ -1,0 +1,193 @@
+"""The prekeeper: keys are published ahead of need, gone on time, and a silent state can still be warned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from pathlib import Path
+
+import apsw
+import pytest
+
+from exchange.node.mirror import load_directory
+from exchange.node.prekeeper import Prekeeper
+from exchange.stores.node_books import find_prekey, read_alarms, read_documents
+from keys.prekeys import DAYS_AHEAD, KEEP_MS
+from protocol.documents import Prekey, PrekeyList, parse_document, parse_signed_document
+from protocol.errors import StoreFailed
+from tests.clocks import FixedClock
+from tests.community import DAY_MS, community
+from tests.nodes import TestNode, a_node, delivery_to
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[TestNode]:
+    """Return XAA's node."""
+    async with a_node(tmp_path / "XAA", "XAA") as opened:
+        yield opened
+
+
+async def published(node: TestNode) -> list[PrekeyList]:
+    """Return the lists that wait to be published."""
+    lists = [parse_document(parse_signed_document(row.content).body) for row in await node.queue()]
+    return [one for one in lists if isinstance(one, PrekeyList)]
+
+
+def keys_of(node: TestNode) -> tuple[Prekey, ...]:
+    """Return the state's published keys, as its own directory has them."""
+    return node.context.directory.documents.prekeys[node.context.state].document.keys
+
+
+async def locked_seed(node: TestNode, key_id: bytes) -> bytes | None:
+    """Return what the store holds of a key."""
+    return await node.context.engine.read(lambda db: find_prekey(db, key_id))
+
+
+def files_of(folder: Path) -> bytes:
+    """Return every byte of a node's database files."""
+    return b"".join(path.read_bytes() for path in folder.glob("node.db*"))
+
+
+async def test_nothing_is_published_while_enough_days_are_ahead(node: TestNode) -> None:
+    """A list of a fortnight is left alone for its first week."""
+    await node.prekeeper.look()
+    assert await node.queue() == []
+
+
+async def test_days_are_published_ahead_before_they_run_out(node: TestNode) -> None:
+    """Before the last week begins, a new list reaches a fortnight ahead, without a hole."""
+    node.clock.advance(8 * DAY_MS)
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    days = [key.use_from_ms for key in fresh.keys]
+    assert all(later - earlier == DAY_MS for earlier, later in pairwise(days))
+    assert fresh.keys[-1].use_until_ms - node.clock.now_ms() > (DAYS_AHEAD - 1) * DAY_MS
+    assert fresh.keys[0].use_from_ms <= node.clock.now_ms()
+
+
+async def test_every_list_continues_the_one_before(tmp_path: Path) -> None:
+    """The chain of lists goes on over many weeks and restarts, and others accept each of them."""
+    clock = FixedClock(community().now_ms)
+    others = community().directory()
+    for week in range(6):
+        async with a_node(tmp_path / "XAA", "XAA", clock) as node:
+            stored = await node.context.engine.read(read_documents)
+            load_directory(node.context.directory, stored)
+            await node.prekeeper.look()
+            assert len(await published(node)) == week
+        clock.advance(8 * DAY_MS)
+    for document in stored:
+        others.update(document, clock.now_ms())
+    assert others.documents.prekeys["XAA"].document.version == 5
+
+
+async def test_the_secret_halves_are_there_before_anybody_can_use_them(node: TestNode) -> None:
+    """The list is queued in the transaction that stores its secrets."""
+    node.clock.advance(8 * DAY_MS)
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    for key in fresh.keys[1:]:
+        await node.ring.find(key.key_id)
+
+
+async def test_a_key_is_destroyed_when_its_time_is_over_and_not_before(node: TestNode) -> None:
+    """A day's key stays for a notice's longest life and a day."""
+    first = keys_of(node)[0]
+    node.clock.advance(first.keep_until_ms - node.clock.now_ms() - 1)
+    await node.prekeeper.look()
+    kept = await locked_seed(node, first.key_id)
+    node.clock.advance(1)
+    await node.prekeeper.look()
+    assert kept is not None
+    assert await locked_seed(node, first.key_id) is None
+
+
+async def test_a_destroyed_key_is_in_no_file_of_the_node(tmp_path: Path) -> None:
+    """Forward secrecy: neither the database nor its log holds a destroyed key's bytes, even locked."""
+    async with a_node(tmp_path / "XAA", "XAA") as node:
+        gone, stays = keys_of(node)[0], keys_of(node)[-1]
+        seeds = [await locked_seed(node, key.key_id) for key in (gone, stays)]
+        assert all(seed is not None and seed in files_of(tmp_path / "XAA") for seed in seeds)
+        node.clock.set(gone.keep_until_ms)
+        await node.prekeeper.look()
+        after = files_of(tmp_path / "XAA")
+    assert seeds[0] is not None
+    assert seeds[1] is not None
+    assert seeds[0] not in after
+    assert seeds[1] in after
+
+
+async def test_a_destroyed_key_is_not_kept_in_memory(node: TestNode) -> None:
+    """The ring forgets what was destroyed."""
+    first = keys_of(node)[0]
+    await node.ring.find(first.key_id)
+    node.clock.set(first.keep_until_ms)
+    await node.prekeeper.look()
+    assert first.key_id not in node.ring._kept
+
+
+async def test_a_key_read_while_it_is_destroyed_is_not_kept(node: TestNode) -> None:
+    """A look-up that began before the destruction does not bring the key back afterwards."""
+    first = keys_of(node)[0]
+    finding = asyncio.create_task(node.ring.find(first.key_id))
+    await asyncio.sleep(0)
+    node.ring.forget()
+    await finding
+    assert first.key_id not in node.ring._kept
+
+
+async def test_a_state_that_was_silent_for_weeks_can_open_what_was_sealed_to_its_tail(tmp_path: Path) -> None:
+    """The tail key is kept as long as others may use it; starting the node does not destroy it first."""
+    late = FixedClock(community().now_ms + 40 * DAY_MS)
+    async with a_node(tmp_path / "XAA", "XAA", late) as xaa:
+        copy = delivery_to("XBB", await xaa.send(to=("XBB",)))
+    async with a_node(tmp_path / "XBB", "XBB", late) as xbb:
+        await xbb.prekeeper.look()
+        await xbb.prekeeper.look()
+        (outcome,) = await xbb.receive(copy)
+        tail = community().members["XBB"].prekeys[-1].public.key_id
+        late.advance(KEEP_MS)
+        await xbb.prekeeper.look()
+        assert await locked_seed(xbb, tail) is None
+    assert outcome.refusal is None
+
+
+async def test_a_tail_that_nobody_may_use_any_more_is_destroyed(node: TestNode) -> None:
+    """After its sixty days, and a notice's life, even the last key goes."""
+    tail = keys_of(node)[-1]
+    node.clock.set(tail.use_until_ms + 60 * DAY_MS + KEEP_MS)
+    await node.prekeeper.look()
+    assert await locked_seed(node, tail.key_id) is None
+
+
+async def _refusing(node: TestNode, work: Callable[[apsw.Connection], object]) -> None:
+    await node.context.engine.write(work)
+
+
+async def test_a_list_that_could_not_be_written_is_written_later(node: TestNode) -> None:
+    """A failing disk costs one look: the very list that is trusted already is stored the next time."""
+    node.clock.advance(8 * DAY_MS)
+    await _refusing(node, lambda db: db.execute("PRAGMA query_only = ON"))
+    with pytest.raises(StoreFailed):
+        await node.prekeeper.look()
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    assert fresh.keys == keys_of(node)
+    await node.ring.find(fresh.keys[-1].key_id)
+
+
+async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> None:
+    """A node whose key is not listed any more raises an alarm, and does not stop."""
+    async with a_node(tmp_path / "XAA", "XAA") as node:
+        node.clock.advance(8 * DAY_MS)
+        stranger = community().members["XBB"].node
+        object.__setattr__(node.context, "signer", stranger)
+        running = asyncio.create_task(Prekeeper(node.context, node.ring).run())
+        async with asyncio.timeout(5):
+            while not (alarms := await node.context.engine.read(read_alarms)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not running.done()
+        running.cancel()
+    assert [alarm.code for alarm in alarms] == ["prekeys"]
+    assert alarms[0].next
