@@ -91,13 +91,13 @@ class Openings:
             context.directory, context.verifier, item.content, context.state, context.clock.now_ms()
         )
         envelope = verified.id
-        if envelope in seen or await context.engine.read(lambda db: has_notice(db, envelope)):
+        if envelope in seen or context.engine.look_up(lambda db: has_notice(db, envelope)):
             return None
         addressee = verified.header.recipients[verified.delivery.index]
         key = await self._prekeys.find(addressee.prekey_id)
         opened = open_delivery(verified.delivery, verified.manifest, verified.header, key)
         sender, logical = verified.header.sender, opened.body.notice
-        known = await context.engine.read(lambda db: has_logical_notice(db, sender, logical))
+        known = context.engine.look_up(lambda db: has_logical_notice(db, sender, logical))
         if known or logical_key(sender, logical) in seen:
             raise Replayed(f"{sender} sent this notice before under another envelope")
         return NoticeRecord(

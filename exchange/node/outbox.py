@@ -95,7 +95,7 @@ class Outbox:
             NoUsableKey: a recipient cannot be sealed for; nothing was sealed.
         """
         digest = hashlib.sha256(msgspec.json.encode(request)).digest()
-        known = await self._context.engine.read(lambda db: find_request(db, request_id))
+        known = self._context.engine.look_up(lambda db: find_request(db, request_id))
         if known is not None:
             return _repeated(known, digest)
         incident = await self._incident(request)

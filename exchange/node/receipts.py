@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from exchange.node.context import NodeContext
 from exchange.node.openings import PrekeyRing
@@ -10,13 +11,14 @@ from exchange.node.records import ReceiptRecord
 from exchange.node.summary import unlock_key
 from exchange.stores.node_notices import NoticeRow, find_notice
 from keys.detail import open_detail
-from keys.evidence import officer_name, verify_statement
+from keys.evidence import check_statement, officer_name
 from keys.sealing import decryption_proof
 from protocol.documents import Role
 from protocol.errors import CannotOpen, NotAddressed, StoreFailed, Tampered
 from protocol.notice import parse_manifest
 from protocol.statement import SIGNER_ROLE, Statement, parse_statement, statement_id
 
+MANIFESTS_KEPT = 256
 UNREADABLE_NOTE = "(the note cannot be opened)"
 
 
@@ -37,15 +39,16 @@ class Receipts:
             CannotOpen: our own copy of the notice was altered, so that nothing can be compared.
         """
         context = self._context
-        statement = verify_statement(context.directory, context.verifier, data, now_ms=None)
-        row = await context.engine.read(lambda db: find_notice(db, statement.envelope))
+        signed, statement = parse_statement(data)
+        check_statement(context.directory, context.verifier, signed, statement, now_ms=None)
+        row = context.engine.look_up(lambda db: find_notice(db, statement.envelope))
         if row is None or row.direction != "sent":
             raise NotAddressed("a statement was delivered about a notice that this node did not send")
         self._require_recipient(statement, row)
         self._require_decryption(statement, row)
         note = await self._note(statement)
         locked = None
-        name = statement_id(parse_statement(data)[0].body)
+        name = statement_id(signed.body)
         if note is not None:
             locked = context.vault.lock("note", name, note.encode())
         return ReceiptRecord(
@@ -57,7 +60,7 @@ class Receipts:
         )
 
     def _require_recipient(self, statement: Statement, row: NoticeRow) -> None:
-        recipients = {addressee.state for addressee in parse_manifest(row.manifest)[1].recipients}
+        recipients = _recipients(row.manifest)
         if SIGNER_ROLE[statement.kind] is Role.COORDINATOR:
             if statement.about is not None and statement.about not in recipients:
                 raise NotAddressed(f"the coordinator speaks of {statement.about}, which is no recipient")
@@ -89,3 +92,9 @@ class Receipts:
         except CannotOpen:
             # The answer itself is genuine and must count; only its note is lost.
             return UNREADABLE_NOTE
+
+
+@lru_cache(maxsize=MANIFESTS_KEPT)
+def _recipients(manifest: bytes) -> frozenset[str]:
+    """Return to whom one of our notices went; their statements come close together."""
+    return frozenset(addressee.state for addressee in parse_manifest(manifest)[1].recipients)
