@@ -54,15 +54,24 @@ class Driver:
     async def one(self) -> float:
         """Do one W and return its seconds."""
         started = time.perf_counter()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(16)}
-        async with self._http.post(f"{_SITE}/v1/notices", data=self._notice, headers=headers) as answer:
-            told = await answer.json()
-            if answer.status != 201:
-                raise RuntimeError(f"the node refused a notice: {told}")
+        key = secrets.token_hex(16)
+        try:
+            told = await self._submit(key)
+        except aiohttp.ClientOSError:
+            # The node had closed a connection that was idle; the same key is safe to repeat.
+            told = await self._submit(key)
         flight = self._flights.setdefault(told["id"], _Flight())
         await asyncio.wait_for(flight.done.wait(), PATIENCE_SECONDS)
         del self._flights[told["id"]]
         return time.perf_counter() - started
+
+    async def _submit(self, key: str) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        async with self._http.post(f"{_SITE}/v1/notices", data=self._notice, headers=headers) as answer:
+            told: dict[str, str] = await answer.json()
+            if answer.status not in (200, 201):
+                raise RuntimeError(f"the node refused a notice: {told}")
+            return told
 
     async def many(self, count: int, in_flight: int) -> None:
         """Do ``count`` Ws with at most ``in_flight`` under way."""
