@@ -12,7 +12,7 @@ import pytest
 
 from exchange.node.mirror import load_directory
 from exchange.node.prekeeper import Prekeeper
-from exchange.stores.node_books import find_prekey, read_alarms, read_documents
+from exchange.stores.node_books import destroy_prekeys, find_prekey, read_alarms, read_documents
 from keys.prekeys import DAYS_AHEAD, KEEP_MS
 from protocol.documents import Prekey, PrekeyList, parse_document, parse_signed_document
 from protocol.errors import StoreFailed
@@ -116,6 +116,16 @@ async def test_a_destroyed_key_is_in_no_file_of_the_node(tmp_path: Path) -> None
     assert seeds[1] is not None
     assert seeds[0] not in after
     assert seeds[1] in after
+
+
+async def test_deleting_overwrites(tmp_path: Path) -> None:
+    """The store itself leaves nothing of deleted rows behind, even where nothing new is written."""
+    async with a_node(tmp_path / "XAA", "XAA") as node:
+        seeds = [await locked_seed(node, key.key_id) for key in keys_of(node)]
+        await node.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
+        await node.context.engine.empty_log()
+        after = files_of(tmp_path / "XAA")
+    assert [seed for seed in seeds if seed is None or seed[12:] in after] == []
 
 
 async def test_a_destroyed_key_is_not_kept_in_memory(node: TestNode) -> None:
