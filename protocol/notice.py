@@ -30,6 +30,10 @@ MAX_BODY_BYTES = MAX_ATTACHED_BYTES + MAX_TEXT_BYTES + 32 * 1024
 MAX_SEALED_BYTES = 1536 * 1024
 
 
+MediaType = Annotated[str, Meta(max_length=100, pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z")]
+"""A lower-case media type without parameters, such as ``application/stix+json``."""
+
+
 class Kind(IntEnum):
     """What sort of notice this is."""
 
@@ -99,7 +103,7 @@ class Attachment(Wire, frozen=True):
     """A file that travels inside the sealed payload."""
 
     name: Line
-    media_type: Annotated[str, Meta(max_length=100, pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z")]
+    media_type: MediaType
     content: Annotated[bytes, Meta(max_length=MAX_ATTACHED_BYTES)]
 
 

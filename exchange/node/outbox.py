@@ -15,7 +15,7 @@ import msgspec
 
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
-from exchange.node.requests import SubmitRequest
+from exchange.node.requests import AttachmentRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook
 from exchange.node.summary import lock_content, unlock_summary
 from exchange.node.views import SkippedView
@@ -54,6 +54,7 @@ from protocol.notice import (
     Body,
     Header,
     Kind,
+    MediaType,
 )
 from protocol.text import parse_base64, parse_hex
 from protocol.urgency import relay_priority, response_expected_by
@@ -312,13 +313,23 @@ def _repeated(known: NoticeRow, digest: bytes) -> Submitted:
     return Submitted(row=known, exists=True, skipped=(), tails=())
 
 
+def _media_type(file: AttachmentRequest) -> str:
+    try:
+        return msgspec.convert(file.media_type, MediaType)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            f"the media type {file.media_type[:60]!r} of attachment {file.name} is not a plain one",
+            hint="Write it in lower case without parameters, such as application/stix+json.",
+        ) from error
+
+
 def _attachments(request: SubmitRequest) -> tuple[Attachment, ...]:
     if len(request.attachments) > MAX_ATTACHMENTS:
         raise TooLarge(f"a notice has at most {MAX_ATTACHMENTS} attachments")
     files = tuple(
         Attachment(
             name=file.name,
-            media_type=file.media_type,
+            media_type=_media_type(file),
             content=parse_base64(file.content, what=f"attachment {file.name}"),
         )
         for file in request.attachments

@@ -43,8 +43,8 @@ async def test_an_accepted_notice_is_queued_for_every_recipient(node: TestNode) 
     """One notice, one envelope, one delivery row each, one thing to hand over."""
     view = await node.desk.submit(SENDER, a_request(), "request-1")
     status = await node.desk.status(SENDER, view.id)
-    assert ("XBB", "XCC") == view.recipients
-    assert ["queued", "queued"] == [delivery.state for delivery in status.deliveries]
+    assert view.recipients == ("XBB", "XCC")
+    assert [delivery.state for delivery in status.deliveries] == ["queued", "queued"]
     assert [("submit", view.id)] == [(row.kind, row.subject.hex()) for row in await node.queue()]
 
 
@@ -53,16 +53,16 @@ async def test_the_same_request_id_gives_the_same_notice(node: TestNode) -> None
     first = await node.desk.submit(SENDER, a_request(), "request-1")
     again = await node.desk.submit(SENDER, a_request(), "request-1")
     assert (first.id, False, True) == (again.id, first.exists, again.exists)
-    assert 1 == len(await node.queue())
+    assert len(await node.queue()) == 1
 
 
 async def test_the_same_request_at_the_same_moment_makes_one_notice(node: TestNode) -> None:
     """Two tries in flight together are one notice, and the numbering goes on without a hole."""
     views = await asyncio.gather(*(node.desk.submit(SENDER, a_request(), "request-1") for _ in range(4)))
     await node.desk.submit(SENDER, a_request(subject="next"), "request-2")
-    assert 1 == len({view.id for view in views})
+    assert len({view.id for view in views}) == 1
     pairs = await node.context.engine.read(read_pairs)
-    assert {"XBB": 2, "XCC": 2} == {state: sequence for state, (sequence, _) in pairs.items()}
+    assert {state: sequence for state, (sequence, _) in pairs.items()} == {"XBB": 2, "XCC": 2}
 
 
 async def test_a_request_id_with_other_content_is_refused(node: TestNode) -> None:
@@ -92,6 +92,10 @@ REFUSED: dict[str, tuple[dict[str, object], type[AlmenaraError]]] = {
         {"attachments": (AttachmentRequest(name="a.bin", content="***"),)},
         FormatError,
     ),
+    "a media type with a parameter": (
+        {"attachments": (AttachmentRequest(name="a", media_type="a/b;version=2.1", content=""),)},
+        BadRequest,
+    ),
     "attachments over 1 MiB": (
         {"attachments": (AttachmentRequest(name="a.bin", content=format_base64(bytes(1024 * 1024 + 1))),)},
         TooLarge,
@@ -106,15 +110,15 @@ async def test_a_wrong_request_is_refused_and_nothing_is_sealed(node: TestNode, 
     with pytest.raises(error) as caught:
         await node.desk.submit(SENDER, a_request(**changes), "request-1")
     assert caught.value.hint
-    assert [] == await node.queue()
-    assert () == await node.desk.outbox(SENDER)
+    assert await node.queue() == []
+    assert await node.desk.outbox(SENDER) == ()
 
 
 async def test_one_mebibyte_of_attachments_is_accepted(node: TestNode) -> None:
     """The stated limit itself is allowed."""
     file = AttachmentRequest(name="a.bin", content=format_base64(bytes(1024 * 1024)))
     view = await node.desk.submit(SENDER, a_request(attachments=(file,)), "request-1")
-    assert 64 == len(view.id)
+    assert len(view.id) == 64
 
 
 async def test_a_recipient_without_a_usable_key_is_refused_before_sealing(tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ async def test_a_recipient_without_a_usable_key_is_refused_before_sealing(tmp_pa
         assert "XBB" in caught.value.message
         assert "XCC" in caught.value.message
         assert "--partial" in caught.value.hint
-        assert [] == await node.queue()
+        assert await node.queue() == []
 
 
 async def test_a_partial_notice_says_visibly_whom_it_leaves_out(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ async def test_a_partial_notice_says_visibly_whom_it_leaves_out(tmp_path: Path) 
         await _publish_more_prekeys(node, "XCC", tmp_path)
         clock.advance(80 * DAY_MS)
         view = await node.desk.submit(SENDER, a_request(partial=True), "request-1")
-    assert (("XCC",), ["XBB"]) == (view.recipients, [skipped.state for skipped in view.skipped])
+    assert (view.recipients, [skipped.state for skipped in view.skipped]) == (("XCC",), ["XBB"])
 
 
 async def _publish_more_prekeys(node: TestNode, code: str, folder: Path) -> None:
@@ -155,7 +159,7 @@ async def test_a_tail_key_is_used_visibly(tmp_path: Path) -> None:
         clock.advance(15 * DAY_MS)
         view = await node.desk.submit(SENDER, a_request(), "request-1")
         status = await node.desk.status(SENDER, view.id)
-    assert ("XBB", "XCC") == view.reduced_forward_secrecy
+    assert view.reduced_forward_secrecy == ("XBB", "XCC")
     assert all(delivery.reduced_forward_secrecy for delivery in status.deliveries)
 
 
@@ -166,7 +170,7 @@ async def test_a_clock_that_is_a_day_wrong_stops_sending(node: TestNode, skew_ho
     with pytest.raises(ClockSkew) as caught:
         await node.desk.submit(SENDER, a_request(), "request-1")
     assert "24.0 h" in caught.value.message
-    assert [] == await node.queue()
+    assert await node.queue() == []
 
 
 async def test_a_monitor_may_not_send(node: TestNode) -> None:
@@ -188,7 +192,7 @@ async def test_more_severe_notices_leave_first(node: TestNode) -> None:
     await node.desk.submit(SENDER, a_request(severity="ppd-41:emergency"), "request-2")
     await node.desk.submit(SENDER, a_request(severity="ppd-41:low", subject="second"), "request-3")
     levels = [parse_submission(row.content)[1].header.severity.level for row in await node.queue()]
-    assert ["emergency", "low", "low"] == levels
+    assert levels == ["emergency", "low", "low"]
 
 
 async def test_numbering_continues_after_a_restart(tmp_path: Path) -> None:
@@ -197,4 +201,4 @@ async def test_numbering_continues_after_a_restart(tmp_path: Path) -> None:
         async with a_node(tmp_path / "XAA", "XAA") as node:
             await node.desk.submit(SENDER, a_request(), request_id)
             pairs = await node.context.engine.read(read_pairs)
-    assert {"XBB": 3, "XCC": 3} == {state: sequence for state, (sequence, _) in pairs.items()}
+    assert {state: sequence for state, (sequence, _) in pairs.items()} == {"XBB": 3, "XCC": 3}
