@@ -123,8 +123,9 @@ class Relay:
                 ticket.brought.reply(stored)
             elif not gathered.join(ticket):
                 self._judge(ticket, known, gathered)
-                # Signatures cost the better part of a millisecond: let sessions breathe between them.
-                await asyncio.sleep(0)
+                if ticket is not tickets[-1]:
+                    # Signatures cost the better part of a millisecond: let sessions breathe between them.
+                    await asyncio.sleep(0)
 
     async def _known(self, tickets: Sequence[Ticket]) -> Known:
         envelopes: list[bytes] = []

@@ -50,7 +50,7 @@ from protocol.notice import parse_manifest
 from protocol.statement import DeclineReason, StatementKind
 
 MIN_PREFIX = 6
-EVENTS_CHUNK = 200
+EVENTS_CHUNK = 64
 
 Milestone = Literal["relayed", "received", "answered"]
 
@@ -212,15 +212,15 @@ class Desk:
         del who
         while True:
             rung = self._context.events.listen()
-            rows = await self._events_after(since)
+            rows = self._events_after(since)
             for row in rows:
                 since = row.number
                 yield row
             if not rows:
                 await rung.wait()
 
-    async def _events_after(self, since: int) -> list[EventView]:
-        rows = await self._context.engine.read(lambda db: read_events(db, since, EVENTS_CHUNK))
+    def _events_after(self, since: int) -> list[EventView]:
+        rows = self._context.engine.look_up(lambda db: read_events(db, since, EVENTS_CHUNK))
         return [event_view(row) for row in rows]
 
     async def _list(

@@ -81,7 +81,7 @@ class SqliteCoordinatorStore:
                 statements=dict(find_statements(db, statements)),
             )
 
-        return await self._engine.read(work)
+        return self._engine.look_up(work)
 
     async def chain(self, key_id: bytes) -> ChainHead:
         """Return the last statement of a key."""
