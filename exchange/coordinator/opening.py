@@ -15,6 +15,7 @@ from exchange.clock import Clock
 from exchange.coordinator.community import own_code, stored_directory
 from exchange.datadir import DataDir
 from exchange.keystore import read_secret
+from exchange.pinned_root import read_pinned_root
 from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
@@ -23,8 +24,7 @@ from keys.signature import SecretKey
 from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
 from protocol.documents import Role
-from protocol.errors import FormatError, SetupError
-from protocol.text import parse_hex
+from protocol.errors import SetupError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def opened(
     place = DataDir(settings.data)
     with place:
         signer = read_signer(place.keys / "statement.key", provider)
-        pinned = read_root_hash(place.path / "root-hash")
+        pinned = read_pinned_root(place.path)
         store = await SqliteCoordinatorStore.open(place.database, clock)
         try:
             verifier = Verifier()
@@ -88,18 +88,3 @@ def read_signer(path: Path, provider: ProtectionProvider) -> Signer:
     if record.kind is not KeyKind.SIGNING or record.role != Role.COORDINATOR.value:
         raise SetupError(f"{path} is a {record.role} key, not a coordinator's statement key")
     return Signer(SecretKey.from_seed(record.seed), Role.COORDINATOR)
-
-
-def read_root_hash(path: Path) -> bytes:
-    """Return the pinned hash of the community's first root document.
-
-    Raises:
-        SetupError: the file is missing or is not 64 hexadecimal digits.
-    """
-    try:
-        return parse_hex(path.read_text("ascii").strip(), what="root hash", size=32)
-    except (OSError, ValueError, FormatError) as error:
-        raise SetupError(
-            f"{path} does not hold the root hash of a community",
-            hint="Import a community with its root hash from the ceremony first.",
-        ) from error

@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -35,14 +34,14 @@ from exchange.node.secrets import NodeSecrets
 from exchange.node.tls_files import read_tls_files
 from exchange.node.together import until_first
 from exchange.node.tokens import TokenBook
+from exchange.pinned_root import read_pinned_root
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents, save_fact
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from keys.vault import Vault
-from protocol.errors import FormatError, SetupError
-from protocol.text import parse_hex
+from protocol.errors import SetupError
 
 MIGRATIONS = "exchange.stores.sql.node"
 
@@ -115,7 +114,7 @@ class Node:
                 hint="Join with: almenara node join --data DIR COMMUNITY-FILE",
             )
         verifier = Verifier()
-        directory = TrustedDirectory(_pinned_root(place.path), verifier)
+        directory = TrustedDirectory(read_pinned_root(place.path), verifier)
         load_directory(directory, await engine.read(read_documents))
         context = NodeContext(
             state=settings.state,
@@ -146,14 +145,3 @@ class Node:
 
 async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
-
-
-def _pinned_root(data: Path) -> bytes:
-    path = data / "root-hash"
-    try:
-        return parse_hex(path.read_text(encoding="ascii").strip(), what="root hash", size=32)
-    except (OSError, UnicodeDecodeError, FormatError) as error:
-        raise SetupError(
-            f"the pinned root hash {path} is missing or damaged",
-            hint="Restore it from the ceremony's record; never take it from the network.",
-        ) from error

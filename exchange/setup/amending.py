@@ -19,8 +19,9 @@ from exchange.node.mirror import load_directory, store_document
 from exchange.node.service import MIGRATIONS
 from exchange.node.tokens import TokenRole
 from exchange.passphrases import PassphraseSource
+from exchange.pinned_root import read_pinned_root
 from exchange.setup import people
-from exchange.setup.joining import own_request, pinned_root
+from exchange.setup.joining import own_request
 from exchange.setup.keyring import open_signer
 from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
 from exchange.setup.severities import find_schema, publication_of
@@ -131,7 +132,7 @@ async def amending(
             )
         engine = await Engine.open(place.database, MIGRATIONS, clock)
         try:
-            directory = TrustedDirectory(pinned_root(data), Verifier())
+            directory = TrustedDirectory(read_pinned_root(data), Verifier())
             load_directory(directory, await engine.read(read_documents))
             yield Amendment(place, request.code, engine, directory, signer, clock.now_ms())
         finally:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from exchange.clock import Clock
 from exchange.coordinator.community import import_community
-from exchange.coordinator.opening import read_root_hash
 from exchange.datadir import DataDir
 from exchange.keystore import write_secret
 from exchange.link.certificate import make_certificate
+from exchange.pinned_root import ROOT_HASH_FILE, read_pinned_root
 from exchange.setup import words
-from exchange.setup.files import REQUEST_FILE, ROOT_HASH_FILE, new_place, read_file, write_file
+from exchange.setup.files import REQUEST_FILE, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, new_signer
 from exchange.setup.settings_file import settings_text
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
@@ -109,7 +109,7 @@ async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDi
     content = read_file(community, MAX_COMMUNITY_BYTES, "community file")
     place = DataDir(data)
     with place:
-        pinned = read_root_hash(data / ROOT_HASH_FILE)
+        pinned = read_pinned_root(data)
         asked = _asked_entry(data / REQUEST_FILE)
         offered, _ = load_community(content, pinned, Verifier(), clock.now_ms())
         require_listed(offered, asked)

@@ -18,7 +18,6 @@ from protocol.errors import SetupError, TooLarge
 
 REQUEST_FILE = "request.alm"
 COMMUNITY_FILE = "community.alm"
-ROOT_HASH_FILE = "root-hash"
 SETTINGS_FILE = "almenara.toml"
 
 

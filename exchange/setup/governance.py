@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import words
-from exchange.setup.files import COMMUNITY_FILE, ROOT_HASH_FILE, make_folder, new_place, read_file, write_file
+from exchange.setup.files import COMMUNITY_FILE, make_folder, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, described, new_signer
 from exchange.setup.severities import check_publications
 from keys.documents import sign_document

@@ -12,8 +12,8 @@ from exchange.clock import Clock
 from exchange.datadir import DataDir
 from exchange.node.mirror import load_directory, store_document
 from exchange.node.service import MIGRATIONS
-from exchange.setup import words
-from exchange.setup.files import COMMUNITY_FILE, REQUEST_FILE, ROOT_HASH_FILE, read_file
+from exchange.pinned_root import read_pinned_root
+from exchange.setup.files import COMMUNITY_FILE, REQUEST_FILE, read_file
 from exchange.setup.settings_file import change_setting
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents
@@ -52,7 +52,7 @@ async def join_community(data: Path, community: Path, *, coordinator: str | None
     content = read_file(community, MAX_COMMUNITY_BYTES, "community file")
     place = DataDir(data)
     with place:
-        pinned = pinned_root(data)
+        pinned = read_pinned_root(data)
         request = own_request(data)
         now_ms = clock.now_ms()
         offered, documents = load_community(content, pinned, Verifier(), now_ms)
@@ -70,16 +70,6 @@ async def join_community(data: Path, community: Path, *, coordinator: str | None
             await engine.close()
         change_setting(place.settings_file, "coordinator", chosen)
     return Joined(directory, chosen, len(fresh))
-
-
-def pinned_root(data: Path) -> bytes:
-    """Return the root hash that was pinned when the node was set up.
-
-    Raises:
-        SetupError: it is missing.
-        BadRequest: it is damaged.
-    """
-    return words.root_hash(read_file(data / ROOT_HASH_FILE, 200, "root hash").decode("ascii", "replace"))
 
 
 def own_request(data: Path) -> StateRequest:

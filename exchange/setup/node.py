@@ -14,8 +14,9 @@ from exchange.link.certificate import make_certificate
 from exchange.node.prekeeper import store_prekeys
 from exchange.node.service import MIGRATIONS
 from exchange.node.tokens import Identity, TokenRole
+from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import people, words
-from exchange.setup.files import REQUEST_FILE, ROOT_HASH_FILE, new_place, write_file
+from exchange.setup.files import REQUEST_FILE, new_place, write_file
 from exchange.setup.keyring import Protect, new_signer, write_key
 from exchange.setup.settings_file import settings_text
 from exchange.setup.severities import find_schema, publication_of
