@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 from aiohttp import web
 
 from exchange.api import auth, problems
 from exchange.api.events import HEARTBEAT_S, Streams, resume_after
+from exchange.api.failures import log_failure
 from exchange.api.problems import Refusal
 from exchange.api.routes import ROUTES, Call, EventsQuery, Handler, Health, Q, Route, parse_query
 from exchange.node.requests import Ask
@@ -34,7 +33,6 @@ _HTTP_REFUSALS = {
     413: TooLarge(f"the request is over {MAX_BODY_BYTES} bytes"),
 }
 _HEADERS = {"Server": "almenara", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_log = structlog.get_logger("almenara.api")
 _REQUEST_ID = web.RequestKey("request_id", str)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -85,16 +83,8 @@ async def _guard(request: web.Request, handler: Answer) -> web.StreamResponse:
             request, known or BadRequest("the request is not valid HTTP here"), status=error.status
         )
     except Exception as error:
-        # The text of an unforeseen error may quote a notice: its class and place are enough.
-        _log.error("request_failed", request_id=request[_REQUEST_ID], **_place(error))
+        log_failure(error, request[_REQUEST_ID])
         return _problem(problems.internal_problem(request[_REQUEST_ID]))
-
-
-def _place(error: Exception) -> dict[str, str]:
-    frames = [
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__)
-    ]
-    return {"error": type(error).__name__, "at": " > ".join(frames[-4:])}
 
 
 def _refused(

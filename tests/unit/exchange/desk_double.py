@@ -130,6 +130,7 @@ class DeskDouble:
     history: list[EventView] = field(default_factory=list)
     reach: str = "queued"
     fail: Exception | None = None
+    fail_events: Exception | None = None
     writable: bool = True
 
     async def ready(self) -> None:
@@ -326,6 +327,8 @@ class DeskDouble:
             for event in self.history[seen:]:
                 seen = event.number
                 yield event
+            if self.fail_events is not None:
+                raise self.fail_events
             await asyncio.sleep(0.01)
 
 

@@ -355,6 +355,21 @@ async def test_a_silent_stream_has_a_heartbeat(web: ClientSession) -> None:
     assert await lines(web, "/v1/events", 5) == [": connected", "", ": still here", "", ": still here"]
 
 
+async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
+    web: ClientSession, desk: DeskDouble, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reader resumes; the log has the class of the error and not its text."""
+    desk.happen("queued")
+    desk.fail_events = RuntimeError("SECRET")
+    async with web.get("/v1/events", headers=bearer()) as response:
+        body = await asyncio.wait_for(response.read(), 5)
+    assert b"id: 1" in body
+    assert body.endswith(b"\n\n")
+    shown = capsys.readouterr()
+    assert "SECRET" not in body.decode() + shown.out + shown.err
+    assert "RuntimeError" in shown.out + shown.err
+
+
 async def test_a_stopping_node_does_not_wait_for_readers_of_events(desk: DeskDouble, path: Path) -> None:
     """An open stream must never hold up a restart."""
     running = LocalInterface(app_of(desk), path)
