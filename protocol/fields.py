@@ -12,11 +12,15 @@ import msgspec
 from msgspec import Meta
 
 MAX_UINT = 2**63 - 1
+MAX_MILLIS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 Uint = Annotated[int, Meta(ge=0, le=MAX_UINT)]
 U16 = Annotated[int, Meta(ge=0, le=0xFFFF)]
-Millis = Annotated[int, Meta(ge=0, le=MAX_UINT)]
-"""Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX)."""
+Millis = Annotated[int, Meta(ge=0, le=MAX_MILLIS)]
+"""Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX).
+
+Bounded by the last year with four digits, so that every time on the wire can also be written.
+"""
 
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]

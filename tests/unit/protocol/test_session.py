@@ -9,6 +9,7 @@ import pytest
 
 from protocol import codec
 from protocol.errors import LocalProtocolError, PeerCode, RemoteProtocolError
+from protocol.fields import MAX_MILLIS
 from protocol.session.handshake import Certificates, transcript
 from protocol.session.messages import (
     MAX_HANDSHAKE_BYTES,
@@ -153,7 +154,7 @@ def test_the_whole_handshake_fits_its_limit() -> None:
         version=1,
         party="A" * 16,
         nonce=bytes(32),
-        time_ms=2**63 - 1,
+        time_ms=MAX_MILLIS,
         key_id=bytes(32),
         proof=longest,
     )

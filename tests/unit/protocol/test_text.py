@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import FormatError
+from protocol.fields import MAX_MILLIS
 from protocol.text import format_base64, format_utc, parse_base64, parse_hex, parse_utc
 
 
@@ -54,6 +55,11 @@ def test_a_time_is_written_and_read_to_the_millisecond(millis: int, text: str) -
     """No float of seconds is in between."""
     assert format_utc(millis) == text
     assert parse_utc(text, what="time") == millis
+
+
+def test_every_time_that_the_wire_carries_can_be_written() -> None:
+    """The bound of times is the last that has a form: a message about a wrong one must not fail."""
+    assert format_utc(MAX_MILLIS) == "9999-12-31T23:59:59.999Z"
 
 
 def test_every_millisecond_of_a_second_comes_back() -> None:

@@ -68,6 +68,11 @@ def _headers() -> Iterator[tuple[str, str, str, bytes]]:
         with_header("XBB", respond_by_ms=None),
     )
     yield "good-seven-days", "The longest life.", "none", with_header("XBB", expires_ms=week)
+    last = 253_402_300_799_999
+    beyond = with_header("XBB", created_ms=last, expires_ms=last + 1)
+    yield "header-time-beyond-year-9999", "It could not be shown.", "shape", beyond
+    latest = with_header("XBB", created_ms=last - 1, expires_ms=last)
+    yield "good-end-of-year-9999", "The last time there is.", "none", latest
     yield "header-of-version-2", "Version 2.", "shape", of_version(2)
     yield "header-of-no-kind", "Kind 8.", "shape", with_header("XBB", kind=8)
     yield "header-without-recipients", "Nobody is told.", "shape", with_header()

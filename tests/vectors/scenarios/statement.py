@@ -120,6 +120,7 @@ def _layouts(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
         return scenario(comment, layer, "malformed", said(sayings.kept, made, signer))
 
     yield "kind-unknown", wrong(7, "Kind 7.", "shape")
+    yield "time-beyond-year-9999", wrong(K.WITHDRAWN, "It could not be shown.", "shape", at_ms=2**62)
     yield "sequence-0", wrong(K.WITHDRAWN, "Numbers start at 1.", "shape", sequence=0)
     yield "code-with-capitals", wrong(K.REJECTED, "Codes are small.", "shape", code="Expired")
     yield "received-without-proof", wrong(K.RECEIVED, "No decryption proof.")
