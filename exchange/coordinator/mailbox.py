@@ -12,6 +12,7 @@ from typing import Protocol
 
 from exchange.coordinator.cursors import Cursors
 from exchange.stores.contract import CoordinatorStore, MailItem
+from protocol.envelope import MAX_SUBMISSION_BYTES
 from protocol.session.messages import Collected, Deliver, Message, Unusable
 
 READ_ITEMS = 64
@@ -80,7 +81,7 @@ class Pusher:
             if items:
                 await self._push(items)
                 sent = items[-1].sequence
-            else:
+            if were_all(items):
                 await self._mail.wait()
 
     async def _push(self, items: Sequence[MailItem]) -> None:
@@ -90,3 +91,9 @@ class Pusher:
                 await self._room.wait()
             self._outlet.send(Deliver(sequence=item.sequence, item=item.kind, content=item.content))
         await self._outlet.flush()
+
+
+def were_all(items: Sequence[MailItem]) -> bool:
+    """Whether a reading ended for want of items: not at a limit, even had the largest followed."""
+    size = sum(len(item.content) for item in items)
+    return len(items) < READ_ITEMS and size + MAX_SUBMISSION_BYTES <= READ_BYTES

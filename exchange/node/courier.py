@@ -184,17 +184,20 @@ class Courier:
             now = self._context.clock.monotonic()
             session.held = {number: until for number, until in session.held.items() if until > now}
             rows = await self._next_rows(session.under_way | session.held.keys())
-            for row in rows:
-                if not session.link.session.may_request(len(row.content)):
-                    # Then look again: something more urgent may have come meanwhile.
-                    await self._room(session, len(row.content))
-                    break
-                await self._hand_over(session, row)
-            if not rows:
+            if await self._hand_over_all(session, rows) and len(rows) < QUEUE_CHUNK:
                 await _wait(rung, HELD_SECONDS if session.held else None)
 
     async def _next_rows(self, busy: set[int]) -> list[OutgoingRow]:
         return await self._context.engine.read(lambda db: read_queue(db, QUEUE_CHUNK, busy))
+
+    async def _hand_over_all(self, session: _Session, rows: list[OutgoingRow]) -> bool:
+        for row in rows:
+            if not session.link.session.may_request(len(row.content)):
+                # Then look again: something more urgent may have come meanwhile.
+                await self._room(session, len(row.content))
+                return False
+            await self._hand_over(session, row)
+        return True
 
     async def _room(self, session: _Session, size: int) -> None:
         while not session.link.session.may_request(size):
