@@ -22,8 +22,11 @@ from protocol.documents import (
     SignedDocument,
     StateManifest,
 )
-from protocol.errors import BadSignature, KeyRefused, SuiteRefused, UnknownSigner
+from protocol.errors import BadSignature, KeyRefused, SuiteRefused, TooLarge, UnknownSigner
 from protocol.signed import Context
+
+MAX_PUBLICATIONS = 64
+"""How many publications, by topic and name, one state may have: everybody keeps them in memory."""
 
 
 def advanced(
@@ -37,6 +40,7 @@ def advanced(
 
     Raises:
         TrustError: it may not be believed; the subclass says which rule it breaks.
+        TooLarge: it would be one publication too many.
     """
     trusted.trusted_directory()
     match document:
@@ -99,8 +103,17 @@ def _with_publication(
     identity = _identity(trusted, document.state)
     verify_signed_by(verifier, identity, Role.IDENTITY, Context.PUBLICATION, signed)
     chain.require_unforked(held, document, what)
+    if held is None and _published_by(trusted, document.state) >= MAX_PUBLICATIONS:
+        raise TooLarge(
+            f"{document.state} has {MAX_PUBLICATIONS} publications already",
+            hint="Publish the next version of one of them instead.",
+        )
     accepted = Held(document, digest, signing_key_id(identity))
     return replace(trusted, publications={**trusted.publications, place: accepted})
+
+
+def _published_by(trusted: Documents, state: str) -> int:
+    return sum(publisher == state for publisher, _, _ in trusted.publications)
 
 
 def _identity(trusted: Documents, state: str) -> bytes:

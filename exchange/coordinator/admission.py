@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exchange.clock import Clock
-from exchange.coordinator.budget import Budgets
+from exchange.coordinator.budget import DOCUMENT_ALLOWANCE, Budgets
 from exchange.stores.contract import NewStatement, StoredEnvelope
 from keys.authenticity import (
     UnverifiedSubmission,
@@ -52,6 +52,7 @@ class Admission:
         self._directory = directory
         self._verifier = verifier
         self._budgets = budgets
+        self._document_budgets = Budgets(DOCUMENT_ALLOWANCE)
         self._clock = clock
 
     def charge(self, party: str, size: int) -> None:
@@ -61,6 +62,15 @@ class Admission:
             OverQuota: its budget is used up.
         """
         self._budgets.charge(party, size, self._clock.monotonic())
+
+    def charge_document(self, party: str, size: int) -> None:
+        """Take one document of ``size`` bytes from a party's budgets.
+
+        Raises:
+            OverQuota: one of them is used up.
+        """
+        self.charge(party, size)
+        self._document_budgets.charge(party, size, self._clock.monotonic())
 
     def read_submission(self, party: str, data: bytes) -> UnverifiedSubmission:
         """Charge the party, and parse what it brought.

@@ -20,6 +20,12 @@ class Allowance:
     bytes_at_once: float = 64.0 * 2**20
 
 
+DOCUMENT_ALLOWANCE = Allowance(
+    items_per_second=1 / 60, items_at_once=128, bytes_per_second=2048.0, bytes_at_once=4.0 * 2**20
+)
+"""Documents cost more: every node keeps each of them for ever, and reads all of them at every start."""
+
+
 class Budget:
     """One member's tokens, filled by time.
 

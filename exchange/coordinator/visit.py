@@ -144,7 +144,7 @@ class Reception:
 
     async def _publish(self, present: Present, message: Publish) -> None:
         try:
-            self._admission.charge(present.state, len(message.document))
+            self._admission.charge_document(present.state, len(message.document))
             index = await self._documents.publish(message.document)
         except AlmenaraError as error:
             present.tell(refusal(present.state, message.ref, error))

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from exchange.coordinator.budget import DOCUMENT_ALLOWANCE
 from exchange.coordinator.community import import_community, pinned_certificates
 from exchange.coordinator.opening import opened
 from exchange.coordinator.service import run
@@ -166,6 +167,22 @@ async def test_documents_are_mirrored_and_news_is_told_to_everybody(folder: Path
         assert again == Accepted(ref=2, index=count, statement=None)
         bad = await xaa.ask(Publish(ref=3, document=data[:-1]))
         assert bad == Refused(ref=3, code=PeerCode.MALFORMED)
+
+
+async def test_a_member_cannot_flood_everybody_with_documents(folder: Path, tmp_path: Path) -> None:
+    """Each document is kept by all for ever, so the budget for them is small, and each member's own."""
+    async with (
+        running(folder) as (_, port),
+        node(tmp_path, "XAA", port) as xaa,
+        node(tmp_path, "XBB", port) as xbb,
+    ):
+        codes = []
+        for ref in range(int(DOCUMENT_ALLOWANCE.items_at_once) + 1):
+            answer = await xaa.ask(Publish(ref=ref, document=b"rubbish"))
+            assert isinstance(answer, Refused)
+            codes.append(answer.code)
+        assert codes[-2:] == [PeerCode.MALFORMED, PeerCode.OVER_QUOTA]
+        assert await xbb.ask(Publish(ref=1, document=b"x")) == Refused(ref=1, code=PeerCode.MALFORMED)
 
 
 async def test_a_suspended_state_is_shown_the_door_at_once(folder: Path, tmp_path: Path) -> None:

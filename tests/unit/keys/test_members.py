@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from keys import enrolment, governance
 from keys.documents import sign_document
+from keys.members import MAX_PUBLICATIONS
 from keys.signature import SMALL_ORDER_ENCODINGS
 from keys.signer import Signer
 from keys.trust import TrustedDirectory
@@ -34,6 +35,7 @@ from protocol.errors import (
     NoUsableKey,
     RolledBack,
     SuiteRefused,
+    TooLarge,
     UnknownSigner,
     VersionGap,
     WrongCommunity,
@@ -435,3 +437,16 @@ def test_a_publication_signed_by_the_node_key_is_refused(built: Community, trust
     """A stolen node cannot change what its state's levels mean."""
     node = Signer(built.members["XAA"].node._secret, Role.IDENTITY)
     refused(trusted, sign_document(schema(trusted), [node]), UnknownSigner)
+
+
+def test_a_state_has_a_bounded_number_of_publications(built: Community, trusted: TrustedDirectory) -> None:
+    """Everybody keeps them in memory for ever, so one member must not be able to fill it."""
+    identity = built.members["XAA"].identity
+    for number in range(MAX_PUBLICATIONS):
+        one = replace(schema(trusted), name=f"schema-{number}", version=1, previous=None)
+        trusted.update(sign_document(one, [identity]), NOW_MS)
+    more = replace(schema(trusted), name="one-more", version=1, previous=None)
+    refused(trusted, sign_document(more, [identity]), TooLarge)
+    held = trusted.documents.publications[("XAA", "severity", "schema-0")]
+    following = replace(schema(trusted), name="schema-0", version=2, previous=held.hash)
+    assert trusted.update(sign_document(following, [identity]), NOW_MS).changed
