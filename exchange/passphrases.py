@@ -9,7 +9,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -94,6 +94,24 @@ class PassphrasePrompt:
                 "the two passphrases differ", hint="Run the command again; nothing was changed."
             )
         return typed
+
+
+@dataclass(slots=True)
+class Once:
+    """A source that is asked at most once, however many key files the passphrase opens."""
+
+    source: PassphraseSource
+    _known: str | None = field(default=None, repr=False)
+
+    def passphrase(self) -> str:
+        """Return the passphrase.
+
+        Raises:
+            KeyfileError: as the source.
+        """
+        if self._known is None:
+            self._known = self.source.passphrase()
+        return self._known
 
 
 def passphrase_source(

@@ -41,8 +41,8 @@ class Local:
             file: The file that was named, or None.
             confirm: Ask twice, because it is being chosen.
         """
-        from exchange.passphrases import PassphrasePrompt, passphrase_source
-        from exchange.setup.keyring import CREDENTIAL, Once
+        from exchange.passphrases import Once, PassphrasePrompt, passphrase_source
+        from exchange.setup.keyring import CREDENTIAL
 
         found = passphrase_source(label, file=file, credential=CREDENTIAL, confirm=confirm)
         if isinstance(found, PassphrasePrompt) and not self.may_ask:

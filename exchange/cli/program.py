@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "members": Entry("exchange.cli.looking:members", _WORDS, "List the members of the community."),
         "severity": Entry("exchange.cli.looking:severity", _WORDS, "Show and translate severity levels."),
         "health": Entry("exchange.cli.looking:health", _RUN, "Show how the node is."),
-        "demo": Entry("exchange.cli.demo:demo", _RUN, "Watch three states exchange a notice."),
+        "demo": Entry("exchange.demo.command:demo", _RUN, "Watch three states exchange a notice."),
         "governance": Entry("exchange.cli.setup:governance", _RUN, "Make and sign the trust documents."),
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
         "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),

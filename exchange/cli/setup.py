@@ -226,8 +226,8 @@ def coordinator_join(console: Local, data: str | None, community: Path) -> None:
 def coordinator_run(console: Local, data: str | None, passphrase_file: Path | None) -> None:
     """Run a coordinator until it is told to stop (SIGTERM, SIGINT)."""
     from exchange.clock import SystemClock
+    from exchange.serve.coordinator import serve_coordinator
     from exchange.settings import CoordinatorSettings
-    from exchange.setup.serve_coordinator import serve_coordinator
 
     settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
     source = console.source("statement key", settings.passphrase_file)

@@ -133,8 +133,8 @@ def node_join(console: Local, data: str | None, community: Path, coordinator: st
 def node_run(console: Local, data: str | None, passphrase_file: Path | None) -> None:
     """Run a state's node until it is told to stop (SIGTERM, SIGINT)."""
     from exchange.clock import SystemClock
+    from exchange.serve.node import serve_node
     from exchange.settings import NodeSettings
-    from exchange.setup.serve_node import serve_node
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
     serve_node(settings, console.source("node's keys", settings.passphrase_file), SystemClock())

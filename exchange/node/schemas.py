@@ -112,7 +112,7 @@ class SchemaBook:
             schema = self.find(tag.schema, tag.version)
             level = check_tag(tag, schema)
         except (UnknownSeverity, FormatError):
-            return self._unknown(reference, tag)
+            return self._unknown(reference)
         local = self.local()
         shown = SeverityView(
             reference=reference,
@@ -126,13 +126,13 @@ class SchemaBook:
         )
         return shown if local is None else _with_local(shown, schema, level, local)
 
-    def _unknown(self, reference: str, tag: SeverityTag) -> SeverityView:
+    def _unknown(self, reference: str) -> SeverityView:
         # An unknown level is shown as unknown, never as a number.
         return SeverityView(
             reference=reference,
             name="unknown level",
             schema_title="unknown schema",
-            point=tag.point,
+            point=None,
             local=None,
             local_name=None,
             local_candidates=(),

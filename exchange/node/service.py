@@ -1,17 +1,11 @@
-"""One state's node as a running service: open everything, run everything together, stop cleanly."""
+"""One state's node, put together from its parts; which faces it shows is decided in ``exchange.serve``."""
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine
 from typing import Any
 
-from aiohttp import web
-
-from exchange.api.app import make_app
-from exchange.api.serve import LocalInterface
 from exchange.clock import Clock
 from exchange.datadir import DataDir
 from exchange.node.answers import Answers
@@ -32,7 +26,6 @@ from exchange.node.receipts import Receipts
 from exchange.node.schemas import SchemaBook
 from exchange.node.secrets import NodeSecrets
 from exchange.node.tls_files import read_tls_files
-from exchange.node.together import until_first
 from exchange.node.tokens import TokenBook
 from exchange.pinned_root import read_pinned_root
 from exchange.settings import NodeSettings
@@ -46,42 +39,13 @@ from protocol.errors import SetupError
 MIGRATIONS = "exchange.stores.sql.node"
 
 
-async def run_node(
-    settings: NodeSettings,
-    secrets: NodeSecrets,
-    clock: Clock,
-    *,
-    stop: asyncio.Event,
-    ready: Callable[[], None],
-) -> None:
-    """Run a node until ``stop`` is set; everything it accepted is durable whenever it ends.
-
-    Args:
-        settings: How to run.
-        secrets: The node's unlocked keys.
-        clock: The source of time.
-        stop: Set by the caller to end the service.
-        ready: Called once when the local interface answers.
-
-    Raises:
-        DataDirBusy: another process has the data directory.
-        SetupError: something that the set-up makes is missing or does not fit.
-    """
-    async with AsyncExitStack() as stack:
-        place = DataDir(settings.data)
-        stack.enter_context(place)
-        engine = await Engine.open(place.database, MIGRATIONS, clock)
-        stack.push_async_callback(engine.close)
-        node = await Node.open(settings, place, engine, secrets, clock)
-        interface = LocalInterface(node.app(), settings.socket)
-        await interface.start()
-        stack.push_async_callback(interface.stop)
-        ready()
-        await until_first(_wait(stop), *node.parts())
-
-
 class Node:
-    """The parts of one node, put together."""
+    """The parts of one node, put together.
+
+    Attributes:
+        desk: Everything that may be asked of it.
+        tokens: Who may ask.
+    """
 
     def __init__(self, context: NodeContext, mirror: Mirror, settings: NodeSettings, place: DataDir) -> None:
         self._context = context
@@ -95,9 +59,9 @@ class Node:
         self._courier = Courier(context, files, mirror, Answers(context, receipts), link_state, backoff)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up)
         self._prekeeper = Prekeeper(context, ring)
-        self._tokens = TokenBook(place.path / "access")
+        self.tokens = TokenBook(place.path / "access")
         officers = Officers(context, place.path / "officers")
-        self._desk = Desk(context, outbox, officers, schemas, Health(context, link_state))
+        self.desk = Desk(context, outbox, officers, schemas, Health(context, link_state))
 
     @classmethod
     async def open(
@@ -130,18 +94,11 @@ class Node:
         )
         return cls(context, await Mirror.open(context), settings, place)
 
-    def app(self) -> web.Application:
-        """Return the local interface's application."""
-        return make_app(self._desk, self._tokens, self._require_writable)
-
     def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return what runs for as long as the node does."""
         return self._courier.run(self._inbox), self._prekeeper.run()
 
-    async def _require_writable(self) -> None:
+    async def require_writable(self) -> None:
+        """Return once the store has taken a write; raises StoreFailed or OutcomeUnknown if it does not."""
         now_ms = self._context.clock.now_ms()
         await self._context.engine.write(lambda db: save_fact(db, "ready", now_ms))
-
-
-async def _wait(stop: asyncio.Event) -> None:
-    await stop.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.keystore import read_secret, write_secret
@@ -20,24 +19,6 @@ CREDENTIAL = "almenara-passphrase"
 """The name of the credential that holds the passphrase of a service's key files."""
 
 Protect = Callable[[], Protection]
-
-
-@dataclass(slots=True)
-class Once:
-    """A source that is asked at most once, however many key files the passphrase opens."""
-
-    source: PassphraseSource
-    _known: str | None = field(default=None, repr=False)
-
-    def passphrase(self) -> str:
-        """Return the passphrase.
-
-        Raises:
-            KeyfileError: as the source.
-        """
-        if self._known is None:
-            self._known = self.source.passphrase()
-        return self._known
 
 
 def protected_by(source: PassphraseSource) -> Protect:

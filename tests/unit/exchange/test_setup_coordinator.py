@@ -133,7 +133,7 @@ def test_a_bad_code_leaves_nothing_behind(ceremony: Founded, tmp_path: Path) -> 
 def test_a_coordinators_process_never_loads_what_opens_envelopes() -> None:
     """Promise 4, for the set-up too: there is no code path."""
     program = (
-        "import sys, exchange.cli.setup, exchange.setup.coordinator, exchange.setup.serve_coordinator;"
+        "import sys, exchange.cli.setup, exchange.setup.coordinator, exchange.serve.coordinator;"
         "opens = ('keys.sealing', 'keys.wrap', 'keys.payload', 'keys.detail', 'exchange.node');"
         "print([name for name in opens if name in sys.modules])"
     )

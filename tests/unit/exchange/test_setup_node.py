@@ -17,10 +17,10 @@ from exchange.node.officers import officer_key_path
 from exchange.node.secrets import unlock_node
 from exchange.node.service import MIGRATIONS
 from exchange.node.tokens import TokenBook, TokenRole, make_token, parse_token
-from exchange.passphrases import PassphraseFile
+from exchange.passphrases import Once, PassphraseFile
 from exchange.settings import NodeSettings
 from exchange.setup.joining import Joined, join_community
-from exchange.setup.keyring import Once, protected_by
+from exchange.setup.keyring import protected_by
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import find_prekey, read_documents
 from keys.documents import sign_document

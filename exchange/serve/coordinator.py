@@ -10,9 +10,8 @@ import asyncio
 from exchange import telemetry
 from exchange.clock import Clock
 from exchange.coordinator import service
-from exchange.passphrases import PassphraseSource
+from exchange.passphrases import Once, PassphraseSource
 from exchange.settings import CoordinatorSettings
-from exchange.setup.keyring import Once
 from keys.keyfile import KeyDescription
 from keys.protection import Passphrase, Protection
 

@@ -1,0 +1,1 @@
+"""Running processes: unlock the keys, put a service and its faces together, stop on a signal."""

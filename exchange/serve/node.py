@@ -1,0 +1,91 @@
+"""Running a node: unlock its keys, open its store, show its faces, stop on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from exchange import telemetry
+from exchange.api.app import make_app
+from exchange.api.serve import LocalInterface
+from exchange.clock import Clock
+from exchange.datadir import DataDir
+from exchange.node.secrets import NodeSecrets, unlock_node
+from exchange.node.service import MIGRATIONS, Node
+from exchange.node.together import until_first
+from exchange.passphrases import Once, PassphraseSource
+from exchange.settings import NodeSettings
+from exchange.stores.engine import Engine
+
+
+def serve_node(settings: NodeSettings, source: PassphraseSource, clock: Clock) -> None:
+    """Run a node until SIGTERM or SIGINT. It logs ``node.started`` when its local interface answers.
+
+    Args:
+        settings: How to run.
+        source: Asked once for the passphrase if a key file has one.
+        clock: The source of time.
+
+    Raises:
+        AlmenaraError: as :func:`exchange.node.secrets.unlock_node` and :func:`run_node`.
+    """
+    telemetry.configure(clock, level=settings.log_level, form=settings.log_format)
+    log = structlog.get_logger()
+    secrets = unlock_node(settings.data / "keys", Once(source))
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        def ready() -> None:
+            log.info("node.started", state=settings.state, pid=os.getpid())
+
+        await run_node(settings, secrets, clock, stop=stop, ready=ready)
+
+    asyncio.run(serve())
+    log.info("node.stopped", state=settings.state)
+
+
+async def run_node(
+    settings: NodeSettings,
+    secrets: NodeSecrets,
+    clock: Clock,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Run a node until ``stop`` is set; everything it accepted is durable whenever it ends.
+
+    Args:
+        settings: How to run.
+        secrets: The node's unlocked keys.
+        clock: The source of time.
+        stop: Set by the caller to end the service.
+        ready: Called once when the local interface answers.
+
+    Raises:
+        DataDirBusy: another process has the data directory.
+        SetupError: something that the set-up makes is missing or does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        place = DataDir(settings.data)
+        stack.enter_context(place)
+        engine = await Engine.open(place.database, MIGRATIONS, clock)
+        stack.push_async_callback(engine.close)
+        node = await Node.open(settings, place, engine, secrets, clock)
+        interface = LocalInterface(make_app(node.desk, node.tokens, node.require_writable), settings.socket)
+        await interface.start()
+        stack.push_async_callback(interface.stop)
+        ready()
+        await until_first(_wait(stop), *node.parts())
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
