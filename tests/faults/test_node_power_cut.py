@@ -1,0 +1,155 @@
+"""Power cuts under the node's own store functions: a notice is there whole, or not at all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
+
+import apsw
+import pytest
+
+from exchange.node.chains import Said
+from exchange.node.context import NodeContext
+from exchange.node.records import Item, NoticeRecord, Outcome, store_round
+from exchange.node.summary import LockedContent
+from exchange.stores import connection
+from exchange.stores.migrate import packaged
+from exchange.stores.node_books import record_event
+from exchange.stores.node_notices import DeliveryRow, NoticeRow, insert_deliveries, insert_notice
+from exchange.stores.node_queue import enqueue
+from exchange.stores.node_statements import read_chains, read_pairs, save_pair
+from exchange.stores.writer import Work
+from keys.evidence import NO_STATEMENT_YET, Chain, Draft, Saying
+from keys.sealing import PAIR_START, PairPosition
+from protocol.delivery import DeliveryState
+from protocol.session.messages import ItemKind
+from protocol.statement import StatementKind
+from tests.clocks import DAWN
+from tests.community import community
+from tests.envelopes import header
+from tests.faults.cuts import Subject, assert_truthful, campaign
+from tests.faults.lossy_vfs import LossyVFS
+
+CUTS_IN_THE_GATE = 600
+CUTS_IN_A_CAMPAIGN = 8_000
+KEY_ID = bytes(32)
+HEADER = header(community())
+CONTEXT = cast(NodeContext, SimpleNamespace(state="XBB", signer=SimpleNamespace(key_id=KEY_ID)))
+RECIPIENTS = ("XBB", "XCC")
+
+
+def make_work(chance: random.Random) -> tuple[bytes, Work]:
+    """Return what accepting one notice writes, or what receiving one writes."""
+    name = chance.randbytes(32)
+    body = chance.randbytes(chance.choice((200, 3_000, 9_000)))
+    nonce = chance.randbytes(32)
+    if chance.random() < 0.5:
+        return name, lambda db: accept(db, name, body)
+    return name, lambda db: receive(db, name, body, nonce)
+
+
+def accept(db: apsw.Connection, name: bytes, body: bytes) -> None:
+    """Write what the outbox writes in one transaction."""
+    row = NoticeRow(
+        id=name,
+        direction="sent",
+        sender="XAA",
+        notice=name[:16],
+        manifest=body,
+        proof=b"p",
+        salt=bytes(32),
+        created_ms=DAWN,
+        stored_ms=DAWN,
+        priority=1,
+        state=DeliveryState.QUEUED,
+        locked_summary=b"s",
+        locked_body=body,
+        locked_key=b"k",
+        request_id=name.hex(),
+        request_digest=name,
+    )
+    insert_notice(db, row)
+    insert_deliveries(
+        db, name, [DeliveryRow(code, DeliveryState.QUEUED, DAWN, None, tail=False) for code in RECIPIENTS]
+    )
+    pairs = read_pairs(db)
+    for code in RECIPIENTS:
+        sequence, _ = pairs.get(code, (0, PAIR_START))
+        save_pair(db, code, sequence + 1, name)
+    enqueue(db, "submit", row.priority, name, body)
+    record_event(db, DAWN, "notice.queued", envelope=name)
+
+
+def receive(db: apsw.Connection, name: bytes, body: bytes, nonce: bytes) -> None:
+    """Write what the inbox writes in one transaction."""
+    chains = read_chains(db)
+    last = Chain(*chains[KEY_ID]) if KEY_ID in chains else NO_STATEMENT_YET
+    saying = Saying(kind=StatementKind.RECEIVED, envelope=name, decryption_proof=bytes(32))
+    record = NoticeRecord(
+        envelope=name,
+        header=HEADER,
+        manifest=body,
+        proof=b"p",
+        salt=bytes(32),
+        notice=name[:16],
+        position=PairPosition(sequence=1, previous=bytes(32)),
+        content=LockedContent(summary=b"s", body=body, key=b"k"),
+        priority=1,
+        decryption_proof=bytes(32),
+    )
+    said = Said(saying, Draft(b"body", nonce, Chain(last.sequence + 1, nonce)), b"signed")
+    outcome = Outcome(Item(1, ItemKind.ENVELOPE, body), notice=record, saying=saying)
+    store_round(db, CONTEXT, [outcome], [said], DAWN)
+
+
+def column(db: apsw.Connection, query: str) -> list[bytes]:
+    """Return the first column of a query, sorted."""
+    return sorted(row[0] for row in db.execute(query))
+
+
+def examine(db: apsw.Connection) -> set[bytes]:
+    """Return the notices that are there, each with all of its parts."""
+    sent = column(db, "SELECT id FROM notice WHERE direction = 'sent'")
+    received = column(db, "SELECT id FROM notice WHERE direction = 'received'")
+    assert column(db, "SELECT envelope FROM delivery WHERE recipient = 'XBB'") == sent
+    assert column(db, "SELECT envelope FROM delivery WHERE recipient = 'XCC'") == sent
+    assert column(db, "SELECT subject FROM outgoing WHERE kind = 'submit'") == sent
+    assert column(db, "SELECT envelope FROM statement") == received
+    statements = column(db, "SELECT id FROM statement")
+    assert column(db, "SELECT subject FROM outgoing WHERE kind = 'attest'") == statements
+    assert column(db, "SELECT envelope FROM event") == sorted(sent + received)
+    # Numbers are never used twice and never skipped.
+    assert {sequence for sequence, _ in read_pairs(db).values()} <= {len(sent)}
+    assert {sequence for sequence, _ in read_chains(db).values()} <= {len(received)}
+    return {*sent, *received}
+
+
+NODE = Subject(packaged("exchange.stores.sql.node"), make_work, examine)
+
+
+@pytest.fixture
+def vfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyVFS]:
+    """Register the lossy file system for one test, and fold the WAL often."""
+    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
+    lossy = LossyVFS()
+    yield lossy
+    lossy.unregister()
+
+
+def test_no_notice_of_a_node_is_lost_or_halved_by_a_power_cut(vfs: LossyVFS) -> None:
+    """What was accepted or received is there whole; what was refused is not there at all."""
+    assert_truthful(campaign(vfs, NODE, CUTS_IN_THE_GATE), CUTS_IN_THE_GATE)
+
+
+@pytest.mark.long
+def test_no_notice_of_a_node_is_lost_in_thousands_of_power_cuts(vfs: LossyVFS) -> None:
+    """The same with more cuts and other seeds."""
+    assert_truthful(campaign(vfs, NODE, CUTS_IN_A_CAMPAIGN, seed=1_000_000), CUTS_IN_A_CAMPAIGN)
+
+
+def test_the_loop_sees_the_losses_of_a_weaker_setting(vfs: LossyVFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop can fail: without a flush at each commit it finds acknowledged notices missing."""
+    monkeypatch.setattr(connection, "SYNCHRONOUS", "NORMAL")
+    assert campaign(vfs, NODE, 80).lost > 0
