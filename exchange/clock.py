@@ -33,3 +33,8 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return the machine's monotonic seconds."""
         return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Block this thread for so long. For commands that wait for a process; never inside an event loop."""
+    time.sleep(seconds)

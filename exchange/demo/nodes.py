@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from exchange.api.routes import Health, Notices
 from exchange.cli.client import NodeClient
+from exchange.clock import pause
 from exchange.demo import stix
 from exchange.demo.cast import Script, State
 from exchange.keystore import read_secret
@@ -56,7 +56,7 @@ class RunningNode:
             with contextlib.suppress(Unreachable):
                 self._client().ask("GET", "/readyz", Health)
                 return
-            time.sleep(LOOK_S)
+            pause(LOOK_S)
 
     def submit(
         self, script: Script, to: tuple[str, ...], bundle: bytes, *, refers_to: str | None = None

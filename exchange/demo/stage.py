@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.clock import pause
 from exchange.demo.cast import HUB
 from exchange.demo.nodes import RunningNode
 from exchange.demo.processes import Crew, Resident, end
@@ -81,7 +81,7 @@ class Stage:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 if probe.connect_ex((LOOPBACK, self.port)) == 0:
                     return
-            time.sleep(LOOK_S)
+            pause(LOOK_S)
 
 
 def free_port() -> int:
