@@ -11,12 +11,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from exchange.clock import pause
 from protocol.errors import ServiceError
 
 STOP_S = 8.0
@@ -161,5 +161,5 @@ def _all_gone(residents: tuple[Resident, ...], seconds: float) -> bool:
     for _ in range(int(seconds / LOOK_S)):
         if all(mark_of(one.pid) != one.mark for one in residents):
             return True
-        time.sleep(LOOK_S)
+        pause(LOOK_S)
     return False
