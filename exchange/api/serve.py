@@ -16,6 +16,9 @@ from aiohttp import web
 
 from protocol.errors import DataDirBusy, SetupError
 
+BACKLOG = 1024
+"""Callers that may wait to be accepted; asyncio takes a Unix socket without room for connected."""
+
 _STOP_S = 2.0
 _LOOPBACK = "127.0.0.1"
 
@@ -43,7 +46,7 @@ class LocalInterface:
         """
         await self._runner.setup()
         try:
-            await web.SockSite(self._runner, _private_socket(self._path)).start()
+            await web.SockSite(self._runner, _private_socket(self._path), backlog=BACKLOG).start()
             if self._port is not None:
                 await web.TCPSite(self._runner, _LOOPBACK, self._port).start()
         except OSError as error:

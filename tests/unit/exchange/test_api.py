@@ -441,3 +441,15 @@ def test_the_table_can_be_described() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
     assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
     assert all(re.fullmatch(r"/v1(/[a-z]+|/\{id\})+", route.path) for route in ROUTES)
+
+
+async def test_three_hundred_callers_at_once_are_all_answered(interface: LocalInterface, path: Path) -> None:
+    """A script that opens many connections in one moment loses none of them."""
+
+    async def ask(session: ClientSession) -> int:
+        async with session.get("http://almenara/livez") as response:
+            return response.status
+
+    async with ClientSession(connector=UnixConnector(str(path), limit=0)) as session:
+        answers = await asyncio.gather(*(ask(session) for _ in range(300)))
+    assert answers == [200] * 300
