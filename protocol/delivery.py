@@ -30,7 +30,8 @@ _S, _K = DeliveryState, StatementKind
 
 TRANSITIONS: dict[DeliveryState, dict[StatementKind, DeliveryState]] = {
     _S.QUEUED: {},
-    _S.REFUSED: {},
+    # A refusal is the coordinator's unsigned word: what a recipient has signed stands above it.
+    _S.REFUSED: {_K.REJECTED: _S.REJECTED, _K.RECEIVED: _S.RECEIVED},
     _S.RELAYED: {_K.UNDELIVERED: _S.UNDELIVERED, _K.REJECTED: _S.REJECTED, _K.RECEIVED: _S.RECEIVED},
     _S.RECEIVED: {},
     _S.OPENED: {},
@@ -47,12 +48,12 @@ _ANSWERS = {
     _K.COMPLETED: _S.COMPLETED,
 }
 # Statements of two signers can overtake each other: an officer's answer implies the receipt.
-for _state in (_S.QUEUED, _S.RELAYED, _S.UNDELIVERED, _S.RECEIVED):
+for _state in (_S.QUEUED, _S.REFUSED, _S.RELAYED, _S.UNDELIVERED, _S.RECEIVED):
     TRANSITIONS[_state] |= _ANSWERS
 TRANSITIONS[_S.QUEUED] |= TRANSITIONS[_S.RELAYED] | {_K.RELAYED: _S.RELAYED}
 TRANSITIONS[_S.OPENED] = {kind: state for kind, state in _ANSWERS.items() if kind is not _K.OPENED}
 
-TERMINAL = frozenset({_S.COMPLETED, _S.REJECTED, _S.REFUSED})
+TERMINAL = frozenset({_S.COMPLETED, _S.REJECTED})
 ANSWERED = frozenset({_S.ACCEPTED, _S.DECLINED, _S.COMPLETED})
 REACHED: tuple[DeliveryState, ...] = (
     _S.QUEUED,

@@ -208,7 +208,7 @@ def _is_step(state: DeliveryState, after: DeliveryState) -> bool:
         return REACHED.index(after) == REACHED.index(state) + 1
     return f"{state.value} {after.value}" in {
         *("relayed undelivered", "undelivered received", "relayed rejected", "undelivered rejected"),
-        *("opened declined", "accepted declined", "declined accepted"),
+        *("opened declined", "accepted declined", "declined accepted", "refused received"),
     }
 
 

@@ -45,7 +45,7 @@ def test_a_statement_that_adds_nothing_changes_nothing(state: DeliveryState) -> 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_nothing_follows_an_end(state: DeliveryState) -> None:
-    """Completed, rejected and refused are the last word."""
+    """Completed and rejected are the last word."""
     assert all(advance(state, kind) is state for kind in K)
 
 
@@ -61,6 +61,14 @@ def test_undelivered_is_no_end() -> None:
     assert after(K.RELAYED, K.UNDELIVERED) is S.UNDELIVERED
     assert after(K.RELAYED, K.UNDELIVERED, K.RECEIVED) is S.RECEIVED
     assert after(K.RECEIVED, K.UNDELIVERED) is S.RECEIVED
+
+
+def test_a_refusal_by_the_coordinator_hides_no_recipients_word() -> None:
+    """It is unsigned; a coordinator that refuses a notice and relays it all the same is caught."""
+    assert advance(S.REFUSED, K.RECEIVED) is S.RECEIVED
+    assert advance(S.REFUSED, K.ACCEPTED) is S.ACCEPTED
+    assert advance(S.REFUSED, K.REJECTED) is S.REJECTED
+    assert advance(S.REFUSED, K.RELAYED) is advance(S.REFUSED, K.UNDELIVERED) is S.REFUSED
 
 
 def test_no_statement_ever_takes_an_answer_back_to_silence() -> None:
