@@ -47,8 +47,13 @@ class Answered:
 
     @property
     def is_final(self) -> bool:
-        """Whether the thing leaves the queue."""
-        return isinstance(self.answer, Accepted) or self.answer.code not in PASSING
+        """Whether the thing leaves the queue.
+
+        A document never leaves it unaccepted: every later one of its chain needs it, at any coordinator.
+        """
+        if isinstance(self.answer, Accepted):
+            return True
+        return self.row.kind != "publish" and self.answer.code not in PASSING
 
 
 class Answers:

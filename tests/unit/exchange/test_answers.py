@@ -210,3 +210,12 @@ async def test_a_published_document_leaves_the_queue(node: TestNode) -> None:
     (row,) = await node.context.engine.read(lambda db: read_queue(db, 1, ()))
     await answer(node, row, None)
     assert await node.queue() == []
+
+
+@pytest.mark.parametrize("code", FINAL)
+async def test_a_refused_document_stays_queued_whatever_the_code(node: TestNode, code: PeerCode) -> None:
+    """Dropped, it would break its chain for ever: nobody could take a later list of daily keys."""
+    await node.context.engine.write(lambda db: enqueue(db, "publish", 0, bytes(32), b"document"))
+    (row,) = await node.queue()
+    await refuse(node, row, code)
+    assert ([one.subject for one in await node.queue()], await alarms(node)) == ([bytes(32)], ["held"])
