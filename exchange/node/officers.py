@@ -7,7 +7,6 @@ holds the token only while it serves the request, so it cannot answer for a pers
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from functools import reduce
 from pathlib import Path
 
@@ -58,8 +57,8 @@ class Officers:
     def __init__(self, context: NodeContext, folder: Path) -> None:
         self._context = context
         self._folder = folder
-        # One statement of an officer at a time: the next continues the chain of the one before.
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # One statement at a time: the next continues a chain, and must fit what another officer said.
+        self._turn = asyncio.Lock()
 
     async def sign(
         self,
@@ -87,7 +86,7 @@ class Officers:
             NoUsableKey: a note was given and the sender has no key to seal it for.
         """
         who.require(TokenRole.OFFICER)
-        async with self._turns[who.name]:
+        async with self._turn:
             # Through the writer, so that a call which was cut short is seen before this one.
             statements = await self._context.engine.write(lambda db: list_statements(db, row.id))
             mine = [one for one in statements if one.party == self._context.state]

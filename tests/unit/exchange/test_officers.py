@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +172,24 @@ async def test_an_answer_that_the_sender_would_not_count_is_refused(
     assert caught.value.hint
     await pair.carry_answers()
     assert (await pair.xaa.desk.status(SENDER, pair.id)).deliveries[0].state == first.answer
+
+
+async def test_two_officers_cannot_give_two_last_answers_at_once(pair: Pair, tmp_path: Path) -> None:
+    """What the second one says is judged after the first one's answer is stored."""
+    add_second_officer(pair, tmp_path)
+    for who in (pair.xbb.officer, SECOND):
+        await pair.xbb.desk.answer(who, pair.id, ACCEPT)
+    both = await asyncio.gather(
+        pair.xbb.desk.answer(pair.xbb.officer, pair.id, COMPLETE),
+        pair.xbb.desk.answer(SECOND, pair.id, DECLINE),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in both].count(BadRequest) == 1
+    await pair.carry_answers()
+    (delivery,) = [
+        one for one in (await pair.xaa.desk.status(SENDER, pair.id)).deliveries if one.recipient == "XBB"
+    ]
+    assert (await pair.xbb.desk.notice(pair.xbb.officer, pair.id)).state == delivery.state
 
 
 async def test_a_second_officers_look_does_not_take_back_an_answer(pair: Pair, tmp_path: Path) -> None:
