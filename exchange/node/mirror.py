@@ -54,6 +54,8 @@ class Mirror:
         self._context = context
         self.next_index = next_index
         self.changed = Bell()
+        self._unsaved: list[bytes] = []
+        """What is trusted since a write that failed; these copies' signatures were checked."""
 
     @classmethod
     async def open(cls, context: NodeContext) -> Mirror:
@@ -72,8 +74,11 @@ class Mirror:
         if message.first != self.next_index:
             return message.head > self.next_index
         read = await self._read(message)
+        read.kept[:0] = self._unsaved
+        self._unsaved = read.kept
         now_ms = self._context.clock.now_ms()
         await self._context.engine.write(lambda db: _save(db, read, now_ms))
+        self._unsaved = []
         self.next_index = read.following
         if read.kept:
             self._context.events.ring()
@@ -89,9 +94,9 @@ class Mirror:
         for data in message.documents:
             if not await self._is_known(data):
                 try:
-                    # Kept even if it changes nothing: it may be trusted since a write that failed.
-                    directory.update(data, now_ms)
-                    read.kept.append(data)
+                    # The signatures of a copy that changes nothing were not looked at: never kept.
+                    if directory.update(data, now_ms).changed:
+                        read.kept.append(data)
                 except ClockSkew as error:
                     # Our clock may be the wrong one: a document is not skipped for that, but read again.
                     read.refused.append(error)
