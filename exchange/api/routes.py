@@ -183,6 +183,10 @@ async def _node(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.node(call.who))
 
 
+async def _dismiss(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.dismiss(call.who))
+
+
 async def _members(desk: Desk, call: Call) -> Reply:
     return Reply(Members(members=await desk.members(call.who)))
 
@@ -219,6 +223,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("events", "GET", "/v1/events", MONITOR, "Follow what happens.", EventView, None, EventsQuery),
     Route("node", "GET", "/v1/node", MONITOR, "Show the node's own condition.", NodeView, _node),
+    Route(
+        "dismiss", "POST", "/v1/node/dismiss", OFFICER, "Take down the alarms that were dealt with.",
+        NodeView, _dismiss,
+    ),
     Route("members", "GET", "/v1/members", MONITOR, "List the members.", Members, _members),
     Route("schemas", "GET", "/v1/severity", MONITOR, "List the severity schemas.", Schemas, _schemas),
     Route(

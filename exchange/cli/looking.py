@@ -155,11 +155,18 @@ def _print_translation(console: Console, view: TranslationView) -> None:
     print_facts(console, [row for row in rows if row[1] not in ("-", "")])
 
 
-@click.command(cls=Command, examples=("almenara health", "almenara health --json | jq .alarms"))
+@click.command(
+    cls=Command,
+    examples=("almenara health", "almenara health --json | jq .alarms", "almenara health --dismiss"),
+)
+@click.option("--dismiss", is_flag=True, help="Take down the alarms: you have dealt with them.")
 @common
-def health(common: Common) -> None:
-    """Show how the node is: its link, its queue, its directory, and what a person must know."""
-    view = common.node().ask("GET", "/v1/node", NodeView)
+def health(common: Common, dismiss: bool) -> None:
+    """Show how the node is: its link, its queue, its directory, and what a person must know.
+
+    An alarm stands until an officer dismisses it; one whose cause lasts comes back.
+    """
+    view = common.node().ask(*(("POST", "/v1/node/dismiss") if dismiss else ("GET", "/v1/node")), NodeView)
     common.out.result(view, lambda console: _print_health(console, view))
 
 

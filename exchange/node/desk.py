@@ -33,7 +33,7 @@ from exchange.node.views import (
     SubmittedView,
     TranslationView,
 )
-from exchange.stores.node_books import read_events
+from exchange.stores.node_books import clear_alarms, read_events, record_event
 from exchange.stores.node_notices import (
     DeliveryRow,
     Direction,
@@ -189,6 +189,19 @@ class Desk:
     async def node(self, who: Identity) -> NodeView:
         """Return how the node is."""
         del who
+        return await self._health.view()
+
+    async def dismiss(self, who: Identity) -> NodeView:
+        """Take down the alarms that an officer says were dealt with; the event stream keeps who and when."""
+        who.require(TokenRole.OFFICER)
+        now_ms = self._context.clock.now_ms()
+
+        def work(db: apsw.Connection) -> None:
+            count = clear_alarms(db)
+            record_event(db, now_ms, "alarms.dismissed", detail=f"{count} by {who.name}")
+
+        await self._context.engine.write(work)
+        self._context.events.ring()
         return await self._health.view()
 
     async def members(self, who: Identity) -> tuple[MemberView, ...]:

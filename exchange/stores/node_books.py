@@ -143,6 +143,11 @@ def clear_alarm(db: apsw.Connection, code: str, about: str) -> None:
     db.execute("DELETE FROM alarm WHERE code = ? AND about = ?", (code, about))
 
 
+def clear_alarms(db: apsw.Connection) -> int:
+    """Lower every raised alarm; returns how many. A cause that lasts raises its alarm again."""
+    return len(db.execute("DELETE FROM alarm RETURNING 1").fetchall())
+
+
 def read_alarms(db: apsw.Connection) -> list[AlarmRow]:
     """Return the raised alarms, oldest first."""
     query = "SELECT code, about, message, next, since_ms FROM alarm ORDER BY since_ms, code"

@@ -13,6 +13,7 @@ from typing import cast
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from exchange.api.app import make_app
 from exchange.api.routes import Milestone
@@ -258,6 +259,10 @@ class DeskDouble:
         if any(d.state == "queued" for d in view.deliveries):
             await asyncio.sleep(timeout_s)
         return view
+
+    async def dismiss(self, who: Identity) -> NodeView:
+        """Return the node's condition without its alarms."""
+        return structs.replace(await self.node(who), alarms=())
 
     async def node(self, who: Identity) -> NodeView:
         """Return the node's condition."""
