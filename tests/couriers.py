@@ -193,7 +193,7 @@ MakeInbox = Callable[[TestNode, Callable[[], Awaitable[None]]], Inbox]
 def plain_inbox(node: TestNode, catch_up: Callable[[], Awaitable[None]]) -> Inbox:
     """Return a node's inbox that asks its courier for newer documents."""
     receipts = Receipts(node.context, node.ring)
-    return Inbox(node.context, Openings(node.context, node.ring), receipts, catch_up)
+    return Inbox(node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state)
 
 
 @asynccontextmanager

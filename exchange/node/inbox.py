@@ -16,6 +16,7 @@ import structlog
 
 from exchange.node.chains import last_of_chain, say
 from exchange.node.context import NodeContext
+from exchange.node.link_state import LinkState
 from exchange.node.openings import Openings, logical_key
 from exchange.node.receipts import Receipts
 from exchange.node.records import Item, Outcome, RefusalRecord, store_round
@@ -24,6 +25,7 @@ from keys.evidence import Chain, Saying
 from protocol.errors import (
     AlmenaraError,
     CannotOpen,
+    ClockSkew,
     NotAddressed,
     NoticeExpired,
     OutcomeUnknown,
@@ -41,6 +43,9 @@ REJECTABLE = (CannotOpen, NoticeExpired, NotAddressed, Replayed)
 """What a node answers with a signed REJECTED: the sender's signature over the envelope has been
 verified, so the fault is in what the sender made. Whatever fails before that says nothing about
 the sender, and a copy that the coordinator damaged must not void the genuine one."""
+
+TIMELY = (NoticeExpired, UnknownSigner)
+"""What a wrong clock makes of genuine items: of expired notices, of keys and documents not yet valid."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class Inbox:
         openings: Verifies and opens envelopes.
         receipts: Verifies statements about our own notices.
         catch_up: Asks the coordinator for newer documents and returns when they are in.
+        link_state: Knows whether this machine's clock is wrong.
     """
 
     def __init__(
@@ -68,11 +74,13 @@ class Inbox:
         openings: Openings,
         receipts: Receipts,
         catch_up: Callable[[], Awaitable[None]],
+        link_state: LinkState,
     ) -> None:
         self._context = context
         self._openings = openings
         self._receipts = receipts
         self._catch_up = catch_up
+        self._link_state = link_state
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
         self._chain: Chain | None = None
 
@@ -92,6 +100,7 @@ class Inbox:
 
         Raises:
             StoreFailed, OutcomeUnknown: nothing may be taken as dealt with; the items come again.
+            ClockSkew: likewise, until this machine's clock is right.
         """
         items = [await self._waiting.get()]
         while len(items) < ROUND_ITEMS and not self._waiting.empty():
@@ -143,6 +152,9 @@ class Inbox:
             # This says nothing about the item: it comes again when the store works.
             raise
         except AlmenaraError as error:
+            if isinstance(error, TIMELY) and self._link_state.clock_is_wrong:
+                # Refused for good, it would be lost: it comes again when the clock is right.
+                raise ClockSkew("what was delivered cannot be judged by this machine's clock") from error
             return await self._refuse(item, error, current)
 
     async def _judge(self, item: Item, current: _Round) -> Outcome:

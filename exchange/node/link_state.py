@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exchange.clock import Clock
+from keys.trust import MAX_SKEW_MS
 from protocol.errors import AlmenaraError
 
 
@@ -33,6 +34,12 @@ class LinkState:
         if self._coordinator_ms is None:
             return None
         return round(self._coordinator_ms + self._clock.monotonic() * 1000) - self._clock.now_ms()
+
+    @property
+    def clock_is_wrong(self) -> bool:
+        """Whether our clock is known to differ from the coordinator's by more than is allowed."""
+        skew = self.skew_ms
+        return skew is not None and abs(skew) > MAX_SKEW_MS
 
     def opened(self, skew_ms: int) -> None:
         """Remember that a session is open."""

@@ -15,6 +15,7 @@ import apsw
 import structlog
 
 from exchange.node.context import NodeContext
+from exchange.node.link_state import LinkState
 from exchange.node.mirror import store_document
 from exchange.node.openings import PrekeyRing
 from exchange.stores.node_books import (
@@ -31,9 +32,11 @@ from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
 from protocol.documents import TAIL_MS, document_hash, parse_signed_document
-from protocol.errors import AlmenaraError, OutcomeUnknown, StoreFailed
+from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed
 
 LOOK_SECONDS = 600.0
+FIRST_LOOK_SECONDS = 600.0
+"""How long to wait for a session that shows whether this clock is right, before the first look."""
 ALARM = "prekeys"
 _log = structlog.get_logger()
 
@@ -60,17 +63,20 @@ class Prekeeper:
     Args:
         context: The node.
         ring: Must forget what has been destroyed.
+        link_state: Knows whether this machine's clock is wrong.
     """
 
-    def __init__(self, context: NodeContext, ring: PrekeyRing) -> None:
+    def __init__(self, context: NodeContext, ring: PrekeyRing, link_state: LinkState) -> None:
         self._context = context
         self._ring = ring
+        self._link_state = link_state
         self._unwritten: _List | None = None
         # At the start too: the process may have ended between deleting and emptying.
         self._log_holds_keys = True
 
     async def run(self) -> None:
-        """Look at once and then every ten minutes; returns only by cancellation."""
+        """Look once the clock has been compared, then every ten minutes; returns only by cancellation."""
+        await self._clock_compared()
         while True:
             try:
                 await self.look()
@@ -87,7 +93,11 @@ class Prekeeper:
 
         Raises:
             StoreFailed, OutcomeUnknown, TrustError: it could not; the next look tries again.
+            ClockSkew: the clock is wrong. A clock that is ahead would destroy keys in use, and sign
+                a list that nobody takes, with all that would follow it, before that time has come.
         """
+        if self._link_state.clock_is_wrong:
+            raise ClockSkew("this machine's clock differs from the coordinator's")
         await self._destroy()
         await self._publish()
         if self._log_holds_keys:
@@ -108,6 +118,12 @@ class Prekeeper:
         self._unwritten = None
         self._context.outgoing.ring()
         _log.info("prekeys.published", count=len(fresh.made))
+
+    async def _clock_compared(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                while self._link_state.skew_ms is None:
+                    await self._context.events.listen().wait()
 
     def _make(self, now_ms: int) -> _List | None:
         """Return the next list, trusted already but not yet durable, or None if none is needed."""

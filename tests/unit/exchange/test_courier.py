@@ -366,7 +366,7 @@ async def test_a_fault_of_our_own_ends_a_session_and_not_the_node(tmp_path: Path
             tmp_path,
             xbb,
             lambda node, catch_up: FailingInbox(
-                node.context, Openings(node.context, node.ring), receipts, catch_up
+                node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state
             ),
         ):
             for _ in range(3):
@@ -390,7 +390,7 @@ async def test_sessions_that_achieve_nothing_are_opened_ever_more_slowly(tmp_pat
             tmp_path,
             xbb,
             lambda node, catch_up: BrokenInbox(
-                node.context, Openings(node.context, node.ring), receipts, catch_up
+                node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state
             ),
             cap_seconds=60.0,
         ):

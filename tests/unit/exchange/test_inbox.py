@@ -18,7 +18,7 @@ from exchange.stores.node_notices import find_notice
 from keys.sealing import PairPosition, SealFor, seal
 from protocol import codec
 from protocol.envelope import Delivery, deliver, parse_delivery, parse_submission
-from protocol.errors import StoreFailed
+from protocol.errors import ClockSkew, StoreFailed
 from protocol.session.messages import ItemKind
 from protocol.signed import Context
 from protocol.statement import Statement, StatementKind, parse_statement
@@ -72,6 +72,32 @@ async def test_a_delivered_notice_is_opened_stored_and_receipted(pair: Pair) -> 
         shown.tlp,
     ) == ("Ransomware at a power distributor", True, "TLP:AMBER")
     assert (StatementKind.RECEIVED, shown.id) == (statement.kind, statement.envelope.hex())
+
+
+async def test_a_wrong_clock_loses_no_notice(pair: Pair) -> None:
+    """Days ahead, every notice seems expired; none is rejected or collected until the clock is right."""
+    copy = delivery_to("XBB", await pair.xaa.send())
+    right = pair.xbb.clock.now_ms()
+    pair.xbb.clock.set(right + 5 * DAY_MS)
+    pair.xbb.link_state.opened(-5 * DAY_MS)
+    with pytest.raises(ClockSkew):
+        await pair.xbb.receive(copy)
+    assert await said(pair.xbb) == []
+    pair.xbb.clock.set(right)
+    (outcome,) = await pair.xbb.receive(copy)
+    assert outcome.notice is not None
+
+
+async def test_a_wrong_clock_loses_no_notice_by_a_key_that_it_cannot_know_yet(pair: Pair) -> None:
+    """Days behind, the mirror takes no new manifest, and a new node key seems to be a stranger's."""
+    head = plain_header(pair.xaa.everyone, sender="XAA", to=("XBB",), key_id=hashlib.sha256(b"new").digest())
+    copy = codec.encode(deliver(plain_submission(head, pair.xaa.context.signer), 0))
+    pair.xbb.link_state.opened(2 * DAY_MS)
+    with pytest.raises(ClockSkew):
+        await pair.xbb.receive(copy)
+    pair.xbb.link_state.opened(0)
+    (outcome,) = await pair.xbb.receive(copy)
+    assert code_of(outcome) == "unknown-signer"
 
 
 async def test_a_second_copy_is_shown_once_and_receipted_once(pair: Pair) -> None:

@@ -15,7 +15,7 @@ from exchange.node.prekeeper import Prekeeper
 from exchange.stores.node_books import destroy_prekeys, find_prekey, read_alarms, read_documents
 from keys.prekeys import DAYS_AHEAD, KEEP_MS
 from protocol.documents import Prekey, PrekeyList, parse_document, parse_signed_document
-from protocol.errors import StoreFailed
+from protocol.errors import ClockSkew, StoreFailed
 from tests.clocks import FixedClock
 from tests.community import DAY_MS, community
 from tests.nodes import TestNode, a_node, delivery_to
@@ -193,7 +193,8 @@ async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> Non
         node.clock.advance(8 * DAY_MS)
         stranger = community().members["XBB"].node
         object.__setattr__(node.context, "signer", stranger)
-        running = asyncio.create_task(Prekeeper(node.context, node.ring).run())
+        node.link_state.opened(0)
+        running = asyncio.create_task(Prekeeper(node.context, node.ring, node.link_state).run())
         async with asyncio.timeout(5):
             while not (alarms := await node.context.engine.read(read_alarms)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -201,3 +202,31 @@ async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> Non
         running.cancel()
     assert [alarm.code for alarm in alarms] == ["prekeys"]
     assert alarms[0].next
+
+
+async def test_a_clock_that_is_known_to_be_wrong_destroys_and_publishes_nothing(node: TestNode) -> None:
+    """A year ahead, it would destroy every key in use, and sign a list that nobody takes for a year."""
+    before = keys_of(node)
+    node.link_state.opened(0)
+    right = node.clock.now_ms()
+    node.clock.set(right + 365 * DAY_MS)
+    with pytest.raises(ClockSkew):
+        await node.prekeeper.look()
+    assert all([await locked_seed(node, key.key_id) for key in before])
+    assert (keys_of(node), await published(node)) == (before, [])
+    node.clock.set(right)
+    await node.prekeeper.look()
+
+
+async def test_the_first_look_waits_until_the_clock_was_compared(node: TestNode) -> None:
+    """A machine that starts with a wrong clock has its keys still when its first session shows it."""
+    running = asyncio.create_task(node.prekeeper.run())
+    node.clock.set(node.clock.now_ms() + 365 * DAY_MS)
+    await asyncio.sleep(0.05)
+    node.link_state.opened(-365 * DAY_MS)
+    node.context.events.ring()
+    async with asyncio.timeout(5):
+        while not await node.context.engine.read(read_alarms):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert all([await locked_seed(node, key.key_id) for key in keys_of(node)])
