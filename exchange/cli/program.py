@@ -143,13 +143,17 @@ def _usage(error: click.UsageError, *, as_json: bool) -> int:
 
 
 def _failed(error: AlmenaraError, *, as_json: bool) -> int:
+    from exchange.cli.client import RequestTrace
+
+    # The node may know a code that this program does not; any other cause is for the log.
     cause = error.__cause__
+    trace = cause if isinstance(cause, RequestTrace) else None
     print_error(
         as_json=as_json,
-        code=getattr(cause, "code", None) or error.code,
+        code=(trace and trace.code) or error.code,
         message=error.message,
         next_step=error.hint,
-        request_id=getattr(cause, "request_id", None),
+        request_id=trace and trace.request_id,
     )
     return exit_of(type(error))
 
