@@ -150,10 +150,10 @@ def _failed(error: AlmenaraError, *, as_json: bool) -> int:
     trace = cause if isinstance(cause, RequestTrace) else None
     print_error(
         as_json=as_json,
-        code=(trace and trace.code) or error.code,
+        code=(trace.code if trace else None) or error.code,
         message=error.message,
         next_step=error.hint,
-        request_id=trace and trace.request_id,
+        request_id=trace.request_id if trace else None,
     )
     return exit_of(type(error))
 
