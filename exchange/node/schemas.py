@@ -58,14 +58,17 @@ class SchemaBook:
     def _published(self) -> list[tuple[str, Schema]]:
         """Return state and schema of every publication that counts.
 
-        One that is no schema, or whose id a schema of another issuer already has, is left out: one
-        member must not be able to change or hide what others mean.
+        One that is no schema, whose id a schema of another issuer already has, or whose id begins
+        with another member's code, is left out: no member can change or hide what others mean.
         """
         owners = {schema.id: schema.issuer for schema in _transcribed()}
+        codes = {entry.code.lower(): entry.code for entry in self._directory.states()}
         found: list[tuple[str, Schema]] = []
         for entry in self._directory.publications(TOPIC):
             schema = _published(entry.content, entry.state)
-            if schema is not None and owners.setdefault(schema.id, schema.issuer) == schema.issuer:
+            if schema is None or codes.get(schema.id.split("-")[0], entry.state) != entry.state:
+                continue
+            if owners.setdefault(schema.id, schema.issuer) == schema.issuer:
                 found.append((entry.state, schema))
         return found
 
