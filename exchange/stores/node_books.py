@@ -12,6 +12,15 @@ MIRRORED = "mirrored"
 EVIDENCE_KEPT = 200
 """How many refused items are kept whole."""
 
+REFUSALS_KEPT = 10_000
+"""Of how many refused items it is kept that they came."""
+
+EVENTS_KEPT = 1_000_000
+"""How many events are kept; what they report stays where it is stored."""
+
+ALARMS_KEPT = 100
+"""How many alarms of one code can stand at once: more would tell a person no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
@@ -93,15 +102,15 @@ def keep_prekey(db: apsw.Connection, id_: bytes, until_ms: int) -> None:
 def insert_refused(
     db: apsw.Connection, sequence: int, envelope: bytes | None, code: str, at_ms: int, evidence: bytes
 ) -> None:
-    """Keep what was delivered and could not be used; of all but the newest, only that it was."""
+    """Keep what was delivered and could not be used; of older ones, only that it was, and not for ever."""
     db.execute(
         "INSERT INTO refused (sequence, envelope, code, at_ms, evidence) VALUES (?, ?, ?, ?, ?)",
         (sequence, envelope, code, at_ms, evidence),
     )
     # A coordinator that delivers rubbish for ever must not fill the disk.
-    db.execute(
-        "UPDATE refused SET evidence = x'' WHERE number = ?", (db.last_insert_rowid() - EVIDENCE_KEPT,)
-    )
+    number = db.last_insert_rowid()
+    db.execute("UPDATE refused SET evidence = x'' WHERE number = ?", (number - EVIDENCE_KEPT,))
+    db.execute("DELETE FROM refused WHERE number <= ?", (number - REFUSALS_KEPT,))
 
 
 def record_event(
@@ -114,11 +123,12 @@ def record_event(
     code: str | None = None,
     detail: str = "",
 ) -> None:
-    """Append one event, in the transaction of what it reports."""
+    """Append one event, in the transaction of what it reports; the oldest go when there are too many."""
     db.execute(
         "INSERT INTO event (at_ms, event, envelope, state, code, detail) VALUES (?, ?, ?, ?, ?, ?)",
         (at_ms, event, envelope, state, code, detail),
     )
+    db.execute("DELETE FROM event WHERE number <= ?", (db.last_insert_rowid() - EVENTS_KEPT,))
 
 
 def read_events(db: apsw.Connection, since: int, limit: int) -> list[EventRow]:
@@ -131,10 +141,11 @@ def read_events(db: apsw.Connection, since: int, limit: int) -> list[EventRow]:
 
 
 def raise_alarm(db: apsw.Connection, code: str, about: str, message: str, next_: str, at_ms: int) -> None:
-    """Raise an alarm, or leave it as it is when it is raised already."""
+    """Raise an alarm; it is left as it is when it is raised already, or when many of its code stand."""
     db.execute(
-        "INSERT INTO alarm VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (code, about, message, next_, at_ms),
+        "INSERT INTO alarm SELECT ?1, ?2, ?3, ?4, ?5"
+        " WHERE (SELECT count(*) FROM alarm WHERE code = ?1) < ?6 ON CONFLICT DO NOTHING",
+        (code, about, message, next_, at_ms, ALARMS_KEPT),
     )
 
 

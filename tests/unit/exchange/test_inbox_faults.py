@@ -13,6 +13,7 @@ import pytest
 
 from exchange.node.openings import Openings
 from exchange.node.records import Item, NoticeRecord
+from exchange.stores import node_books
 from exchange.stores.node_books import EVIDENCE_KEPT, read_alarms
 from protocol import codec
 from protocol.envelope import deliver, parse_delivery
@@ -177,3 +178,24 @@ async def test_evidence_does_not_fill_the_disk(pair: Pair) -> None:
         return db.execute("SELECT count(*), sum(evidence <> x'') FROM refused").fetchone() or ()
 
     assert await pair.xbb.context.engine.read(count) == (EVIDENCE_KEPT // 2 * 3, EVIDENCE_KEPT)
+
+
+async def test_rubbish_without_end_costs_a_bounded_number_of_rows(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusals and events are kept for a long while, not for ever; alarms up to what a person can read."""
+    for name, number in (("REFUSALS_KEPT", 9), ("EVENTS_KEPT", 8), ("ALARMS_KEPT", 7)):
+        monkeypatch.setattr(node_books, name, number)
+    await pair.xbb.receive(*(b"rubbish" for _ in range(20)))
+
+    def count(db: apsw.Connection) -> list[object]:
+        return [
+            db.execute(query).get
+            for query in (
+                "SELECT count(*) FROM refused",
+                "SELECT count(*) FROM event",
+                "SELECT count(*) FROM alarm",
+            )
+        ]
+
+    assert await pair.xbb.context.engine.read(count) == [9, 8, 7]
