@@ -193,6 +193,7 @@ class CoordinatorStore(Protocol):
     async def expired(self, now_ms: int, *, limit: int) -> tuple[Uncollected, ...]:
         """Return places of expired envelopes that were not collected, and not yet recorded as such.
 
+        So is what was collected as unusable: its sender would otherwise never hear of it.
         Left out is also what a recipient has made a statement about: it has it, whatever its cursor says.
         """
         ...

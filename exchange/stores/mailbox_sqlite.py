@@ -29,20 +29,31 @@ ITEMS = """
     ORDER BY m.sequence
 """
 
-# CROSS JOIN keeps this order: only what no cursor has passed is looked at. A recipient that has said
-# anything about the envelope has it, even if a crash lost its last cursor.
-EXPIRED = """
-    SELECT m.recipient, m.sequence, e.id, e.sender
-    FROM cursor AS c
-        CROSS JOIN mailbox AS m ON m.recipient = c.recipient AND m.sequence > c.collected
-        CROSS JOIN envelope AS e ON e.number = m.envelope AND e.expires_ms <= :now
-    WHERE NOT EXISTS (
+# A recipient that has said anything about the envelope has it, even if a crash lost its last cursor.
+UNSPOKEN = """
+    NOT EXISTS (
         SELECT 1 FROM undelivered AS u WHERE u.recipient = m.recipient AND u.sequence = m.sequence
     ) AND NOT EXISTS (
         SELECT 1 FROM statement AS s WHERE s.envelope = e.id AND s.party = m.recipient
     )
-    LIMIT :limit
 """
+
+# CROSS JOIN keeps this order: only what no cursor has passed is looked at, and what was passed as unusable.
+EXPIRED = f"""
+    SELECT m.recipient, m.sequence, e.id, e.sender
+    FROM cursor AS c
+        CROSS JOIN mailbox AS m ON m.recipient = c.recipient AND m.sequence > c.collected
+        CROSS JOIN envelope AS e ON e.number = m.envelope AND e.expires_ms <= :now
+    WHERE {UNSPOKEN}
+    UNION ALL
+    SELECT m.recipient, m.sequence, e.id, e.sender
+    FROM unusable AS r
+        CROSS JOIN cursor AS c ON c.recipient = r.recipient AND c.collected >= r.sequence
+        CROSS JOIN mailbox AS m ON m.recipient = r.recipient AND m.sequence = r.sequence
+        CROSS JOIN envelope AS e ON e.number = m.envelope AND e.expires_ms <= :now
+    WHERE {UNSPOKEN}
+    LIMIT :limit
+"""  # noqa: S608  (both parts are constants of this module)
 
 
 def append_envelope(db: apsw.Connection, recipient: str, number: int, position: int) -> None:
@@ -89,7 +100,7 @@ def advance(db: apsw.Connection, recipient: str, sequence: int) -> None:
 
 
 def expired(db: apsw.Connection, now_ms: int, limit: int) -> tuple[Uncollected, ...]:
-    """Return places of expired envelopes that nobody collected, spoke of, or declared undelivered."""
+    """Return places of expired envelopes that nobody collected or could use, spoke of, or declared."""
     rows = db.execute(EXPIRED, {"now": now_ms, "limit": limit})
     return tuple(
         Uncollected(MailPlace(recipient, sequence), envelope, sender)

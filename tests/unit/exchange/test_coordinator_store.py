@@ -203,6 +203,19 @@ async def test_what_a_recipient_spoke_of_is_not_called_undelivered(store: Sqlite
     assert item.place.recipient == "XCC"
 
 
+async def test_what_a_recipient_could_not_use_is_undelivered(store: SqliteCoordinatorStore) -> None:
+    """A cursor that passed it is no delivery; once, and not if the recipient said so itself."""
+    first, second = envelope(), envelope()
+    await store.commit([first, second], None)
+    reports = [Reported(MailPlace("XBB", number), PeerCode.NOT_TRUSTED, NOW_MS) for number in (1, 2)]
+    await store.collect({"XBB": 2, "XCC": 2}, reports)
+    await store.commit([statement(second.id, party="XBB")], None)
+    (item,) = await store.expired(first.expires_ms, limit=10)
+    assert (item.place, item.envelope) == (MailPlace("XBB", 1), first.id)
+    await store.commit([statement(first.id, party=HUB, expired=item.place)], None)
+    assert await store.expired(first.expires_ms, limit=10) == ()
+
+
 async def test_a_report_of_an_unusable_item_may_come_twice(store: SqliteCoordinatorStore) -> None:
     """The first report stands."""
     await store.commit([envelope()], None)
