@@ -52,6 +52,7 @@ class Pusher:
         self._cursors = cursors
         self._mail = asyncio.Event()
         self._room = asyncio.Event()
+        self._reported = 0
 
     def wake(self) -> None:
         """Say that there may be new items."""
@@ -62,9 +63,16 @@ class Pusher:
         self._cursors.collected(self._recipient, message.sequence)
         self._room.set()
 
-    def unusable(self, message: Unusable) -> None:
-        """Record that an item could not be used; the session has checked that it was sent."""
+    def unusable(self, message: Unusable) -> bool:
+        """Record that an item could not be used; the session has checked that it was sent.
+
+        Reports come in order, once for each item; any other is passed over, and False returned.
+        """
+        if message.sequence <= self._reported:
+            return False
+        self._reported = message.sequence
         self._cursors.unusable(self._recipient, message.sequence, message.code)
+        return True
 
     async def run(self) -> None:
         """Push until cancelled.

@@ -129,10 +129,13 @@ class Reception:
             case Collected():
                 present.pusher.collected(message)
             case Unusable():
-                present.pusher.unusable(message)
-                log.warning(
-                    "delivery.unusable", state=present.state, code=message.code.value, seq=message.sequence
-                )
+                if present.pusher.unusable(message):
+                    log.warning(
+                        "delivery.unusable",
+                        state=present.state,
+                        code=message.code.value,
+                        seq=message.sequence,
+                    )
             case Mirror():
                 present.tell(await self._documents.mirror(message.index))
                 await present.link.flush()

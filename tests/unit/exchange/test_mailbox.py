@@ -158,3 +158,12 @@ async def test_reports_are_written_together_without_being_asked(tmp_path: Path) 
                 break
         assert (await here.store.cursor("XBB")).collected == 1
         assert here.store.stats().writes == before + 1
+
+
+async def test_the_same_item_is_reported_once_in_a_session(tmp_path: Path) -> None:
+    """A member that repeats its report without end fills neither memory nor log."""
+    async with inside(tmp_path) as here:
+        await here.ask("XAA", sent(EVERYONE, to=("XBB",)))
+        async with pushed(here, Other()) as pusher:
+            told = [pusher.unusable(Unusable(sequence=1, code=PeerCode.TAMPERED)) for _ in range(3)]
+        assert told == [True, False, False]
