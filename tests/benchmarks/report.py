@@ -14,6 +14,7 @@ SEAL_GOAL = 1.5
 P50_GOAL_MS = 25.0
 BEYOND_GOAL_S = 2.5
 RSS_GOAL_MB = 150.0
+BUSY_LOAD = 0.5
 
 
 def as_json(facts: Facts, costs: dict[str, Cost], whole: EndToEnd) -> str:
@@ -29,10 +30,12 @@ def as_text(facts: Facts, costs: dict[str, Cost], whole: EndToEnd) -> str:
 
 
 def _machine(facts: Facts) -> list[str]:
+    busy = ["The machine is busy with other work: compare ratios, not times."]
     return [
         f"{facts.cpu}, {facts.cores} cores, load {facts.load:.1f}; Linux {facts.kernel}",
         f"Python {facts.python}; {facts.openssl}; SQLite {facts.sqlite}; "
         f"{facts.fdatasync_per_second:,.0f} fdatasync/s",
+        *(busy if facts.load > BUSY_LOAD * facts.cores else []),
     ]
 
 
