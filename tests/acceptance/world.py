@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -81,6 +81,8 @@ class World:
         self.folder = founded.base
         self.listen = founded.port
         """Where the coordinator listens: where the nodes look for it, unless a proxy stands between."""
+        self.settings: dict[str, str] = {}
+        """Environment variables of the services started from now on."""
         self._passphrase_file = passphrase_file
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -100,7 +102,7 @@ class World:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=self.environment({"ALMENARA_PORT": str(self.listen)} if name == HUB else {}),
+                    env=self.environment(self.settings | self._address(name)),
                     start_new_session=True,
                 )
 
@@ -170,7 +172,7 @@ class World:
         )
         return Ran(ended.returncode, ended.stdout, ended.stderr)
 
-    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
         """Return an environment in which nobody's own settings count."""
         mine = ("ALMENARA_", "PYTHONASYNCIODEBUG")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
@@ -235,6 +237,9 @@ class World:
         role = "coordinator" if name == HUB else "node"
         secret = () if self._passphrase_file is None else ("--passphrase-file", self._passphrase_file)
         return [*program, role, "run", "--data", self.data(name), *secret]
+
+    def _address(self, name: str) -> dict[str, str]:
+        return {"ALMENARA_PORT": str(self.listen)} if name == HUB else {}
 
     def _is_ready(self, name: str) -> bool:
         assert self.runs(name), f"{name} ended by itself\n{self.tails()}"
