@@ -32,8 +32,12 @@ def when(millis: int | None) -> str:
     if millis is None:
         return "-"
     moment = datetime.fromtimestamp(millis / 1000, UTC)
-    local = moment.astimezone()
     shown = f"{moment:%Y-%m-%d %H:%M:%S}Z"
+    try:
+        local = moment.astimezone()
+    except (OverflowError, OSError, ValueError):
+        # Others choose some of these times: one at the end of the year 9999 must not hide a list.
+        return shown
     if local.utcoffset() == moment.utcoffset():
         return shown
     day = "" if local.date() == moment.date() else f"{local:%Y-%m-%d} "

@@ -24,6 +24,7 @@ from exchange.cli.render import (
 from exchange.cli.safe import safe_block, safe_json, safe_line
 from exchange.cli.saving import MAX_NAME_BYTES, safe_name
 from exchange.node.views import ContentView, View
+from protocol.fields import MAX_MILLIS
 from protocol.marking import Tlp
 from tests.clocks import DAWN
 from tests.unit.exchange.desk_double import HOSTILE, RECEIVED_ID, SEVERITY, attachment, delivery, notice
@@ -279,3 +280,16 @@ def test_a_file_name_is_never_long_or_invisible(name: str, tmp_path: Path) -> No
     assert acting(safe) == set()
     (tmp_path / safe).touch()
     assert [path.name for path in tmp_path.iterdir()] == [safe]
+
+
+def test_a_time_that_a_sender_chose_at_the_end_of_time_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """East of Greenwich it has no local form; that must not make the whole inbox unreadable."""
+    import time
+
+    monkeypatch.setenv("TZ", "<+02>-2")
+    time.tzset()
+    try:
+        assert when(MAX_MILLIS) == "9999-12-31 23:59:59Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
