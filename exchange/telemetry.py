@@ -30,7 +30,8 @@ from protocol.text import format_utc
 EVENT = re.compile(r"[a-z][a-z0-9]*(\.[a-z][a-z0-9_]*)+")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,47}")
 HEX = re.compile(r"[0-9a-f]{8,64}")
-STATE = re.compile(r"[A-Z]{3}")
+REQUEST = re.compile(r"[A-Za-z0-9_-]{8,64}")
+STATE = re.compile(r"[A-Z0-9][A-Z0-9-]{1,15}")
 ADDRESS = re.compile(r"[0-9A-Za-z.:\[\]_-]{1,64}")
 VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}")
 NUMBER = None
@@ -55,6 +56,7 @@ FIELDS: Mapping[str, re.Pattern[str] | None] = {
     "notice": HEX,
     "session": HEX,
     "statement": HEX,
+    "request": REQUEST,
     "recipient": STATE,
     "sender": STATE,
     "state": STATE,

@@ -1,6 +1,5 @@
 """The node's local interface: HTTP on a Unix socket, for its officers and their scripts.
 
 ``routes`` is the table of what can be asked, ``app`` serves it, ``auth`` decides who may ask,
-``problems`` what errors become, ``failures`` what the log gets of the unforeseen, ``events``
-streams, ``serve`` listens.
+``problems`` what errors become, ``events`` streams, ``serve`` listens.
 """

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from exchange.api import auth, problems
 from exchange.api.events import HEARTBEAT_S, Streams, resume_after
-from exchange.api.failures import log_failure
 from exchange.api.problems import Refusal
 from exchange.api.routes import ROUTES, Call, EventsQuery, Handler, Health, Q, Route, parse_query
 from exchange.node.requests import Ask
@@ -34,6 +34,7 @@ _HTTP_REFUSALS = {
 }
 _HEADERS = {"Server": "almenara", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _REQUEST_ID = web.RequestKey("request_id", str)
+_log = structlog.get_logger()
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Ready = Callable[[], Awaitable[None]]
@@ -83,7 +84,8 @@ async def _guard(request: web.Request, handler: Answer) -> web.StreamResponse:
             request, known or BadRequest("the request is not valid HTTP here"), status=error.status
         )
     except Exception as error:
-        log_failure(error, request[_REQUEST_ID])
+        # The caller was told to look for this id; what the error says may quote a notice.
+        _log.error("request.failed", request=request[_REQUEST_ID], exc_info=error)
         return _problem(problems.internal_problem(request[_REQUEST_ID]))
 
 

@@ -17,9 +17,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
+import structlog
 from aiohttp import web
 
-from exchange.api.failures import log_failure
 from exchange.api.problems import Refusal
 from exchange.node.views import EventView
 from protocol.errors import BadRequest
@@ -27,6 +27,7 @@ from protocol.errors import BadRequest
 HEARTBEAT_S = 15.0
 MOST_WAITING = 256
 _MAX_NUMBER = 2**63 - 1
+_log = structlog.get_logger()
 
 
 class Streams:
@@ -52,7 +53,7 @@ class Streams:
             if not response.prepared:
                 raise
             # The headers are out: ending the stream is all that can still be said.
-            log_failure(error, "events")
+            _log.error("stream.failed", exc_info=error)
         finally:
             if task is not None:
                 self._tasks.discard(task)

@@ -22,6 +22,7 @@ from exchange.api.routes import ROUTES
 from exchange.api.serve import LocalInterface
 from exchange.node.tokens import TokenRole
 from protocol.errors import DataDirBusy, NoUsableKey, SetupError
+from tests.logs import Log
 from tests.unit.exchange.desk_double import (
     MONITOR,
     OFFICER,
@@ -43,6 +44,11 @@ def desk() -> DeskDouble:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "api.sock"
+
+
+@pytest.fixture
+def log(logging_as_before: None) -> Log:
+    return Log()
 
 
 @pytest.fixture
@@ -131,15 +137,15 @@ async def test_every_problem_says_what_is_wrong_and_what_to_do_next(web: ClientS
 
 
 async def test_an_unforeseen_error_says_nothing_of_its_text(
-    web: ClientSession, desk: DeskDouble, capsys: pytest.CaptureFixture[str]
+    web: ClientSession, desk: DeskDouble, log: Log
 ) -> None:
     """The text of an error that nobody foresaw may quote a notice; neither caller nor log get it."""
     desk.fail = RuntimeError("SECRET subject of a notice")
     status, problem = await ask(web, "GET", "/v1/inbox")
     assert (status, problem["code"]) == (500, "internal")
-    shown = capsys.readouterr()
-    assert "SECRET" not in json.dumps(problem) + shown.out + shown.err
-    assert problem["request_id"] in shown.out + shown.err
+    assert "SECRET" not in json.dumps(problem) + log.text
+    assert (log.last["event"], log.last["error"]) == ("request.failed", "RuntimeError")
+    assert log.last["request"] == problem["request_id"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -356,7 +362,7 @@ async def test_a_silent_stream_has_a_heartbeat(web: ClientSession) -> None:
 
 
 async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
-    web: ClientSession, desk: DeskDouble, capsys: pytest.CaptureFixture[str]
+    web: ClientSession, desk: DeskDouble, log: Log
 ) -> None:
     """The reader resumes; the log has the class of the error and not its text."""
     desk.happen("queued")
@@ -365,9 +371,8 @@ async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
         body = await asyncio.wait_for(response.read(), 5)
     assert b"id: 1" in body
     assert body.endswith(b"\n\n")
-    shown = capsys.readouterr()
-    assert "SECRET" not in body.decode() + shown.out + shown.err
-    assert "RuntimeError" in shown.out + shown.err
+    assert "SECRET" not in body.decode() + log.text
+    assert (log.last["event"], log.last["error"]) == ("stream.failed", "RuntimeError")
 
 
 async def test_a_stopping_node_does_not_wait_for_readers_of_events(desk: DeskDouble, path: Path) -> None:

@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
-import json
 import logging
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import structlog
 
-from exchange.telemetry import FIELDS, configure, permitted
+import exchange
+from exchange.telemetry import EVENT, FIELDS, configure, permitted
 from protocol.errors import BadRequest
 from tests.clocks import FixedClock
+from tests.logs import Log
 
 CANARY = "cAnArY correct horse battery staple"
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
-
-class Log:
-    """What was written so far."""
-
-    def __init__(self, form: Literal["json", "console"] = "json") -> None:
-        self.stream = io.StringIO()
-        configure(FixedClock(), level="debug", form=form, stream=self.stream)
-
-    @property
-    def text(self) -> str:
-        """Return all of it."""
-        return self.stream.getvalue()
-
-    @property
-    def last(self) -> dict[str, Any]:
-        """Return the last event."""
-        event: dict[str, Any] = json.loads(self.text.splitlines()[-1])
-        return event
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Give the process its logging back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-
-
-def test_an_event_is_one_json_object_with_the_clocks_time() -> None:
-    """Name, level, UTC time and fields come out as they went in."""
-    log = Log()
-    structlog.get_logger().info("notice.received", sender="XAA", notice="ab" * 32, ms=12.5, seq=7)
-    assert log.last == {
-        "time": "2026-03-01T03:16:40.000Z",
-        "level": "info",
-        "event": "notice.received",
-        "sender": "XAA",
-        "notice": "ab" * 32,
-        "ms": 12.5,
-        "seq": 7,
-    }
+LEVELS = {"debug", "info", "warning", "error", "exception", "say"}
+CODE = sorted(Path(exchange.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
@@ -168,3 +130,42 @@ def test_levels_below_the_set_one_are_not_written() -> None:
 def test_no_field_admits_free_text() -> None:
     """Whatever the field, a sentence does not fit, nor bytes."""
     assert not [field for field in FIELDS if permitted(field, CANARY) or permitted(field, CANARY.encode())]
+
+
+def logged(path: Path) -> list[ast.Call]:
+    """Return the calls in a module that write an event under a name."""
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in LEVELS
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and getattr(getattr(node.func, "value", None), "id", "log").lstrip("_") == "log"
+    ]
+
+
+def test_every_event_of_this_program_is_written_whole() -> None:
+    """A name that is no event name is replaced and an unknown field is cut: nobody would notice."""
+    events = [(path, call) for path in CODE for call in logged(path)]
+    assert len(events) > 30
+    unfit = [
+        f"{path.name}:{call.lineno} {name}"
+        for path, call in events
+        if not EVENT.fullmatch(name := ast.literal_eval(call.args[0]))
+    ]
+    unfit += [
+        f"{path.name}:{call.lineno} {keyword.arg}"
+        for path, call in events
+        for keyword in call.keywords
+        if keyword.arg not in FIELDS and keyword.arg != "exc_info"
+    ]
+    assert unfit == []
+
+
+@pytest.mark.parametrize("code", ["XAA", "HUB", "NORTH-1", "X" * 16])
+def test_the_code_of_any_party_is_written(code: str) -> None:
+    """A party may have another code than three letters, if the directory lists it."""
+    log = Log()
+    structlog.get_logger().info("session.opened", state=code)
+    assert log.last["state"] == code
