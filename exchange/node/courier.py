@@ -46,6 +46,8 @@ from protocol.session.table import State
 QUEUE_CHUNK = 32
 CATCH_UP_SECONDS = 5.0
 HELD_SECONDS = 15.0
+CLOCK_SECONDS = 1.0
+"""How often to look whether a wrong clock was corrected."""
 STEADY_SECONDS = 15.0
 """A session counts as a success once something of it is durable, or after so long: a session that
 fails over and over is not opened twice a second for ever."""
@@ -160,6 +162,7 @@ class Courier:
         welcomed = await authenticate_as_node(
             link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
         )
+        await self._mirror.begin(welcomed.welcome.documents)
         self._link_state.opened(welcomed.skew_ms)
         context.events.ring()
         _log.info("link.opened", skew_ms=welcomed.skew_ms)
@@ -180,6 +183,10 @@ class Courier:
 
     async def _send(self, session: _Session) -> None:
         while True:
+            if self._link_state.clock_is_wrong:
+                # What is handed over now would be refused for its time, and a notice for good.
+                await asyncio.sleep(CLOCK_SECONDS)
+                continue
             rung = self._context.outgoing.listen()
             now = self._context.clock.monotonic()
             session.held = {number: until for number, until in session.held.items() if until > now}

@@ -19,6 +19,7 @@ from exchange.node.outbox import Outbox, Submitted
 from exchange.node.requests import AnswerRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook, schema_view
 from exchange.node.showing import Showing, event_view
+from exchange.node.summary import unlock_body
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AnswerView,
@@ -38,6 +39,7 @@ from exchange.stores.node_notices import (
     DeliveryRow,
     Direction,
     NoticeRow,
+    find_body,
     find_notice,
     ids_with_prefix,
     list_deliveries,
@@ -128,17 +130,19 @@ class Desk:
     async def open(self, who: Identity, id_: str) -> ContentView:
         """Return a notice with its content; for a received one the officer signs OPENED, once."""
         row, deliveries, statements = await self._read(id_)
+        who.require(TokenRole.OFFICER if row.direction == "received" else TokenRole.SENDER)
+        envelope = row.id
+        # Unlocked first: nobody signs OPENED for what cannot be shown.
+        locked = await self._context.engine.read(lambda db: find_body(db, envelope))
+        body = unlock_body(self._context.vault, envelope, locked)
         opened_by = None
         if row.direction == "received":
-            who.require(TokenRole.OFFICER)
             await self._officers.sign(who, row, StatementKind.OPENED)
             row, deliveries, statements = await self._read(id_)
             opened_by = who.name
-        else:
-            who.require(TokenRole.SENDER)
         shown = self._showing.notice(row, deliveries, who)
         return self._showing.content(
-            row, shown, self._deliveries(row, deliveries, statements, who), opened_by
+            row, body, shown, self._deliveries(row, deliveries, statements, who), opened_by
         )
 
     async def answer(self, who: Identity, id_: str, request: AnswerRequest) -> AnswerView:

@@ -62,6 +62,23 @@ class Mirror:
         """Return the mirror where it left off."""
         return cls(context, await context.engine.read(lambda db: read_fact(db, MIRRORED)))
 
+    async def begin(self, listed: int) -> None:
+        """Compare how many documents the coordinator lists, at a session's start, with what was read.
+
+        A shorter list is another list: what is new in it stands where this node would never look.
+        So it is read from its beginning, and a person is told.
+        """
+        shown = self.next_index
+        if listed >= shown:
+            return
+        self.next_index = 0
+        now_ms = self._context.clock.now_ms()
+        message = f"the coordinator lists {listed} documents and has listed {shown} before"
+        hint = "Ask its operator whether it was restored from a backup; it may be hiding documents."
+        await self._context.engine.write(
+            lambda db: raise_alarm(db, "documents-missing", "", message, hint, now_ms)
+        )
+
     async def receive(self, message: Documents) -> bool:
         """Take documents from the coordinator, store what is trusted, and move on.
 

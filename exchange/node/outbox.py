@@ -17,7 +17,7 @@ from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.requests import AttachmentRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook
-from exchange.node.summary import lock_content, unlock_summary
+from exchange.node.summary import LockedContent, lock_content, unlock_summary
 from exchange.node.views import SkippedView
 from exchange.stores.node_books import record_event
 from exchange.stores.node_notices import (
@@ -114,11 +114,12 @@ class Outbox:
         # From here to the write nothing waits, so writes keep the order in which notices are numbered.
         draft = self._draft(request, incident, pairs)
         sealed = seal(draft.header, draft.body, draft.recipients, self._context.signer)
-        row = self._row(draft, sealed, request_id, digest)
+        content = lock_content(self._context.vault, sealed.id, draft.body, sealed.content_key)
+        row = self._row(draft, sealed, content, request_id, digest)
         for entry in draft.recipients:
             pairs[entry.state] = (entry.position.sequence, sealed.id)
         try:
-            await self._context.engine.write(lambda db: _store(db, row, draft, sealed))
+            await self._context.engine.write(lambda db: _store(db, row, content.body, draft, sealed))
         except apsw.ConstraintError:
             return await self._lost_race(request_id, digest)
         except BaseException:
@@ -244,8 +245,9 @@ class Outbox:
             attachments=_attachments(request),
         )
 
-    def _row(self, draft: Draft, sealed: SealedNotice, request_id: str, digest: bytes) -> NoticeRow:
-        content = lock_content(self._context.vault, sealed.id, draft.body, sealed.content_key)
+    def _row(
+        self, draft: Draft, sealed: SealedNotice, content: LockedContent, request_id: str, digest: bytes
+    ) -> NoticeRow:
         return NoticeRow(
             id=sealed.id,
             direction="sent",
@@ -259,7 +261,6 @@ class Outbox:
             priority=relay_priority(draft.header.severity.point),
             state=DeliveryState.QUEUED,
             locked_summary=content.summary,
-            locked_body=content.body,
             locked_key=content.key,
             request_id=request_id,
             request_digest=digest,
@@ -286,8 +287,10 @@ def _position(pairs: dict[str, tuple[int, bytes]], state: str) -> PairPosition:
     return PairPosition(sequence=sequence + 1, previous=previous)
 
 
-def _store(db: apsw.Connection, row: NoticeRow, draft: Draft, sealed: SealedNotice) -> None:
-    insert_notice(db, row)
+def _store(
+    db: apsw.Connection, row: NoticeRow, locked_body: bytes, draft: Draft, sealed: SealedNotice
+) -> None:
+    insert_notice(db, row, locked_body)
     stored = read_pairs(db)
     if any(entry.position != _position(stored, entry.state) for entry in draft.recipients):
         raise _OutOfStep

@@ -178,12 +178,11 @@ def _store_notice(db: apsw.Connection, notice: NoticeRecord, now_ms: int) -> Non
         priority=notice.priority,
         state="unread",
         locked_summary=notice.content.summary,
-        locked_body=notice.content.body,
         locked_key=notice.content.key,
         pair_sequence=notice.position.sequence,
         pair_previous=notice.position.previous,
     )
-    insert_notice(db, row)
+    insert_notice(db, row, notice.content.body)
     record_event(db, now_ms, "inbox.received", envelope=row.id, state=row.sender)
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from exchange.node.views import LevelView, SchemaView, SeverityView, TranslationView
 from exchange.severity.load import bundled_schemas
+from keys.roster import Published
 from keys.trust import TrustedDirectory
 from protocol.errors import FormatError, UnknownSeverity
 from protocol.reference import parse_reference
@@ -65,7 +66,7 @@ class SchemaBook:
         codes = {entry.code.lower(): entry.code for entry in self._directory.states()}
         found: list[tuple[str, Schema]] = []
         for entry in self._directory.publications(TOPIC):
-            schema = _published(entry.content, entry.state)
+            schema = _published(entry)
             if schema is None or codes.get(schema.id.split("-")[0], entry.state) != entry.state:
                 continue
             if owners.setdefault(schema.id, schema.issuer) == schema.issuer:
@@ -215,15 +216,15 @@ def _with_local(shown: SeverityView, schema: Schema, level: Level, local: Schema
 
 
 @lru_cache(maxsize=256)
-def _published(content: bytes, state: str) -> Schema | None:
-    """Return a published schema; None if it is none, or is issued by another than its publisher."""
+def _published(published: Published) -> Schema | None:
+    """Return a published schema; None if it is none, or does not say what its publication says."""
     try:
-        schema = parse_schema(content)
+        schema = parse_schema(published.content)
     except FormatError as error:
-        _log.warning("schema.refused", state=state, why=error.message)
+        _log.warning("schema.refused", state=published.state, code=error.code)
         return None
-    if schema.issuer != state:
-        _log.warning("schema.refused", state=state, why=f"the issuer is {schema.issuer}")
+    if (schema.issuer, schema.id, schema.version) != (published.state, published.name, published.version):
+        _log.warning("schema.refused", state=published.state, code="contradicts-publication")
         return None
     return schema
 

@@ -6,7 +6,7 @@ import hashlib
 
 from exchange.node.context import NodeContext
 from exchange.node.schemas import SchemaBook
-from exchange.node.summary import unlock_body, unlock_summary
+from exchange.node.summary import unlock_summary
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AlarmView,
@@ -24,7 +24,7 @@ from protocol.delivery import DeliveryState, advance
 from protocol.documents import StateEntry
 from protocol.errors import NoUsableKey, TrustError, UnknownState
 from protocol.marking import Tlp
-from protocol.notice import parse_manifest
+from protocol.notice import Body, parse_manifest
 from protocol.statement import StatementKind
 from protocol.text import format_base64
 
@@ -90,10 +90,14 @@ class Showing:
         return unlock_summary(self._context.vault, row).incident
 
     def content(
-        self, row: NoticeRow, shown: NoticeView, deliveries: tuple[DeliveryView, ...], opened_by: str | None
+        self,
+        row: NoticeRow,
+        body: Body,
+        shown: NoticeView,
+        deliveries: tuple[DeliveryView, ...],
+        opened_by: str | None,
     ) -> ContentView:
         """Return a notice with its content."""
-        body = unlock_body(self._context.vault, row)
         return ContentView(
             notice=shown,
             language=body.language,

@@ -52,9 +52,9 @@ def unlock_summary(vault: Vault, row: NoticeRow) -> Summary:
     return msgspec.json.decode(vault.unlock("summary", row.id, row.locked_summary), type=Summary)
 
 
-def unlock_body(vault: Vault, row: NoticeRow) -> Body:
+def unlock_body(vault: Vault, envelope: bytes, locked: bytes) -> Body:
     """Return a stored notice's body; raises StoreFailed if the store was altered."""
-    return parse_body(vault.unlock("body", row.id, row.locked_body))
+    return parse_body(vault.unlock("body", envelope, locked))
 
 
 def unlock_key(vault: Vault, row: NoticeRow) -> bytes:

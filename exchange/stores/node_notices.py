@@ -34,7 +34,6 @@ class NoticeRow:
     priority: int
     state: str
     locked_summary: bytes
-    locked_body: bytes
     locked_key: bytes
     request_id: str | None = None
     request_digest: bytes | None = None
@@ -56,9 +55,9 @@ class DeliveryRow:
 _FIELDS = tuple(NoticeRow.__dataclass_fields__)
 _INSERT = """
     INSERT INTO notice (id, direction, sender, notice, manifest, proof, salt, created_ms, stored_ms,
-        priority, state, locked_summary, locked_body, locked_key, request_id, request_digest,
+        priority, state, locked_summary, locked_key, request_id, request_digest,
         pair_sequence, pair_previous)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BY_ID = "SELECT * FROM notice WHERE id = ?"
 _BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
@@ -77,10 +76,17 @@ _LIST = """
 """
 
 
-def insert_notice(db: apsw.Connection, row: NoticeRow) -> None:
-    """Store a notice; its id must be new."""
+def insert_notice(db: apsw.Connection, row: NoticeRow, locked_body: bytes) -> None:
+    """Store a notice with its body; its id must be new."""
     values = tuple(getattr(row, name) for name in _FIELDS)
     db.execute(_INSERT, values)
+    db.execute("INSERT INTO content VALUES (?, ?)", (row.id, locked_body))
+
+
+def find_body(db: apsw.Connection, envelope: bytes) -> bytes:
+    """Return the locked body of a stored notice."""
+    body: bytes = db.execute("SELECT locked_body FROM content WHERE envelope = ?", (envelope,)).get
+    return body
 
 
 def find_notice(db: apsw.Connection, envelope: bytes) -> NoticeRow | None:

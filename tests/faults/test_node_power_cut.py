@@ -65,12 +65,11 @@ def accept(db: apsw.Connection, name: bytes, body: bytes) -> None:
         priority=1,
         state=DeliveryState.QUEUED,
         locked_summary=b"s",
-        locked_body=body,
         locked_key=b"k",
         request_id=name.hex(),
         request_digest=name,
     )
-    insert_notice(db, row)
+    insert_notice(db, row, body)
     insert_deliveries(
         db, name, [DeliveryRow(code, DeliveryState.QUEUED, DAWN, None, tail=False) for code in RECIPIENTS]
     )

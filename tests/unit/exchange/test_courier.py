@@ -33,6 +33,8 @@ from protocol.session.messages import (
 )
 from protocol.session.messages import Mirror as MirrorRequest
 from protocol.statement import StatementKind, parse_statement
+from tests.clocks import FixedClock
+from tests.community import DAY_MS
 from tests.couriers import WELCOME, ScriptedHub, a_hub, accepted, carrying, refused, until
 from tests.envelopes import header as plain_header
 from tests.envelopes import submission as plain_submission
@@ -171,6 +173,18 @@ async def test_a_passing_refusal_is_held_and_tried_again_later(place: Place) -> 
         talk.say(accepted(place.node, again, envelope_of(again)))
         await place.queue_is(0)
     assert envelope_of(request) == envelope_of(again)
+
+
+async def test_nothing_is_handed_over_while_the_two_clocks_differ(place: Place) -> None:
+    """Days apart, the coordinator would refuse a queued notice as expired, and that is for good."""
+    await place.node.send()
+    later = place.node.clock.now_ms() + 4 * DAY_MS
+    place.hub.clock = FixedClock(later)
+    async with carrying(place.folder, place.node):
+        talk = await place.hub.talk()
+        assert await talk.quiet(0.2)
+        place.node.clock.set(later)
+        assert isinstance(await talk.request(), Submit)
 
 
 async def test_a_held_refusal_does_not_hold_up_others(place: Place) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from exchange.node.requests import AnswerRequest
@@ -122,16 +123,15 @@ async def test_an_ambiguous_beginning_is_refused(node: TestNode) -> None:
     """Two notices are never confused."""
     first = (await node.desk.submit(SENDER, a_request(), "request-1")).id
     second = (await node.desk.submit(SENDER, a_request(), "request-2")).id
-    twin = bytes.fromhex(first[:12] + second[12:])
-    await node.context.engine.write(
-        lambda db: (
-            db.execute("PRAGMA defer_foreign_keys = ON")
-            and db.execute("UPDATE notice SET id = ? WHERE id = ?", (twin, bytes.fromhex(second)))
-            and db.execute(
-                "UPDATE delivery SET envelope = ? WHERE envelope = ?", (twin, bytes.fromhex(second))
-            )
-        )
-    )
+    change = (bytes.fromhex(first[:12] + second[12:]), bytes.fromhex(second))
+
+    def make_twins(db: apsw.Connection) -> None:
+        db.execute("PRAGMA defer_foreign_keys = ON")
+        db.execute("UPDATE notice SET id = ? WHERE id = ?", change)
+        db.execute("UPDATE delivery SET envelope = ? WHERE envelope = ?", change)
+        db.execute("UPDATE content SET envelope = ? WHERE envelope = ?", change)
+
+    await node.context.engine.write(make_twins)
     with pytest.raises(BadRequest, match="several"):
         await node.desk.resolve(first[:12])
     assert await node.desk.resolve(first[:20]) == first

@@ -14,7 +14,7 @@ import pytest
 from exchange.node.records import Outcome
 from exchange.node.summary import unlock_body
 from exchange.stores.node_books import destroy_prekeys, read_alarms
-from exchange.stores.node_notices import find_notice
+from exchange.stores.node_notices import find_body
 from keys.sealing import PairPosition, SealFor, seal
 from protocol import codec
 from protocol.envelope import Delivery, deliver, parse_delivery, parse_submission
@@ -278,9 +278,8 @@ async def test_a_missing_notice_shows_as_a_gap(pair: Pair) -> None:
 async def _sealed_again(node: TestNode, submission: bytes) -> bytes:
     """Seal a sent notice anew, as a sender does whose first envelope could not be opened."""
     _, sealed = parse_submission(submission)
-    row = await node.context.engine.read(lambda db: find_notice(db, sealed.id))
-    assert row is not None
-    body = unlock_body(node.context.vault, row)
+    locked = await node.context.engine.read(lambda db: find_body(db, sealed.id))
+    body = unlock_body(node.context.vault, sealed.id, locked)
     now_ms = node.clock.now_ms()
     recipients = [
         SealFor(
@@ -311,10 +310,11 @@ async def test_a_swapped_row_in_the_store_is_noticed(pair: Pair) -> None:
 
     def swap(db: apsw.Connection) -> None:
         bodies = [
-            db.execute("SELECT locked_body FROM notice WHERE id = ?", (bytes.fromhex(i),)).get for i in ids
+            db.execute("SELECT locked_body FROM content WHERE envelope = ?", (bytes.fromhex(i),)).get
+            for i in ids
         ]
         for id_, body in zip(ids, reversed(bodies), strict=True):
-            db.execute("UPDATE notice SET locked_body = ? WHERE id = ?", (body, bytes.fromhex(id_)))
+            db.execute("UPDATE content SET locked_body = ? WHERE envelope = ?", (body, bytes.fromhex(id_)))
 
     await pair.xbb.context.engine.write(swap)
     with pytest.raises(StoreFailed):

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.node.mirror import Mirror, load_directory
-from exchange.stores.node_books import read_documents
+from exchange.stores.node_books import read_alarms, read_documents
 from keys import enrolment
 from keys.documents import sign_document
 from protocol import codec
@@ -74,3 +74,15 @@ async def test_after_a_failed_write_the_copy_that_was_checked_is_kept(node: Test
     await offer(mirror, unsigned_copy(document, 0))
     load_directory(node.everyone.directory(), await stored(node))
     assert await stored(node) == [document]
+
+
+async def test_a_list_that_became_shorter_is_read_again_from_its_beginning(node: TestNode) -> None:
+    """After a coordinator was restored from a backup, what is new in it stands at numbers read before."""
+    mirror, document = await Mirror.open(node.context), publication(node)
+    await offer(mirror, *node.everyone.documents)
+    await mirror.begin(len(node.everyone.documents))
+    assert mirror.next_index == len(node.everyone.documents)
+    await mirror.begin(4)
+    await offer(mirror, *node.everyone.documents[:3], document)
+    assert await stored(node) == [document]
+    assert [one.code for one in await node.context.engine.read(read_alarms)] == ["documents-missing"]

@@ -14,7 +14,7 @@ from keys.documents import sign_document
 from keys.trust import TrustedDirectory
 from protocol import codec
 from protocol.errors import FormatError, UnknownSeverity
-from protocol.severity import Schema, SeverityTag
+from protocol.severity import Schema, SeverityTag, parse_schema
 from tests.community import NOW_MS, community
 
 
@@ -31,8 +31,12 @@ def as_published(schema: Schema, **changes: object) -> Schema:
 XAA, XBB = as_published(bundled("xaa-national")), as_published(bundled("xbb-national"))
 
 
-def publish(trusted: TrustedDirectory, state: str, content: bytes, name: str = "national") -> None:
-    """Let a state publish something under the topic of severity schemas."""
+def publish(trusted: TrustedDirectory, state: str, content: bytes) -> None:
+    """Let a state publish something under the topic of severity schemas, by its own id if it has one."""
+    try:
+        name = parse_schema(content).id
+    except FormatError:
+        name = "national"
     document = enrolment.next_publication(
         trusted.documents.publications.get((state, "severity", name)),
         state=state,

@@ -29,7 +29,6 @@ CREATE TABLE notice (
     priority         INTEGER NOT NULL,
     state            TEXT NOT NULL,
     locked_summary   BLOB NOT NULL,
-    locked_body      BLOB NOT NULL,
     locked_key       BLOB NOT NULL,
     request_id       TEXT UNIQUE,
     request_digest   BLOB,
@@ -39,6 +38,12 @@ CREATE TABLE notice (
 CREATE INDEX notice_listed ON notice (direction, priority, stored_ms);
 CREATE UNIQUE INDEX notice_shown_once ON notice (sender, notice) WHERE direction = 'received';
 CREATE INDEX notice_pair ON notice (sender, pair_sequence) WHERE direction = 'received';
+
+-- The bodies apart: lists and receipts never read them.
+CREATE TABLE content (
+    envelope    BLOB PRIMARY KEY REFERENCES notice (id),
+    locked_body BLOB NOT NULL
+) STRICT;
 
 -- One row per recipient of a sent notice.
 CREATE TABLE delivery (
