@@ -1,7 +1,7 @@
 """Write the vectors of the trust documents: ``python -m tests.vectors.make_documents``.
 
 Bodies are complete and the same on every run: keys follow from their names, and a fixed filler
-stands where a proof of possession would, because signing is randomised. ``layer`` names what
+stands where a proof of possession or a certificate would, because signing is randomised. ``layer`` names what
 must refuse a body: ``codec``, ``layout`` or ``none``. Also printed: the examples of
 ``protocol/spec/documents.md``.
 """
@@ -90,7 +90,7 @@ def examples() -> dict[str, Document]:
         url="wss://hub.example/",
         key=public("coordinator"),
         possession=FILLER,
-        certificates=(fixed("hub certificate", 32),),
+        certificates=(fixed("hub certificate", 330),),
     )
     node = KeyEntry(
         key=public("node"),
@@ -115,7 +115,7 @@ def examples() -> dict[str, Document]:
         "manifest": StateManifest(
             state="XZZ",
             keys=(node,),
-            certificates=(fixed("node certificate", 32),),
+            certificates=(fixed("node certificate", 330),),
             suites=(1,),
             revoked=(),
             **first,
@@ -141,6 +141,7 @@ def scenarios() -> Iterator[tuple[str, str, bytes]]:
     root, directory, prekeys = made["root"], made["directory"], made["prekeys"]
     publication = made["publication"]
     once = root.root.keys
+    certificate = fixed("node certificate", 330)
     second = replace(directory.states[0], code="XAA", identity=public("another"))
     overlap = replace(prekeys.keys[0], public=RecipientKey(fixed("next prekey", 32)).public)
     broken: dict[str, tuple[str, Wire]] = {
@@ -158,6 +159,11 @@ def scenarios() -> Iterator[tuple[str, str, bytes]]:
             "layout",
             replace(made["manifest"], keys=(replace(made["manifest"].keys[0], role=Role.IDENTITY),)),
         ),
+        "manifest-certificate-too-long": (
+            "codec",
+            replace(made["manifest"], certificates=(fixed("node certificate", 2049),)),
+        ),
+        "manifest-five-certificates": ("codec", replace(made["manifest"], certificates=(certificate,) * 5)),
         "prekeys-overlap": ("layout", replace(prekeys, keys=(*prekeys.keys, overlap))),
         "prekeys-expired-when-issued": ("layout", replace(prekeys, expires_ms=ISSUED_MS)),
         "publication-version-zero": ("codec", replace(publication, version=0)),

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from protocol import codec
-from protocol.documents import document_hash, parse_document
+from protocol.documents import (
+    MAX_DOCUMENT_BYTES,
+    CertificateBytes,
+    CertificateList,
+    document_hash,
+    parse_document,
+)
 from protocol.errors import FormatError
 from tests.vectors import make_documents
 
@@ -52,3 +59,14 @@ def test_the_specification_names_every_field_in_order(name: str) -> None:
     rows = [row.split("|") for row in section.splitlines() if row.startswith("| ") and row[2].isdigit()]
     fields = make_documents.examples()[name].__struct_fields__
     assert [row[2].strip(" `") for row in rows][: len(fields)] == list(fields)
+
+
+def test_the_bounds_on_the_page_are_those_of_the_code() -> None:
+    """Limits that are written by hand are compared."""
+    page = PAGE.read_text("utf-8")
+    each, several = (msgspec.inspect.type_info(kind) for kind in (CertificateBytes, CertificateList))
+    assert isinstance(each, msgspec.inspect.BytesType)
+    assert isinstance(several, msgspec.inspect.VarTupleType)
+    assert f"{each.min_length} to {each.max_length} bytes: a TLS certificate" in page
+    assert page.count(f"{several.min_length}..{several.max_length} certificates") == 2
+    assert f"The whole signed form is at most {MAX_DOCUMENT_BYTES} bytes." in page
