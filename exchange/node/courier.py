@@ -39,6 +39,7 @@ from protocol.session.messages import (
     Refused,
     Submit,
     Unusable,
+    Welcome,
 )
 from protocol.session.messages import Mirror as MirrorRequest
 from protocol.session.table import State
@@ -137,10 +138,11 @@ class Courier:
         await asyncio.sleep(pause)
 
     async def _serve(self, inbox: Inbox) -> None:
-        link = await self._open()
+        link, welcome = await self._open()
         since = self._context.clock.monotonic()
         try:
             session = self._session = _Session(link=link)
+            await self._mirror.begin(welcome.documents)
             link.send(MirrorRequest(index=self._mirror.next_index))
             await until_first(
                 self._read(session, inbox),
@@ -153,7 +155,7 @@ class Courier:
                 self._backoff.succeeded()
             await link.close()
 
-    async def _open(self) -> Link:
+    async def _open(self) -> tuple[Link, Welcome]:
         context, trust = self._context, self._context.directory
         entry = trust.coordinator(context.coordinator)
         tls = client_context(self._files.certificate, self._files.key, trust.certificates(entry.code))
@@ -162,11 +164,10 @@ class Courier:
         welcomed = await authenticate_as_node(
             link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
         )
-        await self._mirror.begin(welcomed.welcome.documents)
         self._link_state.opened(welcomed.skew_ms)
         context.events.ring()
         _log.info("link.opened", skew_ms=welcomed.skew_ms)
-        return link
+        return link, welcomed.welcome
 
     async def _read(self, session: _Session, inbox: Inbox) -> None:
         async for message in session.link.messages():

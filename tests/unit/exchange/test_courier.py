@@ -182,6 +182,7 @@ async def test_nothing_is_handed_over_while_the_two_clocks_differ(place: Place) 
     place.hub.clock = FixedClock(later)
     async with carrying(place.folder, place.node):
         talk = await place.hub.talk()
+        assert isinstance(await asyncio.wait_for(talk.heard.get(), 5), MirrorRequest)
         assert await talk.quiet(0.2)
         place.node.clock.set(later)
         assert isinstance(await talk.request(), Submit)
