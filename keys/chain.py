@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from keys.held import Held, Owner
 from keys.signature import PublicKey
-from protocol.digest import signing_key_id
+from protocol.digest import certificate_id, signing_key_id
 from protocol.documents import Directory, Document, Role, Root, StateManifest
 from protocol.errors import Forked, KeyRefused, RolledBack, VersionGap
 
@@ -14,6 +14,7 @@ CERTIFICATE = "certificate"
 GOVERNANCE = Owner(party="governance", use="governance")
 
 Owners = Mapping[bytes, Owner]
+"""What every key and certificate was first admitted as, by its 32-byte id."""
 
 
 def following(held: Held[Document] | None) -> tuple[int, bytes | None]:
@@ -74,7 +75,7 @@ def with_directory(owners: Owners, directory: Directory) -> Owners:
         (_admitted(entry.key), Owner(entry.code, Role.COORDINATOR)) for entry in directory.coordinators
     ]
     certificates = [
-        (certificate, Owner(entry.code, CERTIFICATE))
+        (certificate_id(certificate), Owner(entry.code, CERTIFICATE))
         for entry in directory.coordinators
         for certificate in entry.certificates
     ]
@@ -88,7 +89,9 @@ def with_manifest(owners: Owners, manifest: StateManifest) -> Owners:
         KeyRefused: a key is weak, or it or a certificate was admitted as something else.
     """
     keys = [(_admitted(entry.key), Owner(manifest.state, entry.role)) for entry in manifest.keys]
-    certificates = [(item, Owner(manifest.state, CERTIFICATE)) for item in manifest.certificates]
+    certificates = [
+        (certificate_id(item), Owner(manifest.state, CERTIFICATE)) for item in manifest.certificates
+    ]
     return _with(owners, [*keys, *certificates])
 
 

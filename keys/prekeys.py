@@ -19,7 +19,6 @@ DAY_MS = 24 * 3600 * 1000
 DAYS_AHEAD = 14
 REFRESH_BELOW_DAYS = 7
 KEEP_MS = MAX_LIFE_MS + DAY_MS
-LIST_LIFE_MS = (DAYS_AHEAD + 2) * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

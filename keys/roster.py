@@ -194,20 +194,6 @@ class Roster:
             hint="Check this machine's clock; if it is right, warn that state by other means.",
         )
 
-    def prekey_by_id(self, state: str, key_id: bytes) -> Prekey:
-        """Return a prekey of the state's newest list.
-
-        Newer lists leave past days out: that an id is unknown here does not make it false.
-
-        Raises:
-            NoUsableKey: the newest list has no such key.
-        """
-        held = self._trusted.prekeys.get(state)
-        for prekey in held.document.keys if held else ():
-            if prekey.key_id == key_id:
-                return prekey
-        raise NoUsableKey(f"the newest prekey list of {state} has no key {key_id.hex()[:16]}")
-
     def require_suite(self, suite: int) -> None:
         """Return only if the root allows this suite and this program knows it.
 
@@ -233,7 +219,7 @@ class Roster:
         )
 
     def certificates(self, party: str) -> frozenset[bytes]:
-        """Return the TLS certificate hashes pinned for a party; none if it takes no part now."""
+        """Return the TLS certificates pinned for a party, in DER; none if it takes no part now."""
         for coordinator in self.coordinators():
             if coordinator.code == party:
                 return frozenset(coordinator.certificates)
@@ -241,11 +227,6 @@ class Roster:
         if entry is None or manifest is None or entry.status is not StateStatus.ACTIVE:
             return frozenset()
         return frozenset(manifest.certificates)
-
-    def party_of_certificate(self, certificate: bytes) -> str | None:
-        """Return the code of the party for which this certificate hash is pinned now."""
-        owner = self._trusted.owners.get(certificate)
-        return owner.party if owner and certificate in self.certificates(owner.party) else None
 
     def publications(self, topic: str) -> tuple[Published, ...]:
         """Return the newest version of each publication on a topic, by state and name."""

@@ -52,7 +52,7 @@ def role_keys(threshold: int, signers: Sequence[Signer]) -> RoleKeys:
 
 
 def certificate(party: str) -> bytes:
-    """Return a stand-in for the hash of a party's TLS certificate."""
+    """Return a stand-in for a party's TLS certificate, which the trusted directory never looks into."""
     return hashlib.sha256(f"{party} certificate".encode()).digest()
 
 

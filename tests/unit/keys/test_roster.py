@@ -201,14 +201,6 @@ def test_no_prekey_is_given_for_a_suspended_state(built: Community, trusted: Tru
         trusted.prekey("XAA", NOW_MS)
 
 
-def test_a_prekey_is_found_by_its_id(trusted: TrustedDirectory) -> None:
-    """Only in its own state's newest list."""
-    prekey = trusted.prekey("XBB", NOW_MS).prekey
-    assert trusted.prekey_by_id("XBB", prekey.key_id) == prekey
-    with pytest.raises(NoUsableKey):
-        trusted.prekey_by_id("XAA", prekey.key_id)
-
-
 # --- suites and certificates ---
 
 
@@ -233,22 +225,18 @@ def test_a_suite_must_be_allowed_known_and_supported_by_all(
         trusted.require_suite(0x7777)
 
 
-def test_a_certificate_names_its_party_while_it_takes_part(
+def test_a_certificate_is_pinned_while_its_party_takes_part(
     built: Community, trusted: TrustedDirectory
 ) -> None:
     """A suspended state cannot connect, nor can a certificate that left the manifest."""
     assert trusted.certificates(HUB) == {certificate(HUB)}
-    assert trusted.party_of_certificate(certificate(HUB)) == HUB
-    assert trusted.party_of_certificate(certificate("XBB")) == "XBB"
-    assert trusted.party_of_certificate(bytes(32)) is None
-    assert trusted.party_of_certificate(built.hub.key_id) is None
+    assert trusted.certificates("XBB") == {certificate("XBB")}
+    assert trusted.certificates("XZZ") == frozenset()
     document = manifest(trusted, certificates=(bytes(32),))
     trusted.update(sign_document(document, [built.members["XAA"].identity]), NOW_MS)
-    assert trusted.party_of_certificate(certificate("XAA")) is None
-    assert trusted.party_of_certificate(bytes(32)) == "XAA"
+    assert trusted.certificates("XAA") == {bytes(32)}
     suspend(built, trusted)
     assert trusted.certificates("XAA") == frozenset()
-    assert trusted.party_of_certificate(bytes(32)) is None
 
 
 def test_another_directory_of_the_same_version_is_a_contradiction(trusted: TrustedDirectory) -> None:

@@ -16,6 +16,7 @@ from keys.signature import SMALL_ORDER_ENCODINGS
 from keys.signer import Signer
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
 from protocol import codec
+from protocol.digest import certificate_id
 from protocol.documents import (
     CONTEXTS,
     CoordinatorEntry,
@@ -466,4 +467,5 @@ def test_a_certificate_of_another_party_is_refused(built: Community, trusted: Tr
     """A pinned certificate names exactly one party."""
     taken = next(iter(trusted.certificates("XAA")))
     document = next_directory(trusted, coordinators=[replace(built.hub_entry, certificates=(taken,))])
-    refused(trusted, built.signed_by_governance(document), KeyRefused)
+    error = refused(trusted, built.signed_by_governance(document), KeyRefused)
+    assert certificate_id(taken).hex()[:16] in error.message
