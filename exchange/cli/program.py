@@ -126,10 +126,6 @@ def run(words: Sequence[str]) -> int:
         return _bug(error, as_json=as_json)
 
 
-def _heading(name: str) -> str:
-    return COMMANDS[name].heading
-
-
 def _module(entry: Entry) -> str:
     return entry.target.partition(":")[0]
 

@@ -22,7 +22,6 @@ from protocol.marking import BACKGROUND, EXERCISE_MARK, parse_tlp
 
 SHORT_ID = 12
 _BAR = "│ "
-_SHOWN = 6
 _MATRIX = ("queued", "relayed", "received", "opened")
 _ENDS = ("completed", "accepted", "declined", "rejected", "refused", "undelivered")
 

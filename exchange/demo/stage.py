@@ -16,7 +16,6 @@ from exchange.demo.nodes import RunningNode
 from exchange.demo.processes import Crew, Resident, end
 from protocol.errors import SetupError
 
-START_S = 15.0
 LOOK_S = 0.02
 RECORD = "demo.json"
 LOOPBACK = "127.0.0.1"

@@ -18,7 +18,6 @@ from protocol.errors import SetupError, TooLarge
 
 REQUEST_FILE = "request.alm"
 COMMUNITY_FILE = "community.alm"
-SETTINGS_FILE = "almenara.toml"
 
 
 def read_file(path: Path, limit: int, what: str) -> bytes:
