@@ -135,7 +135,14 @@ def _events(route: Route, desk: Desk, tokens: TokenBook, streams: Streams) -> An
     async def answer(request: web.Request) -> web.StreamResponse:
         who = auth.identify(request, tokens, route.role)
         query = _query(EventsQuery, request)
-        return await streams.serve(request, desk.events(who, resume_after(request, query.since)))
+
+        def allowed() -> bool:
+            try:
+                return auth.identify(request, tokens, route.role) == who
+            except Refusal:
+                return False
+
+        return await streams.serve(request, desk.events(who, resume_after(request, query.since)), allowed)
 
     return answer
 

@@ -14,7 +14,8 @@ A reader that comes back with ``Last-Event-ID`` (or ``?since=``) misses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
@@ -37,8 +38,10 @@ class Streams:
         self._heartbeat_s = heartbeat_s
         self._tasks: set[asyncio.Task[object]] = set()
 
-    async def serve(self, request: web.Request, events: AsyncIterator[EventView]) -> web.StreamResponse:
-        """Write events to the caller until it leaves or the node stops."""
+    async def serve(
+        self, request: web.Request, events: AsyncIterator[EventView], allowed: Callable[[], bool]
+    ) -> web.StreamResponse:
+        """Write events to the caller until it leaves, its token is taken back, or the node stops."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         task = asyncio.current_task()
         if task is not None:
@@ -46,7 +49,7 @@ class Streams:
         try:
             await response.prepare(request)
             await response.write(b": connected\n\n")
-            await self._copy(response, events)
+            await self._copy(response, events, allowed)
         except ConnectionError:
             pass  # the reader left; it resumes from its last number
         except Exception as error:
@@ -59,20 +62,22 @@ class Streams:
                 self._tasks.discard(task)
         return response
 
-    async def _copy(self, response: web.StreamResponse, events: AsyncIterator[EventView]) -> None:
+    async def _copy(
+        self, response: web.StreamResponse, events: AsyncIterator[EventView], allowed: Callable[[], bool]
+    ) -> None:
         waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING)
         reading = asyncio.create_task(_read(events, waiting))
         try:
             while True:
-                try:
+                chunk: list[bytes | None] = [b": still here\n\n"]
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._heartbeat_s):
                         chunk = [await waiting.get()]
-                except TimeoutError:
-                    await response.write(b": still here\n\n")
-                    continue
                 # A burst of events costs one write, and the reader one wake-up.
                 while not waiting.empty():
                     chunk.append(waiting.get_nowait())
+                if not allowed():
+                    return None
                 await response.write(b"".join(line for line in chunk if line is not None))
                 if chunk[-1] is None:
                     return await reading

@@ -29,6 +29,7 @@ from tests.unit.exchange.desk_double import (
     RECEIVED_ID,
     SENDER,
     DeskDouble,
+    TokenDouble,
     app_of,
 )
 
@@ -359,6 +360,17 @@ async def test_events_are_numbered_and_a_reader_resumes_where_it_was(
 async def test_a_silent_stream_has_a_heartbeat(web: ClientSession) -> None:
     """A reader can tell a quiet node from a dead one."""
     assert await lines(web, "/v1/events", 5) == [": connected", "", ": still here", "", ": still here"]
+
+
+async def test_a_stream_ends_when_its_token_is_taken_back(
+    web: ClientSession, desk: DeskDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens afterwards is not told any more, however long ago the stream was opened."""
+    async with web.get("/v1/events", headers=bearer(MONITOR)) as response:
+        await response.content.readline()
+        monkeypatch.setattr(TokenDouble, "taken_back", frozenset({MONITOR}))
+        desk.happen("queued")
+        assert b"queued" not in await asyncio.wait_for(response.read(), 5)
 
 
 async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
