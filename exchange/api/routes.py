@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from exchange.node.milestones import Milestone
 from exchange.node.requests import AnswerRequest, Ask, SubmitRequest
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from exchange.node.desk import Desk
 
 MAX_WAIT_S = 300
-Milestone = Literal["relayed", "received", "answered"]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 

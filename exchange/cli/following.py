@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from exchange.api.routes import Milestone
 from exchange.cli.client import notice_path
 from exchange.cli.command import Command, Common, common
 from exchange.cli.exits import Exit
 from exchange.cli.waiting import MILESTONES, exit_after, missing, wait_for
 from exchange.cli.words import NearChoice
 from exchange.clock import SystemClock
+from exchange.node.milestones import Milestone
 from exchange.node.views import EventView, StatusView
 from protocol.errors import Unreachable
 

@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from exchange.api.problems import REPEATABLE
-from exchange.api.routes import Milestone
 from exchange.cli.client import RequestTrace
 from exchange.cli.command import Command, Common, common
 from exchange.cli.exits import Exit
@@ -18,6 +17,7 @@ from exchange.cli.pending import PendingRequest, new_request_id, pending_folder
 from exchange.cli.waiting import MILESTONES, exit_after, failed, missing, wait_for
 from exchange.cli.words import LengthOfTime, NearChoice, Parsed, states
 from exchange.clock import SystemClock
+from exchange.node.milestones import Milestone
 from exchange.node.requests import SubmitRequest
 from exchange.node.views import StatusView, SubmittedView
 from protocol.errors import AlmenaraError, BadRequest, OutcomeUnknown, StoreFailed, Unreachable

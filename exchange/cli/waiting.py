@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
-from exchange.api.routes import MAX_WAIT_S, Milestone
+from exchange.api.routes import MAX_WAIT_S
 from exchange.cli.client import NodeClient, notice_path
 from exchange.cli.exits import Exit
 from exchange.clock import Clock
+from exchange.node.milestones import FAILED, SETTLED, Milestone
 from exchange.node.views import DeliveryView, StatusView
-from protocol.delivery import ANSWERED, DeliveryState
 
-MILESTONES: tuple[Milestone, ...] = ("relayed", "received", "answered")
-FAILED = frozenset({DeliveryState.REFUSED, DeliveryState.REJECTED, DeliveryState.UNDELIVERED})
-_RECEIVED = ANSWERED | {DeliveryState.RECEIVED, DeliveryState.OPENED}
-_REACHED: dict[Milestone, frozenset[DeliveryState]] = {
-    "relayed": _RECEIVED | {DeliveryState.RELAYED},
-    "received": _RECEIVED,
-    "answered": ANSWERED,
-}
+MILESTONES: tuple[Milestone, ...] = get_args(Milestone)
 _MARGIN_S = 10.0
 
 
@@ -38,8 +32,7 @@ def wait_for(node: NodeClient, id: str, milestone: Milestone, seconds: float, cl
 
 def missing(deliveries: Iterable[DeliveryView], milestone: Milestone) -> tuple[str, ...]:
     """Return who has neither reached the milestone nor failed."""
-    done = _REACHED[milestone] | FAILED
-    return tuple(one.recipient for one in deliveries if one.state not in done)
+    return tuple(one.recipient for one in deliveries if one.state not in SETTLED[milestone])
 
 
 def failed(deliveries: Iterable[DeliveryView]) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Literal
 
 import apsw
 
 from exchange.node.context import NodeContext
 from exchange.node.health import Health
+from exchange.node.milestones import SETTLED, Milestone
 from exchange.node.officers import Officers
 from exchange.node.outbox import Outbox, Submitted
 from exchange.node.requests import AnswerRequest, SubmitRequest
@@ -46,22 +46,13 @@ from exchange.stores.node_notices import (
     list_notices,
 )
 from exchange.stores.node_statements import StatementRow, list_statements
-from protocol.delivery import ANSWERED, DeliveryState
+from protocol.delivery import DeliveryState
 from protocol.errors import BadRequest, NotFound
 from protocol.notice import parse_manifest
 from protocol.statement import DeclineReason, StatementKind
 
 MIN_PREFIX = 6
 EVENTS_CHUNK = 64
-
-Milestone = Literal["relayed", "received", "answered"]
-
-_FAILED = frozenset({DeliveryState.REFUSED, DeliveryState.REJECTED, DeliveryState.UNDELIVERED})
-_SETTLED: dict[Milestone, frozenset[DeliveryState]] = {
-    "relayed": frozenset(DeliveryState) - {DeliveryState.QUEUED},
-    "received": ANSWERED | _FAILED | {DeliveryState.RECEIVED, DeliveryState.OPENED},
-    "answered": ANSWERED | _FAILED,
-}
 
 
 class Desk:
@@ -177,7 +168,7 @@ class Desk:
         # That the time is up is an answer too: the status says how far it came.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not await self._has_settled(id_, _SETTLED[state]):
+                while not await self._has_settled(id_, SETTLED[state]):
                     pass
         return await self.status(who, id_)
 
