@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import apsw
+import msgspec
 
 from exchange.node.context import NodeContext
 from exchange.node.health import Health
@@ -52,6 +53,7 @@ from protocol.notice import parse_manifest
 from protocol.statement import DeclineReason, StatementKind
 
 MIN_PREFIX = 6
+_ID_DIGITS = 64
 EVENTS_CHUNK = 64
 
 
@@ -79,6 +81,8 @@ class Desk:
     async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
         """Accept a notice; it is durable and will be sent when this returns."""
         who.require(TokenRole.SENDER)
+        if request.refers_to is not None and len(request.refers_to) < _ID_DIGITS:
+            request = msgspec.structs.replace(request, refers_to=await self.resolve(request.refers_to))
         submitted = await self._outbox.submit(request, request_id)
         return self._submitted(submitted, request_id)
 
@@ -99,7 +103,9 @@ class Desk:
     async def resolve(self, prefix: str) -> str:
         """Return the one full id that starts with ``prefix``, at least six hexadecimal digits."""
         prefix = prefix.lower()
-        if not MIN_PREFIX <= len(prefix) <= 64 or any(char not in "0123456789abcdef" for char in prefix):
+        if not MIN_PREFIX <= len(prefix) <= _ID_DIGITS or any(
+            char not in "0123456789abcdef" for char in prefix
+        ):
             raise BadRequest(
                 f"{prefix[:70]!r} is no notice id",
                 hint=f"Give at least {MIN_PREFIX} hexadecimal digits of an id shown by: almenara inbox",
@@ -141,7 +147,10 @@ class Desk:
         who.require(TokenRole.OFFICER)
         row, _, _ = await self._read(id_)
         if row.direction != "received":
-            raise BadRequest("this notice was sent from here; only its recipients answer it")
+            raise BadRequest(
+                "this notice was sent from here; only its recipients answer it",
+                hint=f"See who has answered: almenara status {row.id.hex()[:12]}",
+            )
         kind = StatementKind[request.answer.upper()]
         code = _reason(request, kind)
         await self._officers.sign(who, row, StatementKind.OPENED)

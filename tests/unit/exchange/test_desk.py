@@ -105,6 +105,16 @@ async def test_a_unique_beginning_of_an_id_is_enough(node: TestNode) -> None:
     assert await node.desk.resolve(view.id[:8].upper()) == view.id
 
 
+async def test_a_notice_may_refer_to_another_by_its_beginning(node: TestNode) -> None:
+    """Lists show twelve digits of an id, so those are enough to refer to it."""
+    first = await node.desk.submit(SENDER, a_request(), "request-1")
+    again = a_request(kind="update", refers_to=first.id[:12])
+    second = await node.desk.submit(SENDER, again, "request-2")
+    assert (await node.desk.notice(SENDER, second.id)).refers_to == first.id
+    with pytest.raises(NotFound):
+        await node.desk.submit(SENDER, a_request(refers_to="abcdef123456"), "request-3")
+
+
 @pytest.mark.parametrize("prefix", ["", "abcde", "xyz123", "0" * 65, "../../", "ab cdef"])
 async def test_what_is_no_id_is_a_bad_request(node: TestNode, prefix: str) -> None:
     """The error says what an id looks like."""
