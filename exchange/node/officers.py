@@ -81,7 +81,8 @@ class Officers:
             note: Free text that only the notice's sender can read.
 
         Raises:
-            BadRequest: this state has answered for good, so nothing may follow.
+            BadRequest: this state has answered for good, so nothing may follow; or the same was said
+                before with another reason or note, which is signed and cannot be changed.
             NotAuthorized: this is no officer's token, or the directory does not list the officer.
             NoUsableKey: a note was given and the sender has no key to seal it for.
         """
@@ -92,6 +93,7 @@ class Officers:
             mine = [one for one in statements if one.party == self._context.state]
             earlier = _earlier([one for one in mine if one.officer == who.name], kind)
             if earlier is not None:
+                self._require_nothing_new(earlier, code, note)
                 return earlier
             _require_possible(mine, kind)
             return await self._sign(who, row, kind, code, note)
@@ -129,6 +131,20 @@ class Officers:
             locked_note=locked,
             body=said.data,
         )
+
+    def _require_nothing_new(self, earlier: StatementRow, code: str | None, note: str | None) -> None:
+        if (code is None or code == earlier.code) and (note is None or note == self._note_of(earlier)):
+            return
+        raise BadRequest(
+            f"you have {earlier.kind.name.lower()} this notice already, and that cannot be changed; "
+            "nothing was added",
+            hint="Tell its sender more in a notice: almenara send --kind response --refers-to ID",
+        )
+
+    def _note_of(self, statement: StatementRow) -> str | None:
+        if statement.locked_note is None:
+            return None
+        return self._context.vault.unlock("note", statement.id, statement.locked_note).decode()
 
     def _seal_note(self, note: str, row: NoticeRow, now_ms: int) -> SealedDetail:
         prekey = self._context.directory.prekey(row.sender, now_ms).prekey

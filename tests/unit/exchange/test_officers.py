@@ -137,6 +137,28 @@ async def test_the_same_answer_twice_is_one_statement(pair: Pair) -> None:
     assert first.statement == again.statement
 
 
+async def test_a_second_note_is_refused_and_never_dropped_in_silence(pair: Pair) -> None:
+    """Who adds a note to an answer given before learns that it did not travel, and how it can."""
+    said = AnswerRequest(answer="accepted", note="hello")
+    first = await pair.xbb.desk.answer(pair.xbb.officer, pair.id, said)
+    for same in (said, ACCEPT):
+        assert (await pair.xbb.desk.answer(pair.xbb.officer, pair.id, same)).statement == first.statement
+    more = AnswerRequest(answer="accepted", note="one thing more")
+    with pytest.raises(BadRequest, match="nothing was added") as caught:
+        await pair.xbb.desk.answer(pair.xbb.officer, pair.id, more)
+    assert "--kind response" in caught.value.hint
+    assert len(await pair.said()) == 2
+
+
+async def test_a_second_reason_is_refused(pair: Pair) -> None:
+    """A signed reason stands; another one is not taken for it."""
+    await pair.xbb.desk.answer(pair.xbb.officer, pair.id, DECLINE)
+    with pytest.raises(BadRequest, match="nothing was added"):
+        await pair.xbb.desk.answer(
+            pair.xbb.officer, pair.id, AnswerRequest(answer="declined", reason="no-capacity")
+        )
+
+
 async def test_an_officer_may_change_from_accepted_to_declined(pair: Pair) -> None:
     """Both are kept and signed; sender and recipient show the latest."""
     await pair.xbb.desk.answer(pair.xbb.officer, pair.id, ACCEPT)
