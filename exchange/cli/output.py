@@ -6,6 +6,7 @@ too, ``{"error": {code, message, next, request_id}}``, so that a script reads on
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ class Output:
     def result(self, fields: Mapping[str, object] | msgspec.Struct, text: Callable[[Console], None]) -> None:
         """Print a result: the fields as one object, or what ``text`` writes on the console."""
         if self.as_json:
-            print(encoded(fields))
+            print_json(fields)
         else:
             text(self.console())
 
@@ -79,13 +80,24 @@ def encoded(fields: Mapping[str, object] | msgspec.Struct) -> str:
     return safe_json(msgspec.json.encode({"schema_version": SCHEMA_VERSION, **values}).decode())
 
 
+def print_json(fields: Mapping[str, object] | msgspec.Struct) -> None:
+    """Print one object; where the output cannot show a letter, the whole is in ASCII escapes."""
+    text = encoded(fields)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # The stream would write an escape of its own, such as \xf1, which is not JSON.
+        text = json.dumps(json.loads(text), separators=(",", ":"))
+    print(text)
+
+
 def print_error(
     *, as_json: bool, code: str, message: str, next_step: str, request_id: str | None = None
 ) -> None:
     """Print why a command failed and what to do about it."""
     if as_json:
         error = {"code": code, "message": message, "next": next_step, "request_id": request_id}
-        print(encoded({"error": error}))
+        print_json({"error": error})
         return
     lines = [f"almenara: {safe_line(message)} [{code}]", f"  next: {safe_line(next_step)}"]
     if request_id is not None:

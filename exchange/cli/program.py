@@ -108,6 +108,9 @@ def run(words: Sequence[str]) -> int:
         result = almenara.main(list(words), prog_name="almenara", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else Exit.OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return Exit.USAGE
     except click.UsageError as error:
         return _usage(error, as_json=as_json)
     except click.ClickException as error:

@@ -61,7 +61,7 @@ _LIFE = LengthOfTime(MINUTE_MS, _WEEK_MS)
     "-a", "--attach", "attach", multiple=True, metavar="FILE", help="Attach a file; may be repeated."
 )
 @click.option("--kind", type=NearChoice(_KINDS), default="report", show_default=True, help="What it is.")
-@click.option("--refers-to", metavar="ID", help="The notice that this one speaks of.")
+@click.option("--refers-to", metavar="ID", help="The notice that this one speaks of; the beginning will do.")
 @click.option("--exercise", is_flag=True, help="Mark it so that it can never pass for real.")
 @click.option("--lang", default="en", show_default=True, help="The language of the text.")
 @click.option("--partial", is_flag=True, help="Leave out states without a usable key, and say so.")
@@ -144,7 +144,7 @@ def _confirm(common: Common, request: SubmitRequest, *, yes: bool) -> None:
     count = len(request.to)
     if yes or (request.tlp != Tlp.RED and count <= MANY):
         return
-    what = f"{parse_tlp(request.tlp).label} to {count} recipients: {', '.join(request.to)}"
+    what = f"{parse_tlp(request.tlp).label} to {count} recipient{'s' * (count > 1)}: {', '.join(request.to)}"
     if not common.may_ask:
         raise BadRequest(
             f"sending {what} needs a confirmation, and there is nobody to ask",

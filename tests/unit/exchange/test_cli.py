@@ -544,6 +544,23 @@ def test_help_and_json_load_nothing_heavy(words: list[str]) -> None:
     assert not any(loaded(package) for package in ("aiohttp", "cryptography", "rich", "structlog", "apsw"))
 
 
+def test_json_is_json_in_a_locale_without_accents() -> None:
+    """A machine set to plain ASCII gets the same values, in escapes that JSON knows."""
+    words = [sys.executable, "-m", "exchange.cli.main", "severity", "show", "niño", "--json"]
+    surroundings = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = subprocess.run(words, cwd=HOUSE, env=surroundings, capture_output=True, check=False)
+    assert "niño" in json.loads(shown.stdout.decode("ascii"))["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [[], ["node"]])
+def test_a_group_without_a_command_shows_its_help(alone: Cli, words: list[str]) -> None:
+    """Whoever types the bare name reads what there is, in lines, and no error message."""
+    assert alone.bare(*words) == Exit.USAGE
+    assert "Commands:" in alone.err or "Notices:" in alone.err
+    assert "\n" in alone.err
+    assert "[usage]" not in alone.err
+
+
 def test_a_reader_that_leaves_early_is_no_traceback() -> None:
     """``almenara … | head`` ends quietly."""
     command = f"{sys.executable} -m exchange.cli.main help exit-codes | true"
