@@ -15,22 +15,31 @@ from pathlib import Path
 from protocol.errors import KeyfileError, KeyfileUnsafe
 
 LARGEST_FILE = 256 * 1024
+KEY_FILE = "key file"
+TOKEN_FILE = "token file"  # noqa: S105  (a noun for messages)
+PASSPHRASE_FILE = "passphrase file"  # noqa: S105  (likewise)
+_HINTS = {
+    TOKEN_FILE: "Name your token's file with --token-file FILE or ALMENARA_TOKEN_FILE; "
+    "if it is lost, ask the administrator for a new one.",
+    PASSPHRASE_FILE: "Check the path given with --passphrase-file FILE or ALMENARA_PASSPHRASE_FILE.",
+}
 
 
-def read_secret(path: Path) -> str:
+def read_secret(path: Path, what: str = KEY_FILE) -> str:
     """Return the text of a secret file.
 
     Args:
         path: A regular file of this user with mode 0600 or stricter, not a symbolic link.
+        what: A noun for messages, such as ``"token file"``.
 
     Raises:
         KeyfileUnsafe: Others could read or replace it; the hint is the command that repairs it.
         KeyfileError: It is missing, cannot be read, is too large, or is not text.
     """
-    descriptor = open_secret(path)
+    descriptor = open_secret(path, what)
     try:
-        require_private(path, os.fstat(descriptor))
-        return read_text(path, descriptor)
+        require_private(path, os.fstat(descriptor), what)
+        return read_text(path, descriptor, what)
     finally:
         os.close(descriptor)
 
@@ -45,14 +54,14 @@ def read_credential(path: Path) -> str:
         KeyfileUnsafe: Everybody could read it, or it belongs to a third user.
         KeyfileError: It is missing, cannot be read, is too large, or is not text.
     """
-    descriptor = open_secret(path)
+    descriptor = open_secret(path, "credential")
     try:
         status = os.fstat(descriptor)
         if status.st_mode & 0o027 or status.st_uid not in (0, os.geteuid()):
             raise KeyfileUnsafe(
                 f"the credential {path} is open to others", hint="Let the service manager provide it."
             )
-        return read_text(path, descriptor)
+        return read_text(path, descriptor, "credential")
     finally:
         os.close(descriptor)
 
@@ -92,7 +101,7 @@ def write_secret(path: Path, text: str, *, replace: bool = False) -> None:
         ) from error
 
 
-def open_secret(path: Path) -> int:
+def open_secret(path: Path, what: str = KEY_FILE) -> int:
     """Return a descriptor of a regular file, never through a symbolic link.
 
     Raises:
@@ -105,16 +114,18 @@ def open_secret(path: Path) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise KeyfileUnsafe(
-                f"the key file {path} is a symbolic link", hint="Name the file itself, not a link to it."
+                f"the {what} {path} is a symbolic link", hint="Name the file itself, not a link to it."
             ) from error
-        raise KeyfileError(f"the key file {path} cannot be opened: {error.strerror}") from error
+        raise KeyfileError(
+            f"the {what} {path} cannot be opened: {error.strerror}", hint=_HINTS.get(what)
+        ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise KeyfileUnsafe(f"the key file {path} is not a regular file", hint="Name a regular file.")
+        raise KeyfileUnsafe(f"the {what} {path} is not a regular file", hint="Name a regular file.")
     return descriptor
 
 
-def require_private(path: Path, status: os.stat_result) -> None:
+def require_private(path: Path, status: os.stat_result, what: str = KEY_FILE) -> None:
     """Refuse a file that anybody but its owner, who must be this user, could read or write.
 
     Raises:
@@ -123,17 +134,17 @@ def require_private(path: Path, status: os.stat_result) -> None:
     quoted = shlex.quote(str(path))
     if status.st_uid != os.geteuid():
         raise KeyfileUnsafe(
-            f"the key file {path} belongs to another user",
+            f"the {what} {path} belongs to another user",
             hint=f"Find out why; if it is right, run: chown {os.geteuid()} {quoted}",
         )
     if status.st_mode & 0o077:
         raise KeyfileUnsafe(
-            f"the key file {path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"Run: chmod 600 {quoted} - and replace the key if others may have read it.",
+            f"the {what} {path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"Run: chmod 600 {quoted} - and replace what is in it if others may have read it.",
         )
 
 
-def read_text(path: Path, descriptor: int) -> str:
+def read_text(path: Path, descriptor: int, what: str = KEY_FILE) -> str:
     """Return all text behind a descriptor, up to the limit.
 
     Raises:
@@ -143,14 +154,14 @@ def read_text(path: Path, descriptor: int) -> str:
         with os.fdopen(os.dup(descriptor), "rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise KeyfileError(f"the key file {path} cannot be read: {error.strerror}") from error
+        raise KeyfileError(f"the {what} {path} cannot be read: {error.strerror}") from error
     if len(data) > LARGEST_FILE:
-        raise KeyfileError(f"the key file {path} is larger than any key")
+        raise KeyfileError(f"the {what} {path} is larger than any key")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         # Not chained: that exception carries the bytes of the file.
-        raise KeyfileError(f"the key file {path} is not text") from None
+        raise KeyfileError(f"the {what} {path} is not text") from None
 
 
 def write_new(path: Path, text: str) -> None:

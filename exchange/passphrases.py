@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from exchange.keystore import read_credential, read_secret
+from exchange.keystore import PASSPHRASE_FILE, read_credential, read_secret
 from protocol.errors import KeyfileError
 
 
@@ -42,7 +42,7 @@ class PassphraseFile:
             KeyfileUnsafe: Others could read the file.
             KeyfileError: The file is missing, empty, or has several lines.
         """
-        return single_line(read_secret(self.path), f"the passphrase file {self.path}")
+        return single_line(read_secret(self.path, PASSPHRASE_FILE), f"the {PASSPHRASE_FILE} {self.path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class PassphrasePrompt:
         """
         if not self.interactive():
             raise KeyfileError(
-                f"the {self.label} needs a passphrase, and there is no terminal to ask at",
+                f"the passphrase for the {self.label} is needed, and there is no terminal to ask at",
                 hint="Give --passphrase-file FILE (mode 0600), or a credential of the service manager.",
             )
         typed = single_line(self.ask(f"Passphrase for the {self.label}: "), "what was typed")

@@ -79,11 +79,11 @@ class Common:
 
 
 def _token(settings: CliSettings) -> str:
-    from exchange.keystore import read_credential, read_secret
+    from exchange.keystore import TOKEN_FILE, read_credential, read_secret
     from protocol.errors import NotAuthorized
 
     if settings.token_file is not None:
-        return read_secret(settings.token_file).strip()
+        return read_secret(settings.token_file, TOKEN_FILE).strip()
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder and (Path(folder) / TOKEN_CREDENTIAL).exists():
         return read_credential(Path(folder) / TOKEN_CREDENTIAL).strip()

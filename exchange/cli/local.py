@@ -140,6 +140,26 @@ def protection_options(function: F) -> F:
     return passphrase_option(unprotected(function))
 
 
+def require_place(path: Path, key: str, what: str) -> None:
+    """Refuse a directory that is no data directory of that role, before its keys are looked for.
+
+    Args:
+        path: The data directory.
+        key: A key file that every one has.
+        what: ``node`` or ``coordinator``, as the commands are called.
+
+    Raises:
+        SetupError: the key is not there.
+    """
+    from protocol.errors import SetupError
+
+    if not (path / key).exists():
+        raise SetupError(
+            f"{path} is not a {what}'s data directory: it has no {key}",
+            hint=f"Name the right one with --data DIR; a new one is made with: almenara {what} init",
+        )
+
+
 def settings_of(kind: type[S], **flags: object) -> S:
     """Return the settings of a role, with what was given on the command line.
 

@@ -16,6 +16,7 @@ from exchange.cli.local import (
     local,
     passphrase_option,
     protection_options,
+    require_place,
     settings_of,
 )
 from exchange.cli.setup_node import node, officer
@@ -230,6 +231,7 @@ def coordinator_run(console: Local, data: str | None, passphrase_file: Path | No
     from exchange.settings import CoordinatorSettings
 
     settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
+    require_place(settings.data, "keys/statement.key", "coordinator")
     source = console.source("statement key", settings.passphrase_file)
     serve_coordinator(settings, source, SystemClock())
 

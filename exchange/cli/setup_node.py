@@ -15,6 +15,7 @@ from exchange.cli.local import (
     local,
     passphrase_option,
     protection_options,
+    require_place,
     settings_of,
 )
 
@@ -137,6 +138,7 @@ def node_run(console: Local, data: str | None, passphrase_file: Path | None) -> 
     from exchange.settings import NodeSettings
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    require_place(settings.data, "keys/node.key", "node")
     serve_node(settings, console.source("node's keys", settings.passphrase_file), SystemClock())
 
 

@@ -31,8 +31,14 @@ from protocol.documents import (
     document_hash,
     parse_signed_document,
 )
-from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, CoordinatorRequest, parse_request
-from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet
+from protocol.enrolment import (
+    MAX_COMMUNITY_BYTES,
+    MAX_REQUEST_BYTES,
+    CoordinatorRequest,
+    Request,
+    parse_request,
+)
+from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet, UnknownKind
 
 MOST_KEYS = 9
 ROOT_LIFE_MS = 5 * words.YEAR_MS
@@ -155,7 +161,7 @@ def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Propos
     documents: list[bytes] = []
     changes: list[Change] = []
     for path in requests:
-        request = parse_request(read_file(path, MAX_REQUEST_BYTES, "request"))
+        request = _read_request(path)
         if isinstance(request, CoordinatorRequest):
             coordinator = checked_coordinator(ceremony.trusted, Verifier(), request)
             if coordinators.get(coordinator.code) != coordinator:
@@ -232,6 +238,17 @@ def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremon
 def key_path(folder: Path, role: Role, number: int) -> Path:
     """Return where a custodian's key lies."""
     return folder / "keys" / f"{role.value}-{number}.key"
+
+
+def _read_request(path: Path) -> Request:
+    data = read_file(path, MAX_REQUEST_BYTES, "request")
+    try:
+        return parse_request(data)
+    except UnknownKind as error:
+        raise UnknownKind(
+            f"{path} is no request to be admitted: {error.message}",
+            hint="Name the request.alm of a node or coordinator; community.alm goes the other way, to join.",
+        ) from error
 
 
 def _is_new(held: StateEntry | None, asked: StateEntry) -> bool:

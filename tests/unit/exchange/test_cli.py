@@ -283,14 +283,17 @@ def test_what_the_node_refuses_keeps_its_code_and_its_next_step(cli: Cli) -> Non
     assert cli.json("show", RECEIVED_ID, expect=Exit.VERIFICATION)["error"]["code"] == "cannot-open"
 
 
-def test_a_missing_open_or_weak_token_is_code_4_or_a_refusal(cli: Cli) -> None:
-    """No token, too weak a token: 4. A token file that others can read is refused."""
+def test_a_missing_open_or_weak_token_is_code_4(cli: Cli) -> None:
+    """No token, too weak a token, a file that others can read or that is not there."""
     assert cli.bare("inbox", "--socket", str(cli.socket)) == Exit.AUTHORITY
     cli.desk.receive()
     assert cli("ack", RECEIVED_ID, "accept", token="sender") == Exit.AUTHORITY
     (cli.folder / "officer.token").chmod(0o644)
-    assert cli("inbox") == Exit.FAILED
+    assert cli("inbox") == Exit.AUTHORITY
     assert "keyfile-unsafe" in cli.err
+    assert cli("inbox", token="lost") == Exit.AUTHORITY
+    assert "the token file" in cli.err
+    assert "--token-file" in cli.err
 
 
 def test_oversized_reports_and_attachments_are_refused_here(cli: Cli) -> None:

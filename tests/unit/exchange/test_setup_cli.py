@@ -112,6 +112,26 @@ def test_without_a_person_to_ask_admitting_needs_a_flag(terminal: Terminal, appl
     assert "--yes" in error["message"]
 
 
+def test_a_file_of_another_kind_is_named_with_the_right_one(terminal: Terminal, ceremony: Founded) -> None:
+    """Two kinds of file travel, and they are easily taken for each other."""
+    community = ceremony.community
+    code, error = terminal.refused("governance", "admit", "--in", ceremony.governance, community)
+    assert (code, error["code"]) == (Exit.FAILED, "unknown-kind")
+    assert str(community) in error["message"]
+    assert "request.alm" in error["next"]
+
+
+@pytest.mark.parametrize("role", ["node", "coordinator"])
+def test_a_directory_that_is_no_data_directory_is_not_run(
+    terminal: Terminal, tmp_path: Path, role: str
+) -> None:
+    """A mistyped directory is told from a lost key."""
+    code, error = terminal.refused(role, "run", "--data", tmp_path)
+    assert (code, error["code"]) == (Exit.FAILED, "setup")
+    assert str(tmp_path) in error["message"]
+    assert f"almenara {role} init" in error["next"]
+
+
 def test_showing_a_community_names_members_officers_and_expiries(
     terminal: Terminal, ceremony: Founded
 ) -> None:
@@ -161,7 +181,7 @@ def test_a_mistyped_value_is_a_usage_error(
 def test_keys_are_not_left_unprotected_by_default(terminal: Terminal, tmp_path: Path) -> None:
     """Without a terminal, a passphrase file or the explicit flag, nothing is made."""
     code, error = terminal.refused("governance", "init", "--name", "X", "--out", tmp_path / "g")
-    assert (code, error["code"]) == (Exit.FAILED, "keyfile")
+    assert (code, error["code"]) == (Exit.AUTHORITY, "keyfile")
     assert "--passphrase-file" in error["next"]
     assert list((tmp_path / "g").iterdir()) == []
 
@@ -195,7 +215,7 @@ def test_a_key_file_open_to_others_is_refused(terminal: Terminal, applied: Found
     (founded.governance / "keys" / "directory-1.key").chmod(0o644)
     words = ("governance", "admit", "--in", founded.governance, founded.request("XAA"), "--yes")
     code, error = terminal.refused(*words)
-    assert (code, error["code"]) == (Exit.FAILED, "keyfile-unsafe")
+    assert (code, error["code"]) == (Exit.AUTHORITY, "keyfile-unsafe")
     assert error["next"].startswith("Run: chmod 600")
 
 
