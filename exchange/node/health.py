@@ -6,7 +6,6 @@ import apsw
 
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
-from exchange.node.outbox import MAX_SKEW_MS
 from exchange.node.showing import alarm_view
 from exchange.node.views import AlarmView, NodeView
 from exchange.stores.node_books import AlarmRow, read_alarms
@@ -64,7 +63,7 @@ class Health:
             for sender, missing in gaps
         ]
         skew = self._link.skew_ms
-        if skew is not None and abs(skew) > MAX_SKEW_MS:
+        if skew is not None and self._link.clock_is_wrong:
             alarms.append(
                 AlarmView(
                     code="clock-skew",

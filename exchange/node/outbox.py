@@ -32,12 +32,14 @@ from exchange.stores.node_queue import enqueue
 from exchange.stores.node_statements import read_pairs, save_pair
 from keys.roster import PrekeyChoice
 from keys.sealing import PAIR_START, SALT_BYTES, PairPosition, SealedNotice, SealFor, seal
+from keys.wrap import admit_recipient
 from protocol import codec
 from protocol.delivery import DeliveryState
 from protocol.errors import (
     BadRequest,
     ClockSkew,
     IdReused,
+    KeyRefused,
     NotFound,
     NoUsableKey,
     TooLarge,
@@ -58,8 +60,6 @@ from protocol.notice import (
 )
 from protocol.text import parse_base64, parse_hex
 from protocol.urgency import relay_priority, response_expected_by
-
-MAX_SKEW_MS = 10 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Outbox:
 
     def _require_clock(self) -> None:
         skew = self._link_state.skew_ms
-        if skew is not None and abs(skew) > MAX_SKEW_MS:
+        if skew is not None and self._link_state.clock_is_wrong:
             hours = abs(skew) / 3_600_000
             direction = "behind" if skew > 0 else "ahead of"
             raise ClockSkew(f"this machine's clock is {hours:.1f} h {direction} the coordinator's")
@@ -211,7 +211,7 @@ class Outbox:
                 raise BadRequest(f"{code} is this node's own state; a notice goes to others")
             self._require_member(code, now_ms)
             try:
-                chosen[code] = self._context.directory.prekey(code, now_ms)
+                chosen[code] = self._prekey(code, now_ms)
             except NoUsableKey as error:
                 troubles.append((code, error))
         if troubles and not (request.partial and chosen):
@@ -220,6 +220,15 @@ class Outbox:
                 hint=troubles[0][1].hint,
             )
         return chosen, tuple(SkippedView(state=code, code=e.code, reason=e.message) for code, e in troubles)
+
+    def _prekey(self, code: str, now_ms: int) -> PrekeyChoice:
+        choice = self._context.directory.prekey(code, now_ms)
+        try:
+            admit_recipient(choice.prekey.public)
+        except KeyRefused as error:
+            # What one member published must not keep a notice from the others.
+            raise NoUsableKey(f"{code} published a sealing key to which nothing can be sealed") from error
+        return choice
 
     def _require_member(self, code: str, now_ms: int) -> None:
         try:

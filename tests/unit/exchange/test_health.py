@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.node.link_state import LinkState
-from exchange.node.outbox import MAX_SKEW_MS
+from keys.trust import MAX_SKEW_MS
 from protocol.errors import Unreachable
 from tests.clocks import FixedClock
 from tests.community import YEAR_MS

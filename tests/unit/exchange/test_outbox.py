@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from exchange.node.requests import AttachmentRequest
 from exchange.stores.node_statements import read_pairs
+from keys.documents import sign_document
 from protocol.envelope import parse_submission
 from protocol.errors import (
     AlmenaraError,
@@ -87,7 +89,7 @@ REFUSED: dict[str, tuple[dict[str, object], type[AlmenaraError]]] = {
     "control character": ({"text": "a\x1b[2Jb"}, FormatError),
     "subject of two lines": ({"subject": "one\ntwo"}, FormatError),
     "refers to nothing here": ({"refers_to": "ab" * 32}, NotFound),
-    "refers to no id": ({"refers_to": "soon"}, FormatError),
+    "refers to no id": ({"refers_to": "soon"}, BadRequest),
     "attachment not base64": (
         {"attachments": (AttachmentRequest(name="a.bin", content="***"),)},
         FormatError,
@@ -141,6 +143,20 @@ async def test_a_partial_notice_says_visibly_whom_it_leaves_out(tmp_path: Path) 
         await _publish_more_prekeys(node, "XCC", tmp_path)
         clock.advance(80 * DAY_MS)
         view = await node.desk.submit(SENDER, a_request(partial=True), "request-1")
+    assert (view.recipients, [skipped.state for skipped in view.skipped]) == (("XCC",), ["XBB"])
+
+
+async def test_a_key_that_cannot_be_sealed_to_keeps_nothing_from_the_others(node: TestNode) -> None:
+    """A member that publishes a broken key is left out with --partial, as one without a key."""
+    directory = node.context.directory
+    held = directory.documents.prekeys["XBB"]
+    keys = tuple(replace(key, public=bytes(1216)) for key in held.document.keys[:1])
+    broken = replace(held.document, version=2, previous=held.hash, keys=keys)
+    data = sign_document(broken, [node.everyone.members["XBB"].node])
+    directory.update(data, node.clock.now_ms())
+    with pytest.raises(NoUsableKey, match="XBB"):
+        await node.desk.submit(SENDER, a_request(), "request-1")
+    view = await node.desk.submit(SENDER, a_request(partial=True), "request-2")
     assert (view.recipients, [skipped.state for skipped in view.skipped]) == (("XCC",), ["XBB"])
 
 
