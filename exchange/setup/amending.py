@@ -42,7 +42,7 @@ from protocol.documents import (
     document_hash,
     parse_signed_document,
 )
-from protocol.errors import KeyfileError, NotFound, SetupError
+from protocol.errors import FormatError, KeyfileError, SetupError, TrustError
 
 WITHDRAWN = "withdrawn"
 
@@ -143,7 +143,8 @@ async def add_officer(amendment: Amendment, name: str) -> Path:
     """Make an officer's key and token, and list the key in the next manifest; returns the token's file.
 
     Raises:
-        FormatError, BadRequest: the name does not fit, or is taken.
+        BadRequest: the name is taken.
+        FormatError: the name does not fit, or the manifest has no room for another key.
         TrustError: this node's own rules refuse the manifest; nothing is changed.
     """
     place, now_ms, present = amendment.place, amendment.now_ms, amendment.held.document
@@ -157,9 +158,14 @@ async def add_officer(amendment: Amendment, name: str) -> Path:
         from_ms=now_ms - MAX_SKEW_MS,
         until_ms=now_ms + KEY_LIFE_MS,
     )
-    # Key and token first: unlisted ones can do nothing, a listed key that is lost cannot be used.
+    # Key and token first, because a listed key that is lost cannot be used.
     token = people.grant(place, identity)
-    await amendment.publish_manifest([*present.keys, entry], present.revoked)
+    try:
+        await amendment.publish_manifest([*present.keys, entry], present.revoked)
+    except (TrustError, FormatError):
+        # Nothing was published, so nobody may come in with what was made for it.
+        people.forget(place, people.officer_named(place, identity.name))
+        raise
     return token
 
 
@@ -172,10 +178,7 @@ async def revoke_officer(amendment: Amendment, name: str) -> None:
         NotFound: there is no such officer.
         TrustError: this node's own rules refuse the manifest; nothing is changed.
     """
-    officer = next((one for one in people.officers(amendment.place) if one.name == name), None)
-    if officer is None:
-        names = ", ".join(one.name for one in people.officers(amendment.place)) or "none"
-        raise NotFound(f"there is no officer {name!r} here", hint=f"The officers are: {names}.")
+    officer = people.officer_named(amendment.place, name)
     present = amendment.held.document
     revocation = Revocation(key_id=officer.description.key_id, reason=WITHDRAWN, at_ms=amendment.now_ms)
     revoked = [item for item in present.revoked if item.key_id != revocation.key_id]

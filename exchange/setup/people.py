@@ -19,7 +19,7 @@ from keys.keyfile import KeyDescription
 from keys.protection import Token
 from keys.signer import Signer
 from protocol.documents import Role
-from protocol.errors import BadRequest
+from protocol.errors import BadRequest, NotFound
 
 ACCESS = "access"
 OFFICERS = "officers"
@@ -93,6 +93,20 @@ def officers(place: DataDir) -> Iterator[OfficerKey]:
     """
     found = [OfficerKey(path, described(path)) for path in (place.path / OFFICERS).glob("*.key")]
     yield from sorted(found, key=lambda officer: officer.name)
+
+
+def officer_named(place: DataDir, name: str) -> OfficerKey:
+    """Return the officer of this name.
+
+    Raises:
+        NotFound: there is none; the hint lists who there is.
+    """
+    found = {officer.name: officer for officer in officers(place)}
+    if name not in found:
+        raise NotFound(
+            f"there is no officer {name!r} here", hint=f"The officers are: {', '.join(found) or 'none'}."
+        )
+    return found[name]
 
 
 def require_free(place: DataDir, identity: Identity) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +22,10 @@ from exchange.severity.load import template_text
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents
 from exchange.stores.node_queue import OutgoingRow, read_queue
-from keys.signer import Verifier
+from keys.signature import SecretKey
+from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
+from protocol.documents import Role
 from protocol.errors import (
     BadRequest,
     DataDirBusy,
@@ -89,6 +92,22 @@ def test_a_new_officer_is_trusted_here_and_published(ceremony: Founded, tmp_path
     listed = {officer.name: officer for officer in people.officers(DataDir(founded.data("XAA")))}
     key_id = listed["José Pérez"].description.key_id
     assert directory.officer_key("XAA", key_id, CLOCK.now_ms()).owner == "José Pérez"
+
+
+def test_an_officer_that_could_not_be_listed_leaves_nothing_behind(ceremony: Founded, tmp_path: Path) -> None:
+    """A token that was made in vain lets nobody in, and its name is free for the next try."""
+    founded = ceremony.copy(tmp_path)
+
+    async def add_with_another_key(amendment: Amendment) -> Path:
+        stranger = Signer(SecretKey.generate(), Role.IDENTITY)
+        return await add_officer(replace(amendment, identity=stranger), "José Pérez")
+
+    place = founded.data("XAA")
+    before = sorted(place.rglob("*.key")), sorted((place / "access").iterdir())
+    with pytest.raises(UnknownSigner):
+        change(founded, add_with_another_key)
+    assert (sorted(place.rglob("*.key")), sorted((place / "access").iterdir())) == before
+    assert add(founded, "José Pérez").exists()
 
 
 def test_the_others_accept_what_was_published(ceremony: Founded, tmp_path: Path) -> None:
