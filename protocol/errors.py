@@ -295,7 +295,7 @@ class WrongPassphrase(KeyfileError):
     """The passphrase or token does not open this key file, or the file was altered."""
 
     code = "wrong-passphrase"
-    default_hint = "Try again; nothing was changed. If the passphrase is lost, see the runbook on lost keys."
+    default_hint = "Try again; nothing was changed. If it is lost, restore both from backup or make new keys."
 
 
 class KeyfileUnsafe(KeyfileError):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
 _HTTP_REFUSALS = {
-    404: NotFound("there is nothing at this address", hint="See the routes in the README."),
+    404: NotFound("there is nothing at this address", hint="See what this node understands: almenara --help"),
     405: BadRequest("this address does not take that method"),
     413: TooLarge(f"the request is over {MAX_BODY_BYTES} bytes"),
 }
