@@ -99,6 +99,7 @@ def check_submission(
         NotAddressed: a recipient is not an active member.
         DocumentExpired: root or directory has expired.
         BadSignature: its signature does not verify.
+        Forked: its sender signs that it knows another directory of the version trusted here.
         Tampered: wraps or payload are not the ones that were signed.
     """
     submission, header = unverified.submission, unverified.sealed.header
@@ -107,6 +108,8 @@ def check_submission(
     _require_times(header, now_ms)
     _require_active(directory, header, now_ms)
     _require_signature(verifier, key, submission.manifest, submission.proof)
+    if directory.contradicts(header.directory):
+        raise Forked(f"{header.sender} knows another directory version {header.directory.version}")
     check_submission_parts(submission, unverified.sealed.manifest)
     return VerifiedSubmission(unverified.sealed.id, submission, unverified.sealed.manifest, header)
 

@@ -40,6 +40,7 @@ from exchange.stores.node_notices import (
     DeliveryRow,
     Direction,
     NoticeRow,
+    accept_gaps,
     find_body,
     find_notice,
     ids_with_prefix,
@@ -202,6 +203,7 @@ class Desk:
 
         def work(db: apsw.Connection) -> None:
             count = clear_alarms(db)
+            accept_gaps(db)
             record_event(db, now_ms, "alarms.dismissed", detail=f"{count} by {who.name}")
 
         await self._context.engine.write(work)

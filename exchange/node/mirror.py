@@ -18,12 +18,22 @@ from exchange.stores.node_books import (
     has_document,
     insert_document,
     raise_alarm,
+    read_documents,
     read_fact,
     record_event,
     save_fact,
 )
+from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
 from keys.trust import TrustedDirectory
 from protocol.digest import tagged
+from protocol.documents import (
+    PrekeyList,
+    Publication,
+    StateManifest,
+    document_hash,
+    parse_document,
+    parse_signed_document,
+)
 from protocol.errors import AlmenaraError, ClockSkew, FormatError, SetupError, TrustError
 from protocol.session.messages import Documents
 
@@ -66,7 +76,8 @@ class Mirror:
         """Compare how many documents the coordinator lists, at a session's start, with what was read.
 
         A shorter list is another list: what is new in it stands where this node would never look.
-        So it is read from its beginning, and a person is told.
+        So it is read from its beginning, our own documents are handed in again, which the list may
+        have lost, and a person is told.
         """
         shown = self.next_index
         if listed >= shown:
@@ -75,9 +86,15 @@ class Mirror:
         now_ms = self._context.clock.now_ms()
         message = f"the coordinator lists {listed} documents and has listed {shown} before"
         hint = "Ask its operator whether it was restored from a backup; it may be hiding documents."
-        await self._context.engine.write(
-            lambda db: raise_alarm(db, "documents-missing", "", message, hint, now_ms)
-        )
+        state = self._context.state
+
+        def work(db: apsw.Connection) -> None:
+            raise_alarm(db, "documents-missing", "", message, hint, now_ms)
+            for data in read_documents(db):
+                _publish_again(db, state, data)
+
+        await self._context.engine.write(work)
+        self._context.outgoing.ring()
 
     async def receive(self, message: Documents) -> bool:
         """Take documents from the coordinator, store what is trusted, and move on.
@@ -148,6 +165,13 @@ def load_directory(directory: TrustedDirectory, documents: list[bytes]) -> None:
 def store_document(db: apsw.Connection, data: bytes) -> None:
     """Store one trusted document, in the transaction of whatever else depends on it."""
     insert_document(db, _copy_hash(data), data)
+
+
+def _publish_again(db: apsw.Connection, state: str, data: bytes) -> None:
+    body = parse_signed_document(data).body
+    document = parse_document(body)
+    if isinstance(document, StateManifest | PrekeyList | Publication) and document.state == state:
+        enqueue(db, "publish", PUBLISH_PRIORITY, document_hash(body), data)
 
 
 def _copy_hash(data: bytes) -> bytes:

@@ -24,7 +24,9 @@ from exchange.stores.node_books import (
     insert_prekey,
     keep_prekey,
     raise_alarm,
+    read_fact,
     record_event,
+    save_fact,
 )
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
 from keys.documents import sign_document
@@ -38,6 +40,9 @@ LOOK_SECONDS = 600.0
 FIRST_LOOK_SECONDS = 600.0
 """How long to wait for a session that shows whether this clock is right, before the first look."""
 ALARM = "prekeys"
+LOOKED = "prekeys-looked"
+"""The fact that holds when the last look was, by a clock that was believed then."""
+UNCONFIRMED_JUMP_MS = 2 * DAY_MS
 _log = structlog.get_logger()
 
 
@@ -98,13 +103,25 @@ class Prekeeper:
         """
         if self._link_state.clock_is_wrong:
             raise ClockSkew("this machine's clock differs from the coordinator's")
+        await self._require_plausible_clock()
         await self._destroy()
         await self._publish()
         if self._log_holds_keys:
             # Deleted rows live on in the write-ahead log until it is emptied.
             await self._context.engine.empty_log()
             self._log_holds_keys = False
-        await self._context.engine.write(lambda db: clear_alarm(db, ALARM, ""))
+        now_ms = self._context.clock.now_ms()
+        await self._context.engine.write(lambda db: _looked(db, now_ms))
+
+    async def _require_plausible_clock(self) -> None:
+        """Refuse a jump over days that no coordinator has confirmed since the start."""
+        now_ms = self._context.clock.now_ms()
+        last_ms = await self._context.engine.read(lambda db: read_fact(db, LOOKED))
+        if self._link_state.skew_ms is None and last_ms and now_ms > last_ms + UNCONFIRMED_JUMP_MS:
+            raise ClockSkew(
+                f"this clock is {(now_ms - last_ms) // DAY_MS} days on since the last look",
+                hint="Check this machine's clock; the keys wait until the coordinator has confirmed it.",
+            )
 
     async def _publish(self) -> None:
         now_ms = self._context.clock.now_ms()
@@ -175,6 +192,11 @@ class Prekeeper:
             await self._context.engine.write(
                 lambda db: raise_alarm(db, ALARM, "", message, error.hint, now_ms)
             )
+
+
+def _looked(db: apsw.Connection, now_ms: int) -> None:
+    clear_alarm(db, ALARM, "")
+    save_fact(db, LOOKED, now_ms)
 
 
 def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> None:

@@ -74,6 +74,21 @@ _LIST = """
     ))
     ORDER BY stored_ms DESC
 """
+_GAPS = """
+    WITH counted AS (
+        SELECT sender, pair_sequence AS number,
+            coalesce((SELECT value FROM fact WHERE name = 'gaps-accepted/' || sender), 0) AS floor
+        FROM notice WHERE direction = 'received'
+    )
+    SELECT sender, max(number) - floor - count(DISTINCT number) AS missing FROM counted
+    WHERE number > floor GROUP BY sender HAVING missing > 0
+"""
+_ACCEPT_GAPS = """
+    INSERT INTO fact
+        SELECT 'gaps-accepted/' || sender, max(pair_sequence) FROM notice
+        WHERE direction = 'received' GROUP BY sender
+    ON CONFLICT DO UPDATE SET value = max(value, excluded.value)
+"""
 
 
 def insert_notice(db: apsw.Connection, row: NoticeRow, locked_body: bytes) -> None:
@@ -179,13 +194,16 @@ def update_delivery(
 
 
 def pair_gaps(db: apsw.Connection) -> list[tuple[str, int]]:
-    """Return, by sender, how many of its notices before its newest are missing here."""
-    query = """
-        SELECT sender, max(pair_sequence) - min(pair_sequence) + 1 - count(*) FROM notice
-        WHERE direction = 'received' GROUP BY sender
-        HAVING max(pair_sequence) - min(pair_sequence) + 1 > count(*)
+    """Return, by sender, how many of its notices before its newest are missing here.
+
+    A pair's first notice has number 1. What an officer has accepted as missing is not counted.
     """
-    return [(str(sender), int(missing)) for sender, missing in db.execute(query)]
+    return [(str(sender), int(missing)) for sender, missing in db.execute(_GAPS)]
+
+
+def accept_gaps(db: apsw.Connection) -> None:
+    """Count from here on only what will be missing after each sender's newest notice."""
+    db.execute(_ACCEPT_GAPS)
 
 
 def _one(cursor: apsw.Cursor) -> NoticeRow | None:

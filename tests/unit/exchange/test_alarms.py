@@ -9,7 +9,7 @@ import pytest
 
 from exchange.node.views import EventView
 from protocol.errors import NotAuthorized
-from tests.nodes import SENDER, a_node
+from tests.nodes import SENDER, a_node, delivery_to
 
 
 async def test_an_officer_dismisses_alarms_and_is_named(tmp_path: Path) -> None:
@@ -35,3 +35,18 @@ async def test_a_script_may_not_dismiss_alarms(tmp_path: Path) -> None:
 async def first_events(stream: AsyncIterator[EventView], count: int) -> list[EventView]:
     """Return the first events of a stream that never ends."""
     return [await anext(stream) for _ in range(count)]
+
+
+async def test_the_first_notices_of_a_pair_cannot_be_withheld_unseen(tmp_path: Path) -> None:
+    """Numbers start at one, so what came before the first to arrive is missing, until a person accepts it."""
+    async with a_node(tmp_path / "XAA", "XAA") as xaa, a_node(tmp_path / "XBB", "XBB") as xbb:
+        copies = [delivery_to("XBB", await xaa.send(subject=f"Notice {number}")) for number in range(5)]
+        await xbb.receive(copies[2])
+        missing = [alarm.message for alarm in (await xbb.desk.node(SENDER)).alarms]
+        await xbb.desk.dismiss(xbb.officer)
+        accepted = (await xbb.desk.node(SENDER)).alarms
+        await xbb.receive(copies[4])
+        again = [alarm.message for alarm in (await xbb.desk.node(SENDER)).alarms]
+    assert missing == ["2 notices of XAA before its newest have not arrived"]
+    assert accepted == ()
+    assert again == ["1 notices of XAA before its newest have not arrived"]

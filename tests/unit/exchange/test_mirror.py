@@ -26,18 +26,18 @@ async def node(tmp_path: Path) -> AsyncIterator[TestNode]:
         yield opened
 
 
-def publication(node: TestNode) -> bytes:
-    """Return a new document of XBB."""
+def publication(node: TestNode, state: str = "XBB") -> bytes:
+    """Return a new document of a state."""
     document = enrolment.next_publication(
         None,
-        state="XBB",
+        state=state,
         community=node.everyone.id,
         topic="severity",
-        name="xbb-national",
+        name=f"{state.lower()}-national",
         content=b"levels",
         now_ms=node.clock.now_ms(),
     )
-    return sign_document(document, [node.everyone.members["XBB"].identity])
+    return sign_document(document, [node.everyone.members[state].identity])
 
 
 def unsigned_copy(document: bytes, filling: int) -> bytes:
@@ -86,3 +86,12 @@ async def test_a_list_that_became_shorter_is_read_again_from_its_beginning(node:
     await offer(mirror, *node.everyone.documents[:3], document)
     assert await stored(node) == [document]
     assert [one.code for one in await node.context.engine.read(read_alarms)] == ["documents-missing"]
+
+
+async def test_a_state_hands_its_own_documents_in_again_after_a_restore(node: TestNode) -> None:
+    """What the coordinator's backup lacks of this state, nobody else would bring back."""
+    mirror = await Mirror.open(node.context)
+    own = publication(node, "XAA")
+    await offer(mirror, *node.everyone.documents, own)
+    await mirror.begin(4)
+    assert own in [row.content for row in await node.queue() if row.kind == "publish"]

@@ -74,6 +74,7 @@ async def test_every_list_continues_the_one_before(tmp_path: Path) -> None:
         async with a_node(tmp_path / "XAA", "XAA", clock) as node:
             stored = await node.context.engine.read(read_documents)
             load_directory(node.context.directory, stored)
+            node.link_state.opened(skew_ms=0)
             await node.prekeeper.look()
             assert len(await published(node)) == week
         clock.advance(8 * DAY_MS)
@@ -153,6 +154,7 @@ async def test_a_state_that_was_silent_for_weeks_can_open_what_was_sealed_to_its
     async with a_node(tmp_path / "XAA", "XAA", late) as xaa:
         copy = delivery_to("XBB", await xaa.send(to=("XBB",)))
     async with a_node(tmp_path / "XBB", "XBB", late) as xbb:
+        xbb.link_state.opened(skew_ms=0)
         await xbb.prekeeper.look()
         await xbb.prekeeper.look()
         (outcome,) = await xbb.receive(copy)
@@ -161,6 +163,19 @@ async def test_a_state_that_was_silent_for_weeks_can_open_what_was_sealed_to_its
         await xbb.prekeeper.look()
         assert await locked_seed(xbb, tail) is None
     assert outcome.refusal is None
+
+
+async def test_a_jump_that_nobody_confirms_destroys_nothing(node: TestNode) -> None:
+    """With no coordinator to compare with, a clock that is days on is not believed; later it may be."""
+    await node.prekeeper.look()
+    before = keys_of(node)
+    node.clock.advance(30 * DAY_MS)
+    with pytest.raises(ClockSkew):
+        await node.prekeeper.look()
+    assert [await locked_seed(node, key.key_id) is None for key in before] == [False] * len(before)
+    node.link_state.opened(skew_ms=0)
+    await node.prekeeper.look()
+    assert await locked_seed(node, before[0].key_id) is None
 
 
 async def test_a_tail_that_nobody_may_use_any_more_is_destroyed(node: TestNode) -> None:

@@ -246,6 +246,13 @@ def test_a_delivery_from_another_directory_of_the_same_version_is_a_fork() -> No
         receive(forged)
 
 
+def test_a_submission_that_claims_another_directory_of_the_same_version_is_not_relayed() -> None:
+    """Its sender is told at once, instead of every recipient refusing it."""
+    head = DirectoryHead(version=EVERYONE.directory().head().version, hash=secrets.token_bytes(32))
+    with pytest.raises(Forked):
+        submit(codec.encode(submission(header(EVERYONE, directory=head), XAA.node)))
+
+
 def test_a_delivery_from_a_directory_not_seen_here_yet_passes() -> None:
     """A recipient that is behind must not lose a warning."""
     receive(changed(directory=DirectoryHead(version=99, hash=secrets.token_bytes(32))))
