@@ -7,7 +7,7 @@ unknown state                                   test_an_unknown_state
 unknown severity level                          test_an_unknown_severity_level
 recipient without a usable key                  test_a_recipient_without_a_usable_key
 oversized notice or attachment                  test_an_oversized_notice, test_an_oversized_request
-wrong passphrase                                test_by_hand: test_a_wrong_passphrase_does_not_start_a_service
+wrong passphrase                                test_a_wrong_passphrase
 unreadable or world-readable key file           test_a_key_file_that_must_not_be_used, test_a_token_file_...
 data directory already in use                   test_a_data_directory_in_use
 clock off by a day                              test_a_clock_that_is_a_day_ahead, test_bad_peers: a_day_ahead
@@ -37,10 +37,12 @@ from exchange.keystore import write_secret
 from exchange.link.certificate import make_certificate
 from exchange.node.requests import SubmitRequest
 from exchange.setup.files import write_file
+from keys.protection import Passphrase
 from protocol import codec
 from protocol.documents import PrekeyList, parse_document, parse_signed_document
 from protocol.enrolment import StateRequest, parse_request
 from protocol.errors import TooLarge
+from tests.acceptance.canaries import put_under_passphrase, record_of
 from tests.acceptance.ceremony import CODES, HUB, Founded, admit, found, join
 from tests.acceptance.world import CLOCK, Ran, World, free_port, living, settle, short_folder
 
@@ -214,6 +216,23 @@ def test_a_key_file_that_must_not_be_used(
     ran = world.run(role, "run", "--data", world.data(name), "--json")
     require_refused(ran, code, 1, next_step)
     assert str(path) in ran.error["message"] or spoil is damaged
+
+
+@pytest.mark.parametrize(("name", "key"), [("XAA", "node"), (HUB, "statement")])
+def test_a_wrong_passphrase(world: World, tmp_path: Path, name: str, key: str) -> None:
+    """The service does not start, nothing is changed, and the right one still opens it."""
+    path = world.data(name) / "keys" / f"{key}.key"
+    put_under_passphrase(path, "correct horse battery")
+    before = path.read_bytes()
+    secret = tmp_path / "passphrase"
+    write_secret(secret, "correct horse batter\n")
+    words = ("coordinator" if name == HUB else "node", "run", "--data", world.data(name), "--json")
+    ran = world.run(*words, "--passphrase-file", secret)
+    require_refused(ran, "wrong-passphrase", 4, "nothing was changed")
+    nobody = world.run(*words)
+    require_refused(nobody, "keyfile", 4, "--passphrase-file")
+    assert path.read_bytes() == before
+    record_of(path, Passphrase(b"correct horse battery"))
 
 
 def test_a_token_file_that_others_can_read(running: World, tmp_path: Path) -> None:
