@@ -1,1 +1,21 @@
-"""Says the words: time, disk and network."""
+"""Says the words: time, disk and network.
+
+The two services, and what both stand on:
+
+- ``node``: a state's own end; ``coordinator``: the relay between them; neither knows the other
+- ``link``: TLS and WebSocket round a session; ``stores``: what is durable, and when
+- ``severity``: the scales that come along, and the reader of the files they are written in
+
+Their faces, and how they come to be:
+
+- ``api``: a node's local HTTP interface; ``cli``: the command; ``serve``: running a service
+- ``setup``: governance, enrolment and set-up, step by step; ``demo``: the story that shows it all
+
+What everything shares:
+
+- ``clock``: the only reader of time; ``telemetry``: the log, into which no secret fits
+- ``settings``: what an operator can set; ``configuration``: where each value came from
+- ``datadir``: what lies where, and that one process owns it; ``pinned_root``: the root hash in it
+- ``keystore``: secret files; ``passphrases``: where a passphrase may come from
+- ``version``: the program's own
+"""

@@ -1,1 +1,28 @@
-"""Who may say the words: secrets and randomness. No clock, no disk, no network."""
+"""Who may say the words: secrets and randomness. No clock, no disk, no network.
+
+Signing:
+
+- ``signature``: the composite signature itself, and the admission of keys
+- ``signer``: who may sign what, by role and context, in batches; proofs of possession
+
+Sealing, which the coordinator's code cannot reach:
+
+- ``wrap``: a content key sealed to one recipient; ``payload``: the padded, committing encryption
+- ``sealing``: seal and open an envelope; ``prekeys``: daily keys; ``detail``: an officer's note
+
+Trust:
+
+- ``trust``: the rules by which documents are believed; ``members``: those for what states sign;
+  ``chain``: those for every document: one version after another, one owner per key
+- ``held``: what is trusted at one moment, as a value; ``roster``: looking up who may do what in it
+- ``documents``: signing documents, and counting who signed; ``governance``: what governance makes;
+  ``enrolment``: what a member makes
+
+Judging what arrives, without opening it:
+
+- ``authenticity``: envelopes; ``evidence``: statements, made and verified
+
+At rest:
+
+- ``keyfile``: a key as text; ``protection``: how its secret is protected; ``vault``: rows in a store
+"""

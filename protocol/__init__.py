@@ -1,1 +1,29 @@
-"""The words: what states say to each other, byte for byte. Nothing but bytes."""
+"""The words: what states say to each other, byte for byte. Nothing but bytes.
+
+Same bytes, same answer: no clock, no randomness, no disk, no network, no secret. Each format has a
+page in ``spec/``; why some things are as they are stands in ``decisions/``.
+
+What everything stands on:
+
+- ``errors``: the one tree of errors, with the code that a peer is told and the operator's next step
+- ``fields``: the field types with their bounds, and ``Wire``, the base of every structure
+- ``codec``: strict canonical MessagePack, the only reader and writer of wire bytes
+- ``text``: hexadecimal, base64 and times as text, the only reader of them
+- ``digest``: tagged hashes; the ids of keys and certificates
+- ``tree``: Merkle trees, for batch signatures now and for the ledger
+- ``signed``: what exactly a signature covers: context, batch, proof
+- ``suite``: the ids of cryptographic suites, and the sizes they fix
+
+What is said:
+
+- ``notice``: header, manifest and body; ``envelope``: the same sealed, as submitted and as delivered
+- ``statement``: signed facts about an envelope; ``delivery``: what follows from them for a recipient
+- ``marking``: TLP and the exercise mark
+- ``severity``: national schemas and the tag that quotes one; ``reference``: how people write a level;
+  ``translation``: a level in another schema's words; ``urgency``: what a level sets in motion
+
+Who may say it, and over which line:
+
+- ``documents``: root, directory, manifest, prekey list, publication; ``enrolment``: requests to join
+- ``session``: the conversation of a node and a coordinator
+"""

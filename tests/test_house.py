@@ -147,6 +147,24 @@ def test_a_package_init_holds_only_the_map_of_its_room() -> None:
     assert found == []
 
 
+def test_the_map_of_a_room_names_everything_in_it() -> None:
+    """A stranger finds in one minute where a line of code lives."""
+    found = [
+        f"{at(package, 1)} does not name {name}"
+        for package in modules(*ROOMS)
+        if package.name == "__init__.py" and "sql" not in package.parts
+        for name in sorted(parts_of(package.parent))
+        if f"``{name}``" not in package.read_text(encoding="utf-8")
+    ]
+    assert found == []
+
+
+def parts_of(room: Path) -> set[str]:
+    """Return the names of a room's modules and packages."""
+    modules_of = {path.stem for path in room.glob("*.py")} - {"__init__"}
+    return modules_of | {path.parent.name for path in room.glob("*/__init__.py")}
+
+
 def test_every_folder_with_modules_is_a_package() -> None:
     """A folder without ``__init__`` would escape the import contracts, or shadow a room in tests."""
     folders = {path.parent for path in modules(*ROOMS, "tests")}

@@ -1,1 +1,23 @@
-"""The commands: each one parses, calls and prints."""
+"""The commands: each one parses, asks the node or works on this machine's files, and prints.
+
+The program:
+
+- ``main``: the entry point, light; ``program``: the table of commands, and one way to fail
+- ``exits``: what exit codes mean; ``output``: JSON or text, never mixed
+- ``render``: views as text; ``safe``: text from elsewhere that may be read and may not act
+- ``words``: lengths of time, states and labels as people write them
+
+Commands that ask a node:
+
+- ``command``: their common options; ``client``: the local interface from this side
+- ``send``, with ``drafting`` (files and flags become a request), ``pending`` (ids that outlive the
+  command), ``rehearsing`` (``--dry-run``) and ``waiting`` (``--wait``)
+- ``notices``: ``inbox``, ``outbox``, ``show``, with ``saving`` for attachments; ``answering``: ``ack``
+- ``following``: ``status``, ``watch``; ``looking``: ``members``, ``severity``, ``health``
+- ``explaining``: ``help``, ``config``
+
+Commands that work on this machine:
+
+- ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
+  ``officer``; ``showing_setup``: a community and a proposal in words
+"""

@@ -1,10 +1,22 @@
 """The coordinator: relays what it cannot read, promises to, and records who said what about it.
 
-``opening`` reads the data directory and ``service`` puts the parts together; ``visit`` serves one
-node's session and ``sessions`` knows who is connected; ``admission`` with ``budget`` judges what a node
-brings, ``waiting`` lets members take turns, ``relay`` makes a ``round`` durable and answers, with the
-``promises`` it signs; ``mailbox`` pushes to recipients, ``cursors`` remembers what they collected,
-``undelivered`` says what expired; ``documents`` mirrors the ``community``.
+A request's way:
+
+- ``visit``: serves one node's session; ``sessions``: who is connected now
+- ``waiting``: the queue, in which members take turns; ``budget``: what one member may cost
+- ``admission``: may this be relayed? judged here, stored nowhere
+- ``relay``: the one worker that judges, writes once and answers; ``round``: what it writes together;
+  ``promises``: its signed RELAYED and UNDELIVERED
+
+A delivery's way:
+
+- ``mailbox``: pushed in order, as far as the window allows; ``cursors``: what was collected
+- ``undelivered``: says what expired
+
+The rest:
+
+- ``community``: which community it serves; ``documents``: its documents, accepted and mirrored
+- ``opening``: reads the data directory; ``service``: puts the parts together, starts, drains, stops
 
 Nothing here can reach the code that opens an envelope.
 """

@@ -1,7 +1,8 @@
 """The story that ``almenara demo`` tells, with real processes on this machine.
 
-``cast`` says who plays and what they say, ``stix`` makes the attachment, ``community`` holds the
-ceremony, ``stage`` is the folder and what runs in it, ``processes`` starts and ends, ``nodes`` asks
-a node over its local interface, ``tamper`` is the dishonest operator, ``story`` plays, ``deadline``
-bounds each part, ``report`` tells, and ``performance`` puts it together and cleans up.
+- ``command``: the command; ``performance``: one performance, and a clean house after it
+- ``cast``: who plays and what they say; ``stix``: the attachment; ``story``: the parts in order
+- ``community``: the ceremony before it; ``stage``: the folder and what runs in it
+- ``processes``: started, watched, ended; ``nodes``: a node asked over its local interface
+- ``tamper``: the dishonest operator; ``deadline``: bounds each part; ``report``: tells
 """

@@ -1,1 +1,29 @@
-"""A state's own end: sends, receives, and lets its named officers answer."""
+"""A state's own end: sends, receives, and lets its named officers answer.
+
+Out:
+
+- ``outbox``: what is asked becomes a sealed notice that a crash cannot lose; ``requests``: what may
+  be asked
+- ``courier``: keeps the session, for ever, and carries everything; ``backoff``: how long it waits;
+  ``answers``: what the coordinator answered; ``tls_files``: this node's certificate
+
+In:
+
+- ``inbox``: takes what is delivered, round by round; ``records``: how a round becomes durable
+- ``openings``: an envelope verified and opened; ``receipts``: statements about our own notices
+- ``mirror``: the community's documents; ``prekeeper``: daily keys, published and destroyed
+
+People:
+
+- ``desk``: everything that may be asked of a node, behind every face; ``tokens``: who may ask
+- ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
+- ``schemas``: severity in the sender's words and the reader's; ``milestones``: what can be waited for
+- ``showing``: stored rows as ``views``, which is all that faces see; ``health``: how the node is
+
+Shared:
+
+- ``context``: who the node is, with its clock, store and keys; ``secrets``: unlocking the keys
+- ``summary``: content as it lies in the store; ``link_state``: how the link stands
+- ``bell``: something may be new; ``together``: tasks that live and die together
+- ``service``: puts the parts together
+"""

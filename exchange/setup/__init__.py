@@ -3,4 +3,11 @@
 What leaves a place travels as two kinds of file: ``request.alm`` towards governance, and
 ``community.alm`` back. Both may be sent over any channel; what must be compared by people is the
 root hash and the fingerprint of each request's key.
+
+- ``governance``: a community is founded, and admits members
+- ``coordinator``: a coordinator is set up, and joins
+- ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later
+- ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
+- ``keyring``: key files made and opened; ``files``: public files, and places made whole or not at all
+- ``settings_file``: the file of settings; ``words``: what a person types, checked
 """

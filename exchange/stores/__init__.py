@@ -1,1 +1,18 @@
-"""What is on disk: the engine that makes it durable, its migrations, and what each side stores."""
+"""What is on disk: the engine that makes it durable, its migrations, and what each side stores.
+
+The engine, which knows no table:
+
+- ``engine``: one database for one event loop; ``connection``: how it is opened, and made durable
+- ``writer``: many pieces of work, one flush, a truthful outcome each; ``reader``: snapshots beside it
+- ``worker``: a thread that serves a queue; ``migrate``: numbered steps; ``sql``: the steps
+
+The coordinator's store:
+
+- ``contract``: what may be asked of it, and what is durable then, whatever the engine
+- ``coordinator_sqlite``: the contract kept; ``mailbox_sqlite``: its mailboxes
+
+The node's store, rows in and rows out:
+
+- ``node_notices``: notices and deliveries; ``node_statements``: statements, chains, pairs
+- ``node_queue``: what the coordinator must still be given; ``node_books``: the rest
+"""
