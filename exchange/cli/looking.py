@@ -25,18 +25,20 @@ def members(common: Common) -> None:
 
 
 def _print_members(console: Console, found: Members) -> None:
-    from exchange.cli.render import new_table, when
-    from exchange.cli.safe import safe_line
+    from exchange.cli.render import print_table, when
 
-    table = new_table("code", "name", "status", "key", "until", "schemas")
-    for member in found.members:
-        note = safe_line(member.key_note)
-        key = note or "usable" if member.usable_key else f"NO KEY: {note}"
-        schemas = ", ".join(safe_line(schema) for schema in member.schemas)
-        table.add_row(
-            member.code, safe_line(member.name), member.status, key, when(member.key_until_ms), schemas or "-"
+    rows = [
+        (
+            member.code,
+            member.name,
+            member.status,
+            member.key_note or "usable" if member.usable_key else f"NO KEY: {member.key_note}",
+            when(member.key_until_ms),
+            ", ".join(member.schemas) or "-",
         )
-    console.print(table)
+        for member in found.members
+    ]
+    print_table(console, ("code", "name", "status", "key", "until", "schemas"), rows)
 
 
 @click.group(
@@ -56,15 +58,19 @@ def list_(common: Common) -> None:
 
 
 def _print_schemas(console: Console, found: Schemas) -> None:
-    from exchange.cli.render import new_table
-    from exchange.cli.safe import safe_line
+    from exchange.cli.render import print_table
 
-    table = new_table("schema", "issuer", "title", "origin", "levels, gravest first")
-    for schema in found.schemas:
-        levels = ", ".join(safe_line(level.code) for level in _gravest_first(schema))
-        title = safe_line(next(iter(schema.title.values()), ""))
-        table.add_row(safe_line(schema.reference), safe_line(schema.issuer), title, _origin(schema), levels)
-    console.print(table)
+    rows = [
+        (
+            schema.reference,
+            schema.issuer,
+            next(iter(schema.title.values()), ""),
+            _origin(schema),
+            ", ".join(level.code for level in _gravest_first(schema)),
+        )
+        for schema in found.schemas
+    ]
+    print_table(console, ("schema", "issuer", "title", "origin", "levels, gravest first"), rows)
 
 
 def _origin(schema: SchemaView) -> str:
@@ -103,8 +109,7 @@ def _find(wanted: Reference, schemas: tuple[SchemaView, ...]) -> SchemaView:
 
 
 def _print_schema(console: Console, schema: SchemaView) -> None:
-    from exchange.cli.render import new_table, print_facts
-    from exchange.cli.safe import safe_line
+    from exchange.cli.render import print_facts, print_table
 
     rows = [
         ("schema", schema.reference),
@@ -115,13 +120,16 @@ def _print_schema(console: Console, schema: SchemaView) -> None:
         ("provenance", schema.provenance),
     ]
     print_facts(console, rows)
-    table = new_table("level", "names", "reference", "definition")
-    for level in _gravest_first(schema):
-        names = "; ".join(f"{language}: {safe_line(name)}" for language, name in level.names.items())
-        point = "none" if level.point is None else f"{level.point} ({level.low}-{level.high})"
-        definition = safe_line(next(iter(level.definition.values()), "-"))
-        table.add_row(safe_line(level.code), names, point, definition)
-    console.print(table)
+    levels = [
+        (
+            level.code,
+            "; ".join(f"{language}: {name}" for language, name in level.names.items()),
+            "none" if level.point is None else f"{level.point} ({level.low}-{level.high})",
+            next(iter(level.definition.values()), "-"),
+        )
+        for level in _gravest_first(schema)
+    ]
+    print_table(console, ("level", "names", "reference", "definition"), levels)
 
 
 @severity.command(
@@ -173,7 +181,11 @@ def health(common: Common, dismiss: bool) -> None:
 def _print_health(console: Console, view: NodeView) -> None:
     from exchange.cli.render import print_facts, when
 
-    link = f"connected since {when(view.connected_since_ms)}" if view.connected else "NOT CONNECTED"
+    link = (
+        f"connected since {when(view.connected_since_ms)}"
+        if view.connected
+        else "NOT CONNECTED; it goes on trying"
+    )
     skew = "-" if view.clock_skew_ms is None else f"{view.clock_skew_ms / 1000:.1f} s"
     rows = [
         ("node", f"{view.state}, almenara {view.version}"),

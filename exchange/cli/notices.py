@@ -52,6 +52,9 @@ def _list(common: Common, address: str, query: Mapping[str, object], empty: str)
     found = common.node().ask("GET", address, Notices, query=query)
 
     common.out.result(found, lambda console: _print_list(console, found.notices, empty))
+    unread = next((notice for notice in found.notices if notice.unread), None)
+    if unread is not None and not common.out.as_json:
+        common.out.message(f"  next: almenara show {unread.id[:12]}")
 
 
 def _print_list(console: Console, notices: tuple[NoticeView, ...], empty: str) -> None:
@@ -103,3 +106,13 @@ def show(common: Common, id: str, save_attachments: Path | None, peek: bool) -> 
     if not common.out.as_json:
         for path in saved:
             common.out.message(f"saved {path}")
+        _say_next(common, content, saved=save_attachments is not None)
+
+
+def _say_next(common: Common, content: ContentView, *, saved: bool) -> None:
+    """Tell a person what may be done with what was read."""
+    short = content.notice.id[:12]
+    if content.attachments and not saved:
+        common.out.message(f"  next: almenara show {short} --save-attachments DIR")
+    if content.notice.direction == "received" and content.notice.state == "opened":
+        common.out.message(f"  next: almenara ack {short} accept, or decline --reason REASON")

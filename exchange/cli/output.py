@@ -40,7 +40,14 @@ class Output:
         if self.as_json:
             print_json(fields)
         else:
-            text(self.console())
+            self.text(text)
+
+    def text(self, draw: Callable[[Console], None]) -> None:
+        """Print what ``draw`` writes on the console, at once, and no blanks at the ends of lines."""
+        console = self.console()
+        with console.capture() as drawn:
+            draw(console)
+        print("\n".join(line.rstrip(" ") for line in drawn.get().split("\n")), end="", flush=True)
 
     def line(self, view: msgspec.Struct, text: Callable[[Console], None]) -> None:
         """Print one of many results at once, such as an event as it happens."""

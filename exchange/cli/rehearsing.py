@@ -8,9 +8,10 @@ from exchange.api.routes import Members
 from exchange.cli.command import Common
 from exchange.cli.exits import Exit
 from exchange.node.requests import SubmitRequest
-from exchange.node.views import MemberView
-from protocol.errors import UnknownState
+from exchange.node.views import MemberView, NodeView, TranslationView
+from protocol.errors import BadRequest, UnknownState
 from protocol.marking import Tlp, parse_tlp
+from protocol.reference import parse_reference
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,11 +24,17 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
 
     Raises:
         UnknownState: a recipient is no member.
+        UnknownSeverity: the level is not known here.
+        BadRequest: a recipient is this node's own state.
     """
+    if node.ask("GET", "/v1/node", NodeView).state in request.to:
+        raise BadRequest("a notice goes to others, not to this node's own state")
     members = {member.code: member for member in node.ask("GET", "/v1/members", Members).members}
     for code in request.to:
         if code not in members:
             raise UnknownState(f"{code} is no member of this community")
+    query = {"from": request.severity, "to": parse_reference(request.severity).schema}
+    severity = node.ask("GET", "/v1/severity/translate", TranslationView, query=query).source
     readers = tuple(members[code] for code in request.to)
     able = [reader for reader in readers if reader.usable_key]
     would_send = bool(able) and (request.partial or len(able) == len(readers))
@@ -37,8 +44,14 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
         "attached_bytes": sum(_size(file.content) for file in request.attachments),
     }
     tlp = parse_tlp(request.tlp)
-    fields = {"dry_run": True, "would_send": would_send, "recipients": readers, "tlp": tlp.label} | sizes
-    common.out.result(fields, lambda console: _print_rehearsal(console, readers, tlp, sizes, would_send))
+    fields: dict[str, object] = {
+        "dry_run": True,
+        "would_send": would_send,
+        "recipients": readers,
+        "tlp": tlp.label,
+    }
+    fields |= {"severity": severity, **sizes}
+    common.out.result(fields, lambda console: _print_rehearsal(console, readers, tlp, fields, would_send))
     return Exit.OK if would_send else Exit.FAILED
 
 
@@ -47,22 +60,22 @@ def _size(base64_text: str) -> int:
 
 
 def _print_rehearsal(
-    console: Console, readers: tuple[MemberView, ...], tlp: Tlp, sizes: dict[str, int], would_send: bool
+    console: Console, readers: tuple[MemberView, ...], tlp: Tlp, said: dict[str, object], would_send: bool
 ) -> None:
-    from exchange.cli.render import new_table, print_facts, tlp_badge
-    from exchange.cli.safe import safe_line
+    from exchange.cli.render import print_facts, print_table, tlp_badge
 
     console.print(tlp_badge(tlp.label))
-    table = new_table("could read it", "name", "key")
-    for reader in readers:
-        key = safe_line(reader.key_note) or "usable"
-        table.add_row(reader.code, safe_line(reader.name), key if reader.usable_key else f"NO KEY: {key}")
-    console.print(table)
-    refused = "would be REFUSED: a recipient has no usable key (see --partial)"
     rows = [
+        (one.code, one.name, f"{'' if one.usable_key else 'NO KEY: '}{one.key_note or 'usable'}")
+        for one in readers
+    ]
+    print_table(console, ("could read it", "name", "key"), rows)
+    refused = "would be REFUSED: a recipient has no usable key (see --partial)"
+    facts = [
         ("sharing", tlp.definition),
-        ("text", f"{sizes['text_bytes']} bytes"),
-        ("attached", f"{sizes['attachments']} files, {sizes['attached_bytes']} bytes"),
+        ("severity", str(said["severity"])),
+        ("text", f"{said['text_bytes']} bytes"),
+        ("attached", f"{said['attachments']} files, {said['attached_bytes']} bytes"),
         ("result", f"{'would be sent' if would_send else refused}; nothing was sent"),
     ]
-    print_facts(console, rows)
+    print_facts(console, facts)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,7 @@ from protocol.marking import BACKGROUND, EXERCISE_MARK, parse_tlp
 
 SHORT_ID = 12
 _BAR = "│ "
+_UNBOUNDED = 100_000
 _MATRIX = ("queued", "relayed", "received", "opened")
 _ENDS = ("completed", "accepted", "declined", "rejected", "refused", "undelivered")
 
@@ -57,13 +59,16 @@ def severity_line(severity: SeverityView) -> str:
     level = severity.reference.rpartition(":")[2]
     schema = severity.reference.rpartition(":")[0]
     name = "" if severity.name.lower() == level else f" {severity.name}"
-    point = "no reference point" if severity.point is None else f"reference {severity.point}"
+    point = "no reference point" if severity.point is None else f"reference point {severity.point} of 5"
     parts = [f"{level}{name} ({schema})"]
     translated = severity.local is not None and severity.local != severity.reference
     if severity.local is not None and translated:
         local_schema, _, local_level = severity.local.rpartition(":")
         named = f" {severity.local_name}" if severity.local_name else ""
         parts.append(f" ≈ {local_level}{named}" + (f" ({local_schema})" if local_schema else ""))
+        others = [one.rpartition(":")[2] for one in severity.local_candidates]
+        doubt = " or ".join(one for one in others if one != local_level)
+        parts.append(f", possibly {doubt}" * bool(doubt))
     ending = (severity.note or "advisory" * translated) if translated or severity.local is None else ""
     return safe_line("".join(parts) + f", {point}" + (f"; {ending}" if ending else ""))
 
@@ -134,11 +139,11 @@ def _print_barred(console: Console, line: str) -> None:
 
 def print_matrix(console: Console, deliveries: Sequence[DeliveryView]) -> None:
     """Print recipients × milestones with the time of each, and what was said."""
-    table = new_table("to", *_MATRIX, "answer")
-    for delivery in deliveries:
-        cells = [_stamp(delivery.reached_ms.get(milestone)) for milestone in _MATRIX]
-        table.add_row(safe_line(delivery.recipient), *cells, _answer(delivery))
-    console.print(table)
+    rows = [
+        (delivery.recipient, *(_stamp(delivery.reached_ms.get(one)) for one in _MATRIX), _answer(delivery))
+        for delivery in deliveries
+    ]
+    print_table(console, ("to", *_MATRIX, "answer"), rows)
     for delivery in deliveries:
         for said in _remarks(delivery):
             _line(console, f"{safe_line(delivery.recipient)}: {said}")
@@ -177,12 +182,20 @@ def print_facts(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def new_table(*columns: str) -> Table:
-    """Return an empty table whose cells fold instead of being cut."""
+def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose cells fold; where that would break words, each row as names and values."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in columns:
         table.add_column(column, overflow="fold")
-    return table
+    for row in rows:
+        table.add_row(*(Text(safe_line(cell)) for cell in row))
+    if Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).minimum <= console.width:
+        console.print(table)
+        return
+    for row in rows:
+        console.print()
+        print_facts(console, [pair for pair in zip(columns, row, strict=True) if pair[1] != "-"])
+    console.print()
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

@@ -104,7 +104,7 @@ def send(
         common.out.result(submitted, lambda console: _print_submitted(console, submitted))
         return Exit.OK
     if not common.out.as_json:
-        _print_submitted(common.out.console(), submitted)
+        common.out.text(lambda console: _print_submitted(console, submitted))
     status = wait_for(node, submitted.id, milestone, timeout, SystemClock())
     return _tell(common, submitted, status, milestone)
 

@@ -27,11 +27,19 @@ from protocol.severity import (
     parse_schema,
     tag_for,
 )
-from protocol.translation import NoTranslation, Why, translate, translate_point
+from protocol.translation import Fit, NoTranslation, Why, translate, translate_point
 
 TOPIC = "severity"
 _log = structlog.get_logger()
 
+_ADVICE = {
+    Fit.SAME: "advisory",
+    Fit.EQUAL: "advisory",
+    Fit.RAISED: "advisory; usually said of something graver than the sender's",
+    Fit.LOWERED: "advisory; the sender may mean something graver",
+    Fit.NEAREST_HIGHER: "advisory; no level fits, this is the next graver one",
+    Fit.NEAREST_LOWER: "advisory; no level here is as grave as the sender's",
+}
 _NO_TRANSLATION = {
     Why.SOURCE_UNMAPPED: "no translation: the sender's schema has no published mapping",
     Why.TARGET_UNMAPPED: "no translation: the reader's schema has no published mapping",
@@ -172,7 +180,7 @@ class SchemaBook:
             target=name,
             level=found.nominal.code,
             candidates=tuple(level.code for level in found.candidates),
-            note=f"advisory; {found.flag}",
+            note=_ADVICE[found.flag],
         )
 
 
@@ -211,7 +219,7 @@ def _with_local(shown: SeverityView, schema: Schema, level: Level, local: Schema
         local=f"{local.id}@{local.version}:{found.nominal.code}",
         local_name=in_language(found.nominal.names),
         local_candidates=tuple(candidate.code for candidate in found.candidates),
-        note=f"advisory; {found.flag}",
+        note=_ADVICE[found.flag],
     )
 
 

@@ -343,11 +343,20 @@ def test_a_dry_run_says_who_could_read_and_sends_nothing(cli: Cli) -> None:
     assert cli.desk.submitted == {}
 
 
+def test_a_dry_run_refuses_what_sending_would_refuse(cli: Cli) -> None:
+    """Nobody is told that a notice would be sent which the node would not take."""
+    words = ["--subject", "S", str(cli.report), "--dry-run"]
+    wrong = ["send", "--to", "XBB", "--severity", "nowhere:x", *words]
+    assert cli.json(*wrong, expect=Exit.USAGE)["error"]["code"] == "unknown-severity"
+    own = ["send", "--to", "XBB,XAA", "--severity", "xaa-national@1:grave", *words]
+    assert "own state" in cli.json(*own, expect=Exit.USAGE)["error"]["message"]
+
+
 def test_an_inbox_shows_the_senders_words_and_the_readers(cli: Cli) -> None:
     """The sender's level first, the translation beside it, always as advice."""
     cli.desk.receive()
     assert cli("inbox", "--unread") == Exit.OK
-    severity = "grave (xaa-national@1) ≈ c2 Highly significant (xbb-national@1), reference 4; advisory"
+    severity = "grave (xaa-national@1) ≈ c2 Highly significant (xbb-national@1), reference point 4"
     assert severity.split() == [word for word in cli.out.split() if word in severity.split()]
     assert "TLP:AMBER" in cli.out
     assert "UNREAD" in cli.out

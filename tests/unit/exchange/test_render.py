@@ -179,6 +179,26 @@ def test_a_matrix_of_times_fits_eighty_columns() -> None:
         assert word in file.getvalue()
 
 
+def test_on_a_narrow_terminal_no_word_is_broken() -> None:
+    """Where columns do not fit, each row stands as names and values."""
+    console, file = shown(40)
+    print_matrix(console, (delivery("XBB", "accepted", reached_ms=ALL), delivery("XCC")))
+    text = file.getvalue()
+    assert max(cell_len(line) for line in text.splitlines()) <= 40
+    assert text.count("2026-03-01 03:16:40Z") >= 4
+    assert "relayed" in text
+
+
+def test_lines_of_text_have_no_blanks_at_their_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is piped, copied or compared holds only what was said."""
+    monkeypatch.setenv("COLUMNS", "80")
+    Output(as_json=False).text(lambda console: print_matrix(console, (delivery("XBB"), delivery("XCC"))))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+
+
 @pytest.mark.parametrize("tlp", list(Tlp))
 def test_a_label_is_text_with_colour_and_without(tlp: Tlp) -> None:
     """Never colour alone; in colour, FIRST's own on black."""
@@ -225,12 +245,24 @@ def test_a_time_is_shown_in_utc_and_here(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "grave (xaa-national@1) ≈ c2 Highly significant (xbb-national@1), reference 4; advisory"),
+        (
+            {},
+            "grave (xaa-national@1) ≈ c2 Highly significant (xbb-national@1), "
+            "reference point 4 of 5; advisory",
+        ),
         (
             {"local": None, "note": "no translation"},
-            "grave (xaa-national@1), reference 4; no translation",
+            "grave (xaa-national@1), reference point 4 of 5; no translation",
         ),
-        ({"local": "xaa-national@1:grave", "local_name": "Grave"}, "grave (xaa-national@1), reference 4"),
+        (
+            {"local_candidates": ("c3", "c2"), "note": "advisory"},
+            "grave (xaa-national@1) ≈ c2 Highly significant (xbb-national@1), possibly c3, "
+            "reference point 4 of 5; advisory",
+        ),
+        (
+            {"local": "xaa-national@1:grave", "local_name": "Grave"},
+            "grave (xaa-national@1), reference point 4 of 5",
+        ),
         (
             {"local": None, "point": None, "name": "unknown level", "note": "ask the sender"},
             "grave unknown level (xaa-national@1), no reference point; ask the sender",
