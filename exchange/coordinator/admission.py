@@ -21,8 +21,11 @@ from keys.authenticity import (
 from keys.evidence import check_statement
 from keys.roster import Roster
 from keys.signer import Verifier
-from protocol.errors import NotAddressed, UnknownSigner
+from protocol.errors import NotAddressed, OverQuota, UnknownSigner
 from protocol.statement import SignedStatement, Statement, StatementKind, parse_statement, statement_id
+
+MOST_STATEMENTS = 64
+"""What one party may say about one envelope: its receipt, and several officers changing their minds."""
 
 BY_SENDER = frozenset({StatementKind.WITHDRAWN, StatementKind.SUPERSEDED})
 BY_COORDINATOR = frozenset({StatementKind.RELAYED, StatementKind.UNDELIVERED})
@@ -117,10 +120,13 @@ class Admission:
 
         Raises:
             NotAddressed: there is no such envelope here, or it gives this party nothing to say.
+            OverQuota: this party has said more about the envelope than anybody needs to.
             TrustError, ClockSkew: as :func:`keys.evidence.check_statement`.
         """
         statement = unverified.statement
         mail_to = _listeners(statement, envelope)
+        if envelope is not None and envelope.spoken.get(statement.party, 0) >= MOST_STATEMENTS:
+            raise OverQuota(f"{statement.party} has made {MOST_STATEMENTS} statements about one envelope")
         now_ms = self._clock.now_ms()
         check_statement(self._directory, self._verifier, unverified.signed, statement, now_ms)
         return NewStatement(

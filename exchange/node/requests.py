@@ -9,6 +9,9 @@ from msgspec import Meta
 
 from protocol.fields import Line
 
+Word = Annotated[str, Meta(max_length=160)]
+"""A code, name or reference: bounded, because errors quote it."""
+
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every request; unknown fields are refused."""
@@ -30,15 +33,15 @@ class SubmitRequest(Ask, frozen=True, kw_only=True):
     and says so, instead of refusing.
     """
 
-    to: Annotated[tuple[str, ...], Meta(min_length=1, max_length=200)]
-    severity: str
+    to: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=200)]
+    severity: Word
     subject: Line
     text: str
-    tlp: str = "amber"
+    tlp: Word = "amber"
     kind: Literal["report", "update", "request", "response", "retraction", "closure", "check"] = "report"
     exercise: bool = False
-    refers_to: str | None = None
-    language: str = "en"
+    refers_to: Word | None = None
+    language: Word = "en"
     attachments: tuple[AttachmentRequest, ...] = ()
     partial: bool = False
     life_ms: Annotated[int, Meta(ge=60_000, le=7 * 24 * 3600 * 1000)] | None = None
@@ -49,5 +52,5 @@ class AnswerRequest(Ask, frozen=True, kw_only=True):
     """An officer's answer to a received notice; ``reason`` goes with declined only."""
 
     answer: Literal["accepted", "declined", "completed"]
-    reason: str | None = None
+    reason: Word | None = None
     note: Annotated[str, Meta(max_length=4096)] | None = None

@@ -87,7 +87,10 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class StoredEnvelope:
-    """What is known of an envelope without its sealed parts, with its RELAYED statement."""
+    """What is known of an envelope without its sealed parts, with its RELAYED statement.
+
+    ``spoken`` says how many statements each party has made about it.
+    """
 
     id: bytes
     sender: str
@@ -95,6 +98,7 @@ class StoredEnvelope:
     expires_ms: int
     index: int
     relayed: bytes
+    spoken: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

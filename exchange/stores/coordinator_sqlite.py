@@ -234,7 +234,11 @@ def find_envelope(db: apsw.Connection, envelope: bytes) -> StoredEnvelope | None
     if row is None:
         return None
     sender, recipients, expires_ms, index, relayed = row
-    return StoredEnvelope(envelope, sender, tuple(recipients.split(" ")), expires_ms, index, relayed)
+    counts = db.execute(
+        "SELECT party, count(*) FROM statement WHERE envelope = ? GROUP BY party", (envelope,)
+    )
+    spoken = {str(party): int(count) for party, count in counts}
+    return StoredEnvelope(envelope, sender, tuple(recipients.split(" ")), expires_ms, index, relayed, spoken)
 
 
 def find_statements(db: apsw.Connection, statements: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:

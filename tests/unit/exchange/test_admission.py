@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exchange.coordinator.admission import MOST_STATEMENTS
 from exchange.coordinator.budget import Allowance, Budgets
 from exchange.coordinator.waiting import Answer, Brought, Waiting
 from protocol import codec
@@ -121,6 +122,17 @@ async def test_a_changed_statement_is_refused(tmp_path: Path) -> None:
         other = said(EVERYONE, "XBB", StatementKind.RECEIVED, bytes(32))
         forged = made.data.replace(made.data[-3300:], other.data[-3300:])
         assert code_of(await here.ask("XBB", forged)) is PeerCode.NOT_TRUSTED
+
+
+async def test_nobody_speaks_of_one_envelope_without_end(tmp_path: Path) -> None:
+    """A party's statements about one envelope are bounded; what it said before stands."""
+    async with inside(tmp_path) as here:
+        envelope = await relayed(here)
+        answers = [
+            code_of(await here.ask("XBB", said(EVERYONE, "XBB", StatementKind.RECEIVED, envelope).data))
+            for _ in range(MOST_STATEMENTS + 1)
+        ]
+    assert answers == [None] * MOST_STATEMENTS + [PeerCode.OVER_QUOTA]
 
 
 async def test_a_statement_by_the_wrong_role_is_refused(tmp_path: Path) -> None:
