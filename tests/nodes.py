@@ -168,7 +168,7 @@ async def _assemble(
         caught_up.append(clock.now_ms())
 
     outbox = Outbox(context, schemas, link_state)
-    officers = Officers(context, folder)
+    officers = Officers(context, folder, link_state)
     return TestNode(
         everyone=everyone,
         context=context,

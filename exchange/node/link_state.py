@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.clock import Clock
 from keys.trust import MAX_SKEW_MS
-from protocol.errors import AlmenaraError
+from protocol.errors import AlmenaraError, ClockSkew
 
 
 class LinkState:
@@ -40,6 +40,19 @@ class LinkState:
         """Whether our clock is known to differ from the coordinator's by more than is allowed."""
         skew = self.skew_ms
         return skew is not None and abs(skew) > MAX_SKEW_MS
+
+    def require_right_clock(self) -> None:
+        """Return unless this machine's clock is known to be wrong: what it would sign, nobody would take.
+
+        Raises:
+            ClockSkew: it is.
+        """
+        skew = self.skew_ms
+        if skew is not None and self.clock_is_wrong:
+            direction = "behind" if skew > 0 else "ahead of"
+            raise ClockSkew(
+                f"this machine's clock is {abs(skew) / 3_600_000:.1f} h {direction} the coordinator's"
+            )
 
     def opened(self, skew_ms: int) -> None:
         """Remember that a session is open."""

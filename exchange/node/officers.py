@@ -15,6 +15,7 @@ import apsw
 from exchange.keystore import read_secret
 from exchange.node.chains import Said, last_of_chain, say
 from exchange.node.context import NodeContext
+from exchange.node.link_state import LinkState
 from exchange.node.records import store_said
 from exchange.node.summary import unlock_key
 from exchange.node.tokens import Identity, TokenRole, token_hash
@@ -52,11 +53,13 @@ class Officers:
     Args:
         context: The node.
         folder: Where the officers' key files lie.
+        link_state: Knows whether this machine's clock is wrong.
     """
 
-    def __init__(self, context: NodeContext, folder: Path) -> None:
+    def __init__(self, context: NodeContext, folder: Path, link_state: LinkState) -> None:
         self._context = context
         self._folder = folder
+        self._link_state = link_state
         # One statement at a time: the next continues a chain, and must fit what another officer said.
         self._turn = asyncio.Lock()
 
@@ -84,6 +87,7 @@ class Officers:
             BadRequest: this state has answered for good, so nothing may follow; or the same was said
                 before with another reason or note, which is signed and cannot be changed.
             NotAuthorized: this is no officer's token, or the directory does not list the officer.
+            ClockSkew: this machine's clock is wrong; the statement would not be taken.
             NoUsableKey: a note was given and the sender has no key to seal it for.
         """
         who.require(TokenRole.OFFICER)
@@ -101,6 +105,7 @@ class Officers:
     async def _sign(
         self, who: Identity, row: NoticeRow, kind: StatementKind, code: str | None, note: str | None
     ) -> StatementRow:
+        self._link_state.require_right_clock()
         context, now_ms = self._context, self._context.clock.now_ms()
         signer = self._signer(who, now_ms)
         key = unlock_key(context.vault, row)

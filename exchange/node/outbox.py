@@ -37,7 +37,6 @@ from protocol import codec
 from protocol.delivery import DeliveryState
 from protocol.errors import (
     BadRequest,
-    ClockSkew,
     IdReused,
     KeyRefused,
     NotFound,
@@ -157,7 +156,7 @@ class Outbox:
 
     def _draft(self, request: SubmitRequest, incident: bytes, pairs: dict[str, tuple[int, bytes]]) -> Draft:
         context, now_ms = self._context, self._context.clock.now_ms()
-        self._require_clock()
+        self._link_state.require_right_clock()
         tag = self._schemas.tag(request.severity)
         body = self._body(request, incident)
         chosen, skipped = self._recipients(request, now_ms)
@@ -193,13 +192,6 @@ class Outbox:
             skipped=skipped,
             tails=tuple(state for state, choice in chosen.items() if choice.tail),
         )
-
-    def _require_clock(self) -> None:
-        skew = self._link_state.skew_ms
-        if skew is not None and self._link_state.clock_is_wrong:
-            hours = abs(skew) / 3_600_000
-            direction = "behind" if skew > 0 else "ahead of"
-            raise ClockSkew(f"this machine's clock is {hours:.1f} h {direction} the coordinator's")
 
     def _recipients(
         self, request: SubmitRequest, now_ms: int

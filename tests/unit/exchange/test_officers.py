@@ -18,7 +18,7 @@ from keys.documents import sign_document
 from keys.keyfile import KeyKind, KeyRecord, format_secret
 from keys.protection import Token
 from protocol.documents import Role
-from protocol.errors import BadRequest, NotAuthorized
+from protocol.errors import BadRequest, ClockSkew, NotAuthorized
 from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind, parse_statement
 from tests.community import YEAR_MS, signer
@@ -302,3 +302,19 @@ async def test_only_recipients_answer(pair: Pair) -> None:
     """A sender does not answer its own notice."""
     with pytest.raises(BadRequest):
         await pair.xaa.desk.answer(pair.xaa.officer, pair.id, ACCEPT)
+
+
+async def test_a_wrong_clock_signs_nothing_and_hides_nothing(tmp_path: Path) -> None:
+    """The officer reads the warning at once; what they say is signed when the clock is right."""
+    async with a_node(tmp_path / "XAA", "XAA") as xaa, a_node(tmp_path / "XBB", "XBB") as xbb:
+        copy = delivery_to("XBB", await xaa.send())
+        await xbb.receive(copy)
+        (notice,) = await xbb.desk.inbox(xbb.officer)
+        xbb.link_state.opened(skew_ms=24 * 3_600_000)
+        content = await xbb.desk.open(xbb.officer, notice.id)
+        with pytest.raises(ClockSkew):
+            await xbb.desk.answer(xbb.officer, notice.id, AnswerRequest(answer="accepted"))
+        xbb.link_state.opened(skew_ms=0)
+        answer = await xbb.desk.answer(xbb.officer, notice.id, AnswerRequest(answer="accepted"))
+    assert (content.text, content.opened_by) == ("Two control rooms are affected.", None)
+    assert answer.kind == "accepted"
