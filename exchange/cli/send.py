@@ -171,7 +171,8 @@ def _submit(
     try:
         view = node.ask("POST", "/v1/notices", SubmittedView, body=request, request_id=request_id)
     except _UNSETTLED as error:
-        error.hint = f"Repeat it; it cannot be sent twice: {_again(request_id)}"
+        start = f"{error.hint} Then r" if isinstance(error, Unreachable) else "R"
+        error.hint = f"{start}epeat it; it cannot be sent twice: {_again(request_id)}"
         error.__cause__ = RequestTrace(request_id, error.code)
         raise
     except AlmenaraError:
