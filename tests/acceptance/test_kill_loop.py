@@ -174,10 +174,16 @@ def check(world: World, recorder: Recorder, watchers: list[Watcher]) -> None:
     accepted = {request_id: set(ids) for request_id, ids in recorder.answers.items()}
     assert all(len(ids) == 1 for ids in accepted.values()), "a repeated request made another notice"
     notices = {request_id: ids.pop() for request_id, ids in accepted.items()}
-    statuses = {
-        request_id: world.status(SENDER, id_, "received", DRAIN_S) for request_id, id_ in notices.items()
-    }
-    assert {name: not_received(status) for name, status in statuses.items()} == {name: [] for name in notices}
+    waiting = dict(notices)
+
+    def all_received() -> bool:
+        for request_id, id_ in tuple(waiting.items()):
+            if not_received(world.status(SENDER, id_)):
+                return False
+            del waiting[request_id]
+        return True
+
+    world.until(all_received, "every receipt", DRAIN_S)
     expected = sorted((request_id, id_) for request_id, id_ in notices.items())
     for code, box in ((SENDER, "outbox"), *((code, "inbox") for code in RECIPIENTS)):
         shown = sorted((notice.subject, notice.id) for notice in world.listed(code, box))
