@@ -193,7 +193,9 @@ async def test_after_a_failed_write_nothing_is_claimed_and_repeating_is_safe(
         again = await here.ask("XAA", one)
         assert promise(again).sequence == 2
         assert (await here.store.cursor("XBB")).head == 2
-        assert await require_one_chain(here.store) == 2
+        # Something new, too: a number remembered from before the failure would now be used twice.
+        assert promise(await here.ask("XAA", sent(EVERYONE))).sequence == 3
+        assert await require_one_chain(here.store) == 3
 
 
 async def test_a_store_that_cannot_be_read_refuses_the_round_once(tmp_path: Path) -> None:
