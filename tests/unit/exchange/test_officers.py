@@ -62,8 +62,8 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         yield Pair(xaa, xbb, notice.id)
 
 
-def add_second_officer(pair: Pair, folder: Path, *, listed: bool = True) -> None:
-    """Give XBB a second officer, listed in the next manifest or not."""
+def add_second_officer(pair: Pair, folder: Path, *, listed: bool = True, owner: str = SECOND.name) -> None:
+    """Give XBB a second officer, listed in the next manifest under a name or not at all."""
     node, member = pair.xbb, pair.xbb.everyone.members["XBB"]
     key = signer("XBB second", Role.OFFICER)
     record = KeyRecord(KeyKind.SIGNING, SECOND.name, "officer", key._secret.seed, node.clock.now_ms())
@@ -77,7 +77,7 @@ def add_second_officer(pair: Pair, folder: Path, *, listed: bool = True) -> None
         key,
         state="XBB",
         community=node.everyone.id,
-        owner=SECOND.name,
+        owner=owner,
         from_ms=now_ms - 1000,
         until_ms=now_ms + YEAR_MS,
     )
@@ -283,6 +283,14 @@ async def test_an_officer_who_is_not_in_the_directory_signs_nothing(pair: Pair, 
     add_second_officer(pair, tmp_path, listed=False)
     with pytest.raises(NotAuthorized, match="directory"):
         await pair.xbb.desk.open(SECOND, pair.id)
+
+
+async def test_an_officer_who_is_listed_under_another_name_signs_nothing(pair: Pair, tmp_path: Path) -> None:
+    """What the sender is shown as the signer's name must be whose token it was."""
+    add_second_officer(pair, tmp_path, owner="somebody else")
+    with pytest.raises(NotAuthorized, match="somebody else"):
+        await pair.xbb.desk.open(SECOND, pair.id)
+    assert await pair.said() == []
 
 
 async def test_declining_needs_a_reason_and_accepting_has_none(pair: Pair) -> None:
