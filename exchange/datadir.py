@@ -11,7 +11,8 @@ from typing import Self
 
 from protocol.errors import DataDirBusy, SetupError
 
-FOLDERS = ("keys", "tokens", "documents", "log")
+FOLDERS = ("keys", "tokens")
+"""What every data directory has; a node's has ``access`` and ``officers`` too."""
 
 
 class DataDir:
@@ -29,8 +30,8 @@ class DataDir:
         self.database = path / "almenara.db"
         self.keys = path / "keys"
         self.tokens = path / "tokens"
-        self.documents = path / "documents"
-        self.log = path / "log"
+        self.access = path / "access"
+        self.officers = path / "officers"
         self.settings_file = path / "almenara.toml"
         self.lock_file = path / "lock"
         self._descriptor: int | None = None

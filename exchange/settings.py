@@ -21,7 +21,7 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Window = Annotated[int, Meta(ge=1, le=4096)]
 
 SHARED_DOCS = {
-    "data": "The data directory: database, keys, tokens, documents.",
+    "data": "The data directory: database, keys, tokens.",
     "log_level": "The least important log events that are written.",
     "log_format": "json for machines, console for people; to standard error.",
     "passphrase_file": "A file of mode 0600 with the passphrase of the key files, on one line.",

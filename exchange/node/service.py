@@ -59,8 +59,8 @@ class Node:
         self._courier = Courier(context, files, mirror, Answers(context, receipts), link_state, backoff)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, ring, link_state)
-        self.tokens = TokenBook(place.path / "access")
-        officers = Officers(context, place.path / "officers", link_state)
+        self.tokens = TokenBook(place.access)
+        officers = Officers(context, place.officers, link_state)
         self.desk = Desk(context, outbox, officers, schemas, Health(context, link_state))
 
     @classmethod

@@ -21,9 +21,6 @@ from keys.signer import Signer
 from protocol.documents import Role
 from protocol.errors import BadRequest, NotFound
 
-ACCESS = "access"
-OFFICERS = "officers"
-
 
 @dataclass(frozen=True, slots=True)
 class OfficerKey:
@@ -44,8 +41,8 @@ def make_folders(place: DataDir) -> None:
     Raises:
         SetupError: they cannot be made.
     """
-    make_folder(place.path / ACCESS)
-    make_folder(place.path / OFFICERS)
+    make_folder(place.access)
+    make_folder(place.officers)
 
 
 def new_identity(role: TokenRole, name: str) -> Identity:
@@ -71,7 +68,7 @@ def grant(place: DataDir, identity: Identity) -> Path:
     path = token_path(place, identity)
     write_secret(path, f"{format_token(identity)}\n")
     # The node needs the name of this file only; what stands in it is for people.
-    write_secret(place.path / ACCESS / token_hash(identity), f"{identity.role}: {identity.name}\n")
+    write_secret(place.access / token_hash(identity), f"{identity.role}: {identity.name}\n")
     return path
 
 
@@ -81,7 +78,7 @@ def new_officer_key(place: DataDir, identity: Identity, now_ms: int) -> Signer:
     Raises:
         KeyfileError: it cannot be written.
     """
-    path = officer_key_path(place.path / OFFICERS, identity)
+    path = officer_key_path(place.officers, identity)
     return new_signer(path, identity.name, Role.OFFICER, Token(identity.secret), now_ms)
 
 
@@ -91,7 +88,7 @@ def officers(place: DataDir) -> Iterator[OfficerKey]:
     Raises:
         KeyfileError: a file there is damaged, or open to others.
     """
-    found = [OfficerKey(path, described(path)) for path in (place.path / OFFICERS).glob("*.key")]
+    found = [OfficerKey(path, described(path)) for path in place.officers.glob("*.key")]
     yield from sorted(found, key=lambda officer: officer.name)
 
 
@@ -126,7 +123,7 @@ def require_free(place: DataDir, identity: Identity) -> None:
 def forget(place: DataDir, officer: OfficerKey) -> None:
     """Take an officer's token back and delete the key; the node refuses the token at once."""
     digest = officer.path.stem
-    (place.path / ACCESS / digest).unlink(missing_ok=True)
+    (place.access / digest).unlink(missing_ok=True)
     officer.path.unlink(missing_ok=True)
     left = place.tokens / f"{TokenRole.OFFICER}-{words.file_name(officer.name)}.token"
     if left.exists() and token_hash(parse_token(read_secret(left))) == digest:
