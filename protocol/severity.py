@@ -18,6 +18,9 @@ from protocol.errors import FormatError, UnknownSeverity
 from protocol.fields import Line, Millis, Slug, StateCode, Wire
 from protocol.reference import MAX_SCHEMA_VERSION, Reference, format_reference
 
+TOPIC = "severity"
+"""The topic of the publications whose content is a schema."""
+
 MAX_SCHEMA_BYTES = 64 * 1024
 """What one publication carries."""
 

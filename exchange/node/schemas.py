@@ -18,6 +18,7 @@ from keys.trust import TrustedDirectory
 from protocol.errors import FormatError, UnknownSeverity
 from protocol.reference import parse_reference
 from protocol.severity import (
+    TOPIC,
     Level,
     Schema,
     SeverityTag,
@@ -29,7 +30,6 @@ from protocol.severity import (
 )
 from protocol.translation import Fit, NoTranslation, Why, translate, translate_point
 
-TOPIC = "severity"
 _log = structlog.get_logger()
 
 _ADVICE = {

@@ -12,9 +12,8 @@ from keys.held import Documents
 from protocol import codec
 from protocol.documents import Publication, parse_document, parse_signed_document
 from protocol.errors import BadRequest, FormatError
-from protocol.severity import MAX_SCHEMA_BYTES, Schema, parse_schema
+from protocol.severity import MAX_SCHEMA_BYTES, TOPIC, Schema, parse_schema
 
-TOPIC = "severity"
 BUNDLED = "bundled:"
 _PUBLISHABLE = ("published", "fictitious")
 
