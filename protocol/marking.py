@@ -101,8 +101,3 @@ def parse_tlp(text: str) -> Tlp:
         f"{text[:40]!r} is not a TLP 2.0 label; the labels are: {allowed}",
         hint="Choose one of the labels named above; amber is usual between states.",
     )
-
-
-def strictest(first: Tlp, *others: Tlp) -> Tlp:
-    """Return the strictest of some labels: what a text made from all of them must carry."""
-    return max((first, *others), key=lambda tlp: tlp.strictness)

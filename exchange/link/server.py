@@ -104,11 +104,6 @@ class GuardedServer:
         """Serve every *further* connection with this context: the directory has changed."""
         self._context = context
 
-    @property
-    def links(self) -> frozenset[Link]:
-        """The sessions there are, to close those whose certificate is no longer listed."""
-        return frozenset(self._links)
-
     async def stop(self, seconds: float = 5.0) -> None:
         """Stop listening, say goodbye to every session, and cut what is left after ``seconds``."""
         for task in self._tasks:

@@ -10,7 +10,7 @@ import pytest
 from protocol import codec
 from protocol.errors import FormatError
 from protocol.fields import Wire
-from protocol.marking import EXERCISE_MARK, Tlp, parse_tlp, strictest
+from protocol.marking import EXERCISE_MARK, Tlp, parse_tlp
 from tests.pages import example_bytes
 
 PAGE = Path(__file__).parents[3] / "protocol" / "spec" / "marking.md"
@@ -57,8 +57,6 @@ def test_labels_are_ordered_by_strictness_and_not_by_spelling() -> None:
     """RED over AMBER+STRICT over AMBER over GREEN over CLEAR."""
     order = [Tlp.RED, Tlp.AMBER_STRICT, Tlp.AMBER, Tlp.GREEN, Tlp.CLEAR]
     assert sorted(Tlp, key=lambda tlp: -tlp.strictness) == order
-    assert strictest(Tlp.GREEN, Tlp.AMBER_STRICT, Tlp.AMBER) is Tlp.AMBER_STRICT
-    assert strictest(Tlp.CLEAR) is Tlp.CLEAR
 
 
 @pytest.mark.parametrize("tlp", list(Tlp))
