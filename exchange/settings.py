@@ -56,7 +56,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     code: Annotated[str, Meta(description="The coordinator's own code in the directory.")] = ""
     data: Path = Path("~/.local/share/almenara/coordinator")
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 7443
+    port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 8443
     passphrase_file: Path | None = None
     window: Window = 64
     heartbeat_s: Seconds = 15.0

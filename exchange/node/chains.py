@@ -1,7 +1,8 @@
-"""The statement chain of the node key: numbers given in memory, made durable with what they number.
+"""Statements that continue a key's chain: numbered in memory, made durable with what they say.
 
-One task of the node makes its machine statements, so no two ever get one number. After a write
-whose outcome is unknown the chain is read again before the next statement.
+For each key one caller at a time numbers statements, so no two ever get one number: the inbox for
+the node's key, one officer after another for theirs. After a write whose outcome is unknown the
+chain is read again before the next statement.
 """
 
 from __future__ import annotations
