@@ -260,6 +260,15 @@ def document_hash(body: bytes) -> bytes:
     return tagged("doc", body)
 
 
+def signed_document_hash(data: bytes) -> bytes:
+    """Return the hash of the document in a signed form, whoever signed it; nothing is verified.
+
+    Raises:
+        FormatError: the bytes are no signed document.
+    """
+    return document_hash(parse_signed_document(data).body)
+
+
 def _check_layout(document: Document) -> None:
     if (document.version == 1) != (document.previous is None):
         raise FormatError("version 1 has no previous document, and every later version has one")

@@ -12,7 +12,7 @@ from keys.roster import Roster
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol.digest import certificate_id, signing_key_id
-from protocol.documents import document_hash, parse_signed_document
+from protocol.documents import signed_document_hash
 from protocol.errors import SetupError
 
 PAGE_DOCUMENTS = 64
@@ -101,7 +101,7 @@ def pinned_certificates(directory: Roster) -> tuple[bytes, ...]:
 
 
 async def _is_stored(store: CoordinatorStore, document: bytes) -> bool:
-    return await store.document_index(document_hash(parse_signed_document(document).body)) is not None
+    return await store.document_index(signed_document_hash(document)) is not None
 
 
 def _loads(der: bytes) -> bool:

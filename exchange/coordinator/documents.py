@@ -15,7 +15,7 @@ import structlog
 from exchange.clock import Clock
 from exchange.stores.contract import CoordinatorStore
 from keys.trust import TrustedDirectory
-from protocol.documents import document_hash, parse_signed_document
+from protocol.documents import signed_document_hash
 from protocol.errors import VersionGap
 from protocol.session.messages import MAX_DOCUMENTS_BYTES, Documents
 
@@ -54,7 +54,7 @@ class CommunityDocuments:
             FormatError, TrustError, ClockSkew: as :meth:`keys.trust.TrustedDirectory.update`.
             StoreFailed, OutcomeUnknown: try again.
         """
-        document = document_hash(parse_signed_document(data).body)
+        document = signed_document_hash(data)
         async with self._one_at_a_time:
             known = await self._store.document_index(document)
             if known is not None:

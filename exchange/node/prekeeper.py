@@ -33,7 +33,7 @@ from keys.documents import sign_document
 from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
-from protocol.documents import TAIL_MS, document_hash, parse_signed_document
+from protocol.documents import TAIL_MS, signed_document_hash
 from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed
 
 LOOK_SECONDS = 600.0
@@ -202,7 +202,7 @@ def _looked(db: apsw.Connection, now_ms: int) -> None:
 def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> None:
     store_prekeys(db, vault, fresh.made)
     store_document(db, fresh.data)
-    name = document_hash(parse_signed_document(fresh.data).body)
+    name = signed_document_hash(fresh.data)
     enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)
     record_event(db, now_ms, "prekeys.published", detail=f"{len(fresh.made)} days")
     if fresh.replaced_tail is not None:

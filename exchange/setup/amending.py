@@ -33,15 +33,7 @@ from keys.enrolment import key_entry, next_manifest
 from keys.held import Held
 from keys.signer import Signer, Verifier
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
-from protocol.documents import (
-    KeyEntry,
-    Publication,
-    Revocation,
-    Role,
-    StateManifest,
-    document_hash,
-    parse_signed_document,
-)
+from protocol.documents import KeyEntry, Publication, Revocation, Role, StateManifest, signed_document_hash
 from protocol.errors import FormatError, KeyfileError, SetupError, TrustError
 
 WITHDRAWN = "withdrawn"
@@ -206,5 +198,5 @@ async def publish_severity(amendment: Amendment, named: str) -> str:
 
 def _store(db: apsw.Connection, data: bytes, about: str, now_ms: int) -> None:
     store_document(db, data)
-    enqueue(db, "publish", PUBLISH_PRIORITY, document_hash(parse_signed_document(data).body), data)
+    enqueue(db, "publish", PUBLISH_PRIORITY, signed_document_hash(data), data)
     record_event(db, now_ms, "directory.updated", detail=about)

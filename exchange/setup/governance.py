@@ -22,15 +22,7 @@ from keys.keyfile import KeyDescription
 from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
 from protocol.digest import signing_key_id
-from protocol.documents import (
-    CoordinatorEntry,
-    Directory,
-    Role,
-    RoleKeys,
-    StateEntry,
-    document_hash,
-    parse_signed_document,
-)
+from protocol.documents import CoordinatorEntry, Directory, Role, RoleKeys, StateEntry, signed_document_hash
 from protocol.enrolment import (
     MAX_COMMUNITY_BYTES,
     MAX_REQUEST_BYTES,
@@ -125,7 +117,7 @@ def create_community(
         )
         first = first_root(name, root, directory, now_ms=now_ms, life_ms=ROOT_LIFE_MS)
         signed = sign_document(first, signers[Role.ROOT][:threshold])
-        pinned = document_hash(parse_signed_document(signed).body)
+        pinned = signed_document_hash(signed)
         write_file(folder / ROOT_HASH_FILE, f"{words.grouped(pinned)}\n".encode())
         write_file(folder / COMMUNITY_FILE, community_file([signed]))
     return pinned
@@ -157,7 +149,7 @@ def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Propos
     """
     states = {entry.code: entry for entry in ceremony.entries[0]}
     coordinators = {entry.code: entry for entry in ceremony.entries[1]}
-    known = {_body_hash(document) for document in ceremony.documents}
+    known = {signed_document_hash(document) for document in ceremony.documents}
     documents: list[bytes] = []
     changes: list[Change] = []
     for path in requests:
@@ -173,7 +165,9 @@ def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Propos
         if _is_new(states.get(state.code), state):
             changes.append(_state_change(state, request.documents))
             states[state.code] = state
-        documents += [document for document in request.documents if _body_hash(document) not in known]
+        documents += [
+            document for document in request.documents if signed_document_hash(document) not in known
+        ]
     directory = None
     if changes:
         directory = next_directory(
@@ -282,7 +276,3 @@ def _not_ours(path: Path, description: KeyDescription) -> KeyfileError:
         f"{path} is a key of role {description.role}, not one of this community's directory keys",
         hint="Name the custodians' directory keys, such as --key keys/directory-1.key",
     )
-
-
-def _body_hash(document: bytes) -> bytes:
-    return document_hash(parse_signed_document(document).body)

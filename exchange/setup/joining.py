@@ -20,7 +20,14 @@ from exchange.stores.node_books import read_documents
 from keys.enrolment import fingerprint, load_community
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from protocol.documents import Directory, Root, document_hash, parse_document, parse_signed_document
+from protocol.documents import (
+    Directory,
+    Root,
+    document_hash,
+    parse_document,
+    parse_signed_document,
+    signed_document_hash,
+)
 from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, StateRequest, parse_request
 from protocol.errors import BadRequest, SetupError, UnknownSigner
 
@@ -110,7 +117,7 @@ def _require_listed(offered: TrustedDirectory, request: StateRequest) -> None:
 
 def _require_own(documents: Sequence[bytes], issued: Sequence[bytes], state: str) -> None:
     """Refuse a document in this state's name that this node did not issue."""
-    own = {_body_hash(document) for document in issued}
+    own = {signed_document_hash(document) for document in issued}
     for data in documents:
         signed = parse_signed_document(data)
         document = parse_document(signed.body)
@@ -144,15 +151,11 @@ def _take_over(
     directory: TrustedDirectory, documents: Sequence[bytes], stored: Sequence[bytes], now_ms: int
 ) -> list[bytes]:
     """Advance the directory by what is new to it, and return that."""
-    known = {_body_hash(document) for document in stored}
-    fresh = [document for document in documents if _body_hash(document) not in known]
+    known = {signed_document_hash(document) for document in stored}
+    fresh = [document for document in documents if signed_document_hash(document) not in known]
     return [document for document in fresh if directory.update(document, now_ms).changed]
 
 
 def _store(db: apsw.Connection, documents: Sequence[bytes]) -> None:
     for document in documents:
         store_document(db, document)
-
-
-def _body_hash(document: bytes) -> bytes:
-    return document_hash(parse_signed_document(document).body)

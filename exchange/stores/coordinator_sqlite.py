@@ -27,7 +27,7 @@ from exchange.stores.contract import (
 )
 from exchange.stores.engine import Engine, EngineStats
 from protocol import codec
-from protocol.documents import document_hash, parse_signed_document
+from protocol.documents import signed_document_hash
 from protocol.statement import CHAIN_START
 
 MIGRATIONS = "exchange.stores.sql.coordinator"
@@ -257,7 +257,7 @@ def find_document(db: apsw.Connection, document: bytes) -> int | None:
 
 def append_document(db: apsw.Connection, data: bytes, now_ms: int) -> int:
     """Append one signed document and return its index."""
-    document = document_hash(parse_signed_document(data).body)
+    document = signed_document_hash(data)
     index = find_document(db, document)
     if index is None:
         index = next_index(db, "document")
