@@ -104,10 +104,11 @@ class Coordinator:
             KeyfileError: the TLS certificate and its key cannot be loaded.
         """
         settings = self._settings
+        # First, so that nothing is at work yet if the address is taken; what nodes bring meanwhile waits.
+        port = await self._server.listen(settings.host, settings.port, self._tls())
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
-        port = await self._server.listen(settings.host, settings.port, self._tls())
         log.info("coordinator.started", port=port, members=len(self._parts.directory.states()))
         return port
 
