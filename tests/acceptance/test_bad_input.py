@@ -191,31 +191,37 @@ def damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "spoil", "code", "next_step"),
+    ("name", "key", "spoil", "code", "exit_code", "next_step"),
     [
-        ("XAA", "node", open_to_all, "keyfile-unsafe", "chmod 600"),
-        ("XAA", "vault", open_to_all, "keyfile-unsafe", "chmod 600"),
-        (HUB, "statement", open_to_all, "keyfile-unsafe", "chmod 600"),
-        ("XAA", "node", a_link, "keyfile-unsafe", "Name the file itself"),
-        ("XAA", "vault", missing, "keyfile", "backup"),
-        (HUB, "statement", missing, "keyfile", "backup"),
-        ("XAA", "node", damaged, "keyfile", "backup"),
+        ("XAA", "node", open_to_all, "keyfile-unsafe", 4, "chmod 600"),
+        ("XAA", "vault", open_to_all, "keyfile-unsafe", 4, "chmod 600"),
+        (HUB, "statement", open_to_all, "keyfile-unsafe", 4, "chmod 600"),
+        ("XAA", "node", a_link, "keyfile-unsafe", 4, "Name the file itself"),
+        ("XAA", "vault", missing, "keyfile", 4, "backup"),
+        (HUB, "statement", missing, "setup", 1, "Name the right one"),
+        ("XAA", "node", damaged, "keyfile", 4, "backup"),
         pytest.param(
-            *("XAA", "node", closed_to_its_owner, "keyfile", "mode"),
+            *("XAA", "node", closed_to_its_owner, "keyfile", 4, "mode"),
             marks=pytest.mark.skipif(os.geteuid() == 0, reason="everything is readable for root"),
         ),
     ],
 )
 def test_a_key_file_that_must_not_be_used(
-    world: World, name: str, key: str, spoil: Callable[[Path], None], code: str, next_step: str
+    world: World,
+    name: str,
+    key: str,
+    spoil: Callable[[Path], None],
+    code: str,
+    exit_code: int,
+    next_step: str,
 ) -> None:
     """World-readable, unreadable, missing or damaged: the service does not start, and says why."""
     path = world.data(name) / "keys" / f"{key}.key"
     spoil(path)
     role = "coordinator" if name == HUB else "node"
     ran = world.run(role, "run", "--data", world.data(name), "--json")
-    require_refused(ran, code, 1, next_step)
-    assert str(path) in ran.error["message"] or spoil is damaged
+    require_refused(ran, code, exit_code, next_step)
+    assert f"{key}.key" in ran.error["message"] or spoil is damaged
 
 
 @pytest.mark.parametrize(("name", "key"), [("XAA", "node"), (HUB, "statement")])
@@ -241,7 +247,7 @@ def test_a_token_file_that_others_can_read(running: World, tmp_path: Path) -> No
     token.write_text(running.founded.token("XAA").read_text())
     token.chmod(0o644)
     ran = running.run("inbox", "--json", "--data", running.data("XAA"), "--token-file", token)
-    require_refused(ran, "keyfile-unsafe", 1, "chmod 600")
+    require_refused(ran, "keyfile-unsafe", 4, "chmod 600")
 
 
 def test_a_data_directory_in_use(running: World) -> None:
@@ -255,6 +261,14 @@ def test_a_data_directory_in_use(running: World) -> None:
         ran = running.run(*words, "--data", running.data(name), "--json")
         require_refused(ran, "data-dir-busy", 1, f"Stop process {running.pid(name)} first")
     running.wait_until_ready(HUB, "XAA", "XBB")
+
+
+def test_an_address_in_use(running: World, world: World) -> None:
+    """A second coordinator at the address of the first ends at once, and has done nothing."""
+    taken = {"ALMENARA_PORT": str(running.founded.port)}
+    ran = world.run("coordinator", "run", "--data", world.data(HUB), "--json", settings=taken)
+    require_refused(ran, "setup", 1, "no other process uses the port")
+    assert ran.err == ""
 
 
 def test_a_clock_that_is_a_day_ahead(world: World, report: Path) -> None:

@@ -157,7 +157,7 @@ def play(world: World, seed: int, seconds: float) -> tuple[Recorder, Nemesis]:
     killing.start()
     try:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or nemesis.kills.total() < LEAST_KILLS:
             recorder.step()
             time.sleep(recorder.dice.uniform(0.0, 0.06))
     finally:
@@ -262,8 +262,7 @@ def campaign(world: World, seed: int, seconds: float) -> tuple[Recorder, Nemesis
 
 def test_killing_any_process_at_any_time_loses_nothing_and_shows_nothing_twice(world: World) -> None:
     """A dozen kills in the middle of traffic; then every promise is looked after."""
-    recorder, nemesis = campaign(world, seed=20_261_122, seconds=14.0)
-    assert nemesis.kills.total() >= LEAST_KILLS
+    recorder, nemesis = campaign(world, seed=20_261_122, seconds=12.0)
     assert set(nemesis.kills) == {HUB, *CODES}
     assert len(recorder.answers) >= LEAST_NOTICES
     assert recorder.unknown > 0

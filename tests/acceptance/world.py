@@ -150,13 +150,13 @@ class World:
 
     # Commands.
 
-    def run(self, *words: str | Path, code: str | None = None, home: Path | None = None) -> Ran:
+    def run(self, *words: str | Path, code: str | None = None, settings: dict[str, str] | None = None) -> Ran:
         """Run one command to its end; with ``code``, as the officer of that state.
 
         Args:
             words: What stands behind ``almenara``.
             code: Whose node is asked, with its officer's token.
-            home: Where the command keeps what it must remember.
+            settings: Environment variables of the command.
         """
         who: tuple[str | Path, ...] = ()
         if code is not None:
@@ -168,7 +168,7 @@ class World:
             text=True,
             timeout=60,
             check=False,
-            env=self.environment({} if home is None else {"XDG_STATE_HOME": str(home)}),
+            env=self.environment(settings or {}),
         )
         return Ran(ended.returncode, ended.stdout, ended.stderr)
 
