@@ -23,7 +23,11 @@ from tests.community import NOW_MS
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A process of somebody else's."""
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+    words = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        # Between fork and exec a process has no words of its own yet.
+        assert process.stdout is not None
+        process.stdout.readline()
         yield process
         process.kill()
 
