@@ -15,7 +15,7 @@ from exchange.cli.command import Command, Common, common
 from exchange.cli.exits import Exit
 from exchange.cli.pending import PendingRequest, new_request_id, pending_folder
 from exchange.cli.waiting import MILESTONES, exit_after, failed, missing, wait_for
-from exchange.cli.words import LengthOfTime, NearChoice, Parsed, states
+from exchange.cli.words import LengthOfTime, NearChoice, Parsed, language, states, subject
 from exchange.clock import SystemClock
 from exchange.node.milestones import Milestone
 from exchange.node.requests import SubmitRequest
@@ -56,14 +56,22 @@ _LIFE = LengthOfTime(MINUTE_MS, _WEEK_MS)
 @click.option(
     "--tlp", default="amber", show_default=True, type=Parsed("label", parse_tlp), help="TLP 2.0 label."
 )
-@click.option("-s", "--subject", required=True, help="One line; sealed like the text.")
+@click.option(
+    "-s", "--subject", required=True, type=Parsed("text", subject), help="One line; sealed like the text."
+)
 @click.option(
     "-a", "--attach", "attach", multiple=True, metavar="FILE", help="Attach a file; may be repeated."
 )
 @click.option("--kind", type=NearChoice(_KINDS), default="report", show_default=True, help="What it is.")
 @click.option("--refers-to", metavar="ID", help="The notice that this one speaks of; the beginning will do.")
 @click.option("--exercise", is_flag=True, help="Mark it so that it can never pass for real.")
-@click.option("--lang", default="en", show_default=True, help="The language of the text.")
+@click.option(
+    "--lang",
+    default="en",
+    show_default=True,
+    type=Parsed("code", language),
+    help="The language of the text, such as pt-BR.",
+)
 @click.option("--partial", is_flag=True, help="Leave out states without a usable key, and say so.")
 @click.option("--life", type=_LIFE, help="How long it may be delivered, such as 72h; at most 7d.")
 @click.option("--respond-within", type=_LIFE, help="When an answer is expected, such as 4h.")

@@ -12,6 +12,8 @@ import click
 from protocol.errors import FormatError
 
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 24 * 3_600_000}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_SUBJECT_MAX = 200
 _LENGTH = re.compile(r"([0-9]{1,6})([smhd])")
 T = TypeVar("T")
 
@@ -72,6 +74,31 @@ class Parsed(click.ParamType[Any]):
             return self._parse(value) if isinstance(value, str) else value
         except FormatError as error:
             self.fail(f"{error.message}. {error.hint}", param, ctx)
+
+
+def subject(text: str) -> str:
+    """Return a subject that fits a notice.
+
+    Raises:
+        FormatError: it is empty, too long, or not one line.
+    """
+    if not 1 <= len(text) <= _SUBJECT_MAX or "\n" in text or "\t" in text:
+        raise FormatError(
+            f"a subject is one line of 1 to {_SUBJECT_MAX} characters",
+            hint="Shorten it, and put the rest into the report",
+        )
+    return text
+
+
+def language(text: str) -> str:
+    """Return the code of a language.
+
+    Raises:
+        FormatError: it is none.
+    """
+    if _LANGUAGE.fullmatch(text) is None:
+        raise FormatError(f"{text!r:.40} is no code of a language", hint="Write it like en, es or pt-BR")
+    return text
 
 
 def states(values: Iterable[str]) -> tuple[str, ...]:

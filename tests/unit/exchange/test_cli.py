@@ -241,6 +241,9 @@ def test_a_node_that_is_not_there_is_named_with_how_to_start_it(alone: Cli) -> N
         [*SEND, "-", "--life", "soon"],
         [*SEND, "-", "--kind", "reprot"],
         [*SEND, "-", "--id", "short"],
+        [*SEND, "-", "--subject", ""],
+        [*SEND, "-", "--subject", "two\nlines"],
+        [*SEND, "-", "--lang", "Spanish"],
         ["help", "nothing"],
     ],
 )
