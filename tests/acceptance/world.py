@@ -26,8 +26,7 @@ from exchange.api.routes import Health, Notices
 from exchange.cli.client import NodeClient
 from exchange.clock import SystemClock
 from exchange.node.requests import SubmitRequest
-from exchange.node.views import EventView, NodeView, NoticeView, StatusView, SubmittedView
-from exchange.setup.keyring import Protect, unprotected
+from exchange.node.views import NodeView, NoticeView, StatusView, SubmittedView
 from protocol.errors import Unreachable
 from tests.acceptance.ceremony import CODES, HUB, Founded, admit, found, join
 
@@ -208,15 +207,6 @@ class World:
         """Return a node's own condition."""
         return self.client(code).ask("GET", "/v1/node", NodeView)
 
-    def events(self, code: str, until: Callable[[EventView], bool]) -> list[EventView]:
-        """Return a node's events from the first one to the first that fits."""
-        seen = []
-        for event in self.client(code).events(0):
-            seen.append(event)
-            if until(event):
-                break
-        return seen
-
     def until(self, holds: Callable[[], bool], awaited: str, seconds: float = PATIENCE_S) -> None:
         """Return as soon as something holds; fail with the logs' ends if it does not in time."""
         end = time.monotonic() + seconds
@@ -258,9 +248,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def settle(base: Path, protect: Protect = unprotected) -> Founded:
+def settle(base: Path) -> Founded:
     """Hold the ceremony, admit everybody, let them join, and make their nodes come back quickly."""
-    founded = found(base, CLOCK, port=free_port(), protect=protect)
+    founded = found(base, CLOCK, port=free_port())
     admit(founded, [HUB, *CODES], CLOCK)
     join(founded, CLOCK)
     for code in CODES:
