@@ -149,11 +149,18 @@ def require_place(path: Path, key: str, what: str) -> None:
         what: ``node`` or ``coordinator``, as the commands are called.
 
     Raises:
-        SetupError: the key is not there.
+        KeyfileError: it is one, and has lost that key.
+        SetupError: it is none.
     """
-    from protocol.errors import SetupError
+    from exchange.pinned_root import ROOT_HASH_FILE
+    from protocol.errors import KeyfileError, SetupError
 
     if not (path / key).exists():
+        if (path / ROOT_HASH_FILE).exists():
+            raise KeyfileError(
+                f"the key file {path / key} is missing",
+                hint="Restore it from backup. Do not make a new one with init: nobody would know it.",
+            )
         raise SetupError(
             f"{path} is not a {what}'s data directory: it has no {key}",
             hint=f"Name the right one with --data DIR; a new one is made with: almenara {what} init",

@@ -198,7 +198,7 @@ def damaged(path: Path) -> None:
         (HUB, "statement", open_to_all, "keyfile-unsafe", 4, "chmod 600"),
         ("XAA", "node", a_link, "keyfile-unsafe", 4, "Name the file itself"),
         ("XAA", "vault", missing, "keyfile", 4, "backup"),
-        (HUB, "statement", missing, "setup", 1, "Name the right one"),
+        (HUB, "statement", missing, "keyfile", 4, "backup"),
         ("XAA", "node", damaged, "keyfile", 4, "backup"),
         pytest.param(
             *("XAA", "node", closed_to_its_owner, "keyfile", 4, "mode"),
