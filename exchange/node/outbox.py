@@ -157,7 +157,7 @@ class Outbox:
     def _draft(self, request: SubmitRequest, incident: bytes, pairs: dict[str, tuple[int, bytes]]) -> Draft:
         context, now_ms = self._context, self._context.clock.now_ms()
         self._link_state.require_right_clock()
-        tag = self._schemas.tag(request.severity)
+        tag = self._schemas.own_tag(request.severity)
         body = self._body(request, incident)
         chosen, skipped = self._recipients(request, now_ms)
         life_ms = request.life_ms or DEFAULT_LIFE_MS

@@ -15,7 +15,7 @@ from exchange.node.views import LevelView, SchemaView, SeverityView, Translation
 from exchange.severity.load import bundled_schemas
 from keys.roster import Published
 from keys.trust import TrustedDirectory
-from protocol.errors import FormatError, UnknownSeverity
+from protocol.errors import BadRequest, FormatError, UnknownSeverity
 from protocol.reference import parse_reference
 from protocol.severity import (
     TOPIC,
@@ -108,6 +108,25 @@ class SchemaBook:
             codes = ", ".join(level.code for level in schema.levels)
             raise UnknownSeverity(f"{reference} names no level; {schema.id}@{schema.version} has: {codes}")
         return tag_for(schema, parsed.level)
+
+    def own_tag(self, reference: str) -> SeverityTag:
+        """Return the tag for a notice of this state: its own schema's, or a transcribed one's.
+
+        Raises:
+            BadRequest: the schema is another member's; its levels are that state's words.
+            FormatError, UnknownSeverity: as :meth:`tag`.
+        """
+        tag = self.tag(reference)
+        issuer = self.find(tag.schema, tag.version).issuer
+        if issuer != self._state and any(entry.code == issuer for entry in self._directory.states()):
+            own = self.local()
+            raise BadRequest(
+                f"{tag.schema} is the severity schema of {issuer}; a notice is tagged with its sender's own",
+                hint=f"Use {own.id}; see its levels with: almenara severity list"
+                if own
+                else "Publish a schema with: almenara node publish-severity, or use ppd-41.",
+            )
+        return tag
 
     def local(self) -> Schema | None:
         """Return this state's own newest published schema, if it has one."""

@@ -13,7 +13,7 @@ from keys import enrolment
 from keys.documents import sign_document
 from keys.trust import TrustedDirectory
 from protocol import codec
-from protocol.errors import FormatError, UnknownSeverity
+from protocol.errors import BadRequest, FormatError, UnknownSeverity
 from protocol.severity import Schema, SeverityTag, parse_schema
 from tests.community import NOW_MS, community
 
@@ -185,3 +185,14 @@ def test_the_message_about_an_unknown_schema_lists_what_there_is(trusted: Truste
     """A tired duty officer sees the right name in the error itself."""
     with pytest.raises(UnknownSeverity, match="ppd-41@1"):
         book(trusted).tag("pdp-41:severe")
+
+
+def test_a_state_does_not_speak_in_another_members_words(trusted: TrustedDirectory) -> None:
+    """A notice carries its sender's own levels, or those of a transcribed scale that no member owns."""
+    publish(trusted, "XAA", codec.encode(XAA))
+    publish(trusted, "XBB", codec.encode(XBB))
+    schemas = book(trusted, "XBB")
+    with pytest.raises(BadRequest, match="the severity schema of XAA"):
+        schemas.own_tag("xaa-national@1:grave")
+    assert schemas.own_tag("xbb-national@1:c2").level == "c2"
+    assert schemas.own_tag("ppd-41:severe").point == 4
