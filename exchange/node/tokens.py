@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from protocol.errors import FormatError, NotAuthorized
 from protocol.text import parse_hex
@@ -66,8 +67,11 @@ def make_token(role: TokenRole, name: str, randomness: Callable[[int], bytes]) -
 
 
 def format_token(identity: Identity) -> str:
-    """Return the token's one line of text; it is a secret."""
-    return f"{PREFIX}:{identity.role}:{identity.name}:{identity.secret.hex()}"
+    """Return the token's one line of text; it is a secret.
+
+    The name is percent-encoded (RFC 3986), so that any program can put the line into a header.
+    """
+    return f"{PREFIX}:{identity.role}:{quote(identity.name, safe='')}:{identity.secret.hex()}"
 
 
 def parse_token(text: str) -> Identity:
@@ -78,14 +82,16 @@ def parse_token(text: str) -> Identity:
     """
     line = text.strip()
     parts = line.split(":")
-    # A header's stray bytes arrive as characters that no encoding has.
-    if not line.isprintable() or len(parts) != 4 or parts[0] != PREFIX or parts[1] not in set(TokenRole):
+    if not line.isascii() or len(parts) != 4 or parts[0] != PREFIX or parts[1] not in set(TokenRole):
         raise NotAuthorized("the token is not one of this program's tokens")
     try:
         secret = parse_hex(parts[3], what="token", size=SECRET_BYTES)
     except FormatError as error:
         raise NotAuthorized("the token is damaged", hint="Copy the whole line of the token file.") from error
-    return Identity(role=TokenRole(parts[1]), name=parts[2], secret=secret)
+    identity = Identity(role=TokenRole(parts[1]), name=unquote(parts[2]), secret=secret)
+    if format_token(identity) != line:
+        raise NotAuthorized("the token is damaged", hint="Copy the whole line of the token file.")
+    return identity
 
 
 def token_hash(identity: Identity) -> str:

@@ -71,6 +71,7 @@ WRONG = {
     "a part too many": "almenara-token-1:officer:Ana:more:" + "00" * 32,
     "a path": "almenara-token-1:officer:../../etc:" + "zz" * 32,
     "stray bytes of a header": "almenara-token-1:officer:\udcff:" + "00" * 32,
+    "another spelling of a name": "almenara-token-1:officer:%41na:" + "00" * 32,
     "a line feed within": "almenara-token-1:officer:A\nB:" + "00" * 32,
 }
 
@@ -120,3 +121,11 @@ def test_requiring_a_role_names_both_roles() -> None:
     """The person learns which token is needed."""
     with pytest.raises(NotAuthorized, match=r"officer.*monitor"):
         Identity(TokenRole.MONITOR, "wall", bytes(32)).require(TokenRole.OFFICER)
+
+
+def test_a_token_is_plain_ascii_whatever_the_name() -> None:
+    """Any program can put it into a header, and it comes back as the same person."""
+    identity = make_token(TokenRole.OFFICER, "Inés Robledo", lambda size: bytes(size))
+    line = format_token(identity)
+    assert line.isascii()
+    assert parse_token(line) == identity
