@@ -20,6 +20,16 @@ class Allowance:
     bytes_at_once: float = 64.0 * 2**20
 
 
+_DAY_SECONDS = 86_400
+
+DAILY_ALLOWANCE = Allowance(
+    items_per_second=500_000 / _DAY_SECONDS,
+    items_at_once=500_000,
+    bytes_per_second=2 * 2**30 / _DAY_SECONDS,
+    bytes_at_once=2 * 2**30,
+)
+"""What a member may bring in a day, because the coordinator and every recipient keep it."""
+
 DOCUMENT_ALLOWANCE = Allowance(
     items_per_second=1 / 60, items_at_once=128, bytes_per_second=2048.0, bytes_at_once=4.0 * 2**20
 )
@@ -40,29 +50,30 @@ class Budget:
         self._bytes = allowance.bytes_at_once
         self._filled = now
 
-    def spend(self, size: int, now: float) -> bool:
-        """Take tokens for one item of ``size`` bytes; False, and nothing taken, if there are too few."""
+    def has(self, size: int, now: float) -> bool:
+        """Whether there are tokens now for one item of ``size`` bytes."""
         allowance, passed = self._allowance, max(0.0, now - self._filled)
         self._filled = now
         self._items = min(allowance.items_at_once, self._items + passed * allowance.items_per_second)
         self._bytes = min(allowance.bytes_at_once, self._bytes + passed * allowance.bytes_per_second)
-        if self._items < 1 or self._bytes < size:
-            return False
+        return self._items >= 1 and self._bytes >= size
+
+    def spend(self, size: int) -> None:
+        """Take the tokens of one item of ``size`` bytes, which :meth:`has` has found."""
         self._items -= 1
         self._bytes -= size
-        return True
 
 
 class Budgets:
     """The budgets of all members.
 
     Args:
-        allowance: The same for everybody.
+        allowances: All of them hold, and are the same for everybody.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
-        self._allowance = allowance
-        self._budgets: dict[str, Budget] = {}
+    def __init__(self, *allowances: Allowance) -> None:
+        self._allowances = allowances
+        self._budgets: dict[str, tuple[Budget, ...]] = {}
 
     def charge(self, party: str, size: int, now: float) -> None:
         """Take one item of ``size`` bytes from a member's budget.
@@ -75,8 +86,13 @@ class Budgets:
         Raises:
             OverQuota: its budget is used up.
         """
-        budget = self._budgets.get(party)
-        if budget is None:
-            budget = self._budgets[party] = Budget(self._allowance, now)
-        if not budget.spend(size, now):
+        budgets = self._budgets.get(party)
+        if budgets is None:
+            budgets = tuple(Budget(allowance, now) for allowance in self._allowances)
+            self._budgets[party] = budgets
+        # Every budget is asked, so that every one is filled, and nothing is taken for what is refused.
+        found = [budget.has(size, now) for budget in budgets]
+        if not all(found):
             raise OverQuota(f"{party} brings more than its share")
+        for budget in budgets:
+            budget.spend(size)

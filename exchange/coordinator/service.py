@@ -13,7 +13,7 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.coordinator.admission import Admission
-from exchange.coordinator.budget import Allowance, Budgets
+from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
@@ -69,7 +69,9 @@ class Coordinator:
         self._clock = clock
         self._sweep_seconds = sweep_seconds
         self._sessions = Sessions()
-        admission = Admission(parts.directory, parts.verifier, Budgets(allowance or Allowance()), clock)
+        admission = Admission(
+            parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
+        )
         promises = Promises(parts.code, parts.signer, parts.directory, parts.store)
         self._relay = Relay(parts.store, admission, promises, clock, self._sessions.wake)
         self._cursors = Cursors(parts.store, clock)

@@ -168,6 +168,19 @@ def test_a_budget_counts_bytes_too() -> None:
     budgets.charge("XAA", 20, 2.0)
 
 
+def test_a_day_has_a_budget_of_its_own() -> None:
+    """A member within its pace for hours still cannot fill everybody's disk; the day gives it back slowly."""
+    pace = Allowance(items_per_second=9, items_at_once=9, bytes_per_second=100, bytes_at_once=100)
+    day = Allowance(items_per_second=9, items_at_once=9, bytes_per_second=1, bytes_at_once=250)
+    budgets = Budgets(pace, day)
+    budgets.charge("XAA", 100, 0.0)
+    budgets.charge("XAA", 100, 1.0)
+    with pytest.raises(OverQuota):
+        budgets.charge("XAA", 100, 2.0)
+    budgets.charge("XAA", 50, 3.0)
+    budgets.charge("XAA", 100, 150.0)
+
+
 def test_members_take_turns() -> None:
     """One member's long queue does not keep another waiting."""
     waiting = Waiting()
