@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocol import codec
 from protocol.errors import PeerCode
+from protocol.ledger.origins import Log
 from protocol.notice import DirectoryHead
 from protocol.session.messages import (
     Accepted,
@@ -11,13 +12,19 @@ from protocol.session.messages import (
     Bye,
     Challenge,
     Collected,
+    Compare,
+    Compared,
+    Cosigned,
     Deliver,
     Documents,
     Hello,
     ItemKind,
+    Locate,
+    Located,
     Message,
     Mirror,
     Ping,
+    Place,
     Pong,
     Prove,
     Publish,
@@ -25,6 +32,8 @@ from protocol.session.messages import (
     Submit,
     Unusable,
     Welcome,
+    Witness,
+    Witnessed,
     parse_message,
 )
 from protocol.session.session import Session
@@ -67,6 +76,16 @@ EXAMPLES: tuple[Message, ...] = (
     Unusable(sequence=1, code=PeerCode.TAMPERED),
     Mirror(index=0),
     Documents(first=0, documents=(b"signed",), head=1),
+    Witness(log=Log.ACK, body=b"old 0\n\n"),
+    Cosigned(log=Log.ACK, status=409, body=b"7\n"),
+    Witnessed(log=Log.DIRECTORY, checkpoint=b"signed"),
+    Locate(statements=(bytes(32),)),
+    Located(
+        checkpoint=b"signed",
+        places=(Place(statement=bytes(32), index=3, at_ms=1_772_335_000_000, path=(bytes(32),)),),
+    ),
+    Compare(log=Log.DIRECTORY, old=3, new=7),
+    Compared(log=Log.DIRECTORY, old=3, new=7, proof=(bytes(32),)),
     Ping(token=1),
     Pong(token=1),
     Bye(code=PeerCode.GOING_AWAY),

@@ -15,6 +15,7 @@ from protocol.documents import MAX_DOCUMENT_BYTES
 from protocol.envelope import MAX_SUBMISSION_BYTES
 from protocol.errors import PeerCode
 from protocol.fields import U16, Bytes32, Millis, StateCode, Uint, Wire
+from protocol.ledger.origins import Log
 from protocol.notice import DirectoryHead
 from protocol.signed import Proof
 from protocol.statement import MAX_SIGNED_STATEMENT_BYTES
@@ -23,6 +24,12 @@ VERSIONS: tuple[int, ...] = (1,)
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 MAX_HANDSHAKE_BYTES = 16 * 1024
 MAX_DOCUMENTS_BYTES = 1024 * 1024
+MAX_WITNESS_BYTES = 256 * 1024
+MAX_COSIGNED_BYTES = 16 * 1024
+MAX_CHECKPOINT_BYTES = 1024 * 1024
+MAX_LOCATE = 64
+MAX_PROOF_HASHES = 63
+"""The longest proof of C2SP tlog-witness and tlog-proof: one hash for each level of the tree."""
 
 
 class ItemKind(IntEnum):
@@ -143,6 +150,67 @@ class Documents(Wire, frozen=True, tag=14):
     head: Uint
 
 
+class Witness(Wire, frozen=True, tag=15):
+    """The coordinator asks the node to cosign a checkpoint: the body of a C2SP ``add-checkpoint``."""
+
+    log: Log
+    body: Annotated[bytes, Meta(max_length=MAX_WITNESS_BYTES)]
+
+
+class Cosigned(Wire, frozen=True, tag=16):
+    """The node's answer as a witness: the status and body of C2SP ``add-checkpoint``."""
+
+    log: Log
+    status: U16
+    body: Annotated[bytes, Meta(max_length=MAX_COSIGNED_BYTES)]
+
+
+class Witnessed(Wire, frozen=True, tag=17):
+    """The newest checkpoint that a quorum of witnesses has cosigned. Sent unasked."""
+
+    log: Log
+    checkpoint: Annotated[bytes, Meta(max_length=MAX_CHECKPOINT_BYTES)]
+
+
+class Locate(Wire, frozen=True, tag=18):
+    """The node asks where these statements stand in the log of statements."""
+
+    statements: Annotated[tuple[Bytes32, ...], Meta(min_length=1, max_length=MAX_LOCATE)]
+
+
+class Place(Wire, frozen=True):
+    """Where one statement stands: its leaf's index and time, and the path from there to the root."""
+
+    statement: Bytes32
+    index: Uint
+    at_ms: Millis
+    path: Annotated[tuple[Bytes32, ...], Meta(max_length=MAX_PROOF_HASHES)]
+
+
+class Located(Wire, frozen=True, tag=19):
+    """Those of the statements asked for that stand under this checkpoint, with their proofs."""
+
+    checkpoint: Annotated[bytes, Meta(max_length=MAX_CHECKPOINT_BYTES)]
+    places: Annotated[tuple[Place, ...], Meta(max_length=MAX_LOCATE)]
+
+
+class Compare(Wire, frozen=True, tag=23):
+    """The node asks how a log grew from one size to another."""
+
+    log: Log
+    old: Uint
+    new: Uint
+
+
+class Compared(Wire, frozen=True, tag=24):
+    """The proof that the log of ``new`` leaves begins with that of ``old``; ``new`` 0: not told."""
+
+    log: Log
+    old: Uint
+    new: Uint
+    proof: Annotated[tuple[Bytes32, ...], Meta(max_length=MAX_PROOF_HASHES)]
+
+
 class Ping(Wire, frozen=True, tag=20):
     """Are you there?"""
 
@@ -176,9 +244,16 @@ Message: TypeAlias = (
     | Unusable
     | Mirror
     | Documents
+    | Witness
+    | Cosigned
+    | Witnessed
+    | Locate
+    | Located
     | Ping
     | Pong
     | Bye
+    | Compare
+    | Compared
 )
 Request: TypeAlias = Submit | Attest | Publish
 _KINDS: dict[int | str, type[Message]] = codec.tags_of(*get_args(Message))

@@ -15,9 +15,14 @@ from protocol.session.messages import (
     Bye,
     Challenge,
     Collected,
+    Compare,
+    Compared,
+    Cosigned,
     Deliver,
     Documents,
     Hello,
+    Locate,
+    Located,
     Message,
     Mirror,
     Ping,
@@ -28,6 +33,8 @@ from protocol.session.messages import (
     Submit,
     Unusable,
     Welcome,
+    Witness,
+    Witnessed,
 )
 
 
@@ -56,6 +63,8 @@ class State(StrEnum):
 
 _NODE_REQUESTS: tuple[type, ...] = (Submit, Attest, Publish, Mirror, Collected, Unusable)
 _COORDINATOR_ANSWERS: tuple[type, ...] = (Accepted, Refused, Deliver, Documents)
+_NODE_LEDGER: tuple[type, ...] = (Cosigned, Locate, Compare)
+_COORDINATOR_LEDGER: tuple[type, ...] = (Witness, Witnessed, Located, Compared)
 _BOTH: tuple[type, ...] = (Ping, Pong)
 
 TABLE: dict[State, dict[Side, dict[type, State]]] = {
@@ -64,8 +73,8 @@ TABLE: dict[State, dict[Side, dict[type, State]]] = {
     State.CHALLENGED: {Side.NODE: {Prove: State.PROVEN}, Side.COORDINATOR: {}},
     State.PROVEN: {Side.NODE: {}, Side.COORDINATOR: {Welcome: State.OPEN}},
     State.OPEN: {
-        Side.NODE: dict.fromkeys((*_NODE_REQUESTS, *_BOTH), State.OPEN),
-        Side.COORDINATOR: dict.fromkeys((*_COORDINATOR_ANSWERS, *_BOTH), State.OPEN),
+        Side.NODE: dict.fromkeys((*_NODE_REQUESTS, *_NODE_LEDGER, *_BOTH), State.OPEN),
+        Side.COORDINATOR: dict.fromkeys((*_COORDINATOR_ANSWERS, *_COORDINATOR_LEDGER, *_BOTH), State.OPEN),
     },
     State.CLOSED: {Side.NODE: {}, Side.COORDINATOR: {}},
 }
