@@ -10,7 +10,7 @@ What everything stands on:
 - ``codec``: strict canonical MessagePack, the only reader and writer of wire bytes
 - ``text``: hexadecimal, base64 and times as text, the only reader of them
 - ``digest``: tagged hashes; the ids of keys and certificates
-- ``tree``: Merkle trees, for batch signatures now and for the ledger
+- ``tree``: Merkle trees, for batch signatures and for the ledger
 - ``signed``: what exactly a signature covers: context, batch, proof
 - ``suite``: the ids of cryptographic suites, and the sizes they fix
 
@@ -21,6 +21,10 @@ What is said:
 - ``marking``: TLP and the exercise mark
 - ``severity``: national schemas and the tag that quotes one; ``reference``: how people write a level;
   ``translation``: a level in another schema's words; ``urgency``: what a level sets in motion
+
+What is kept of it, so that anyone can check it later:
+
+- ``ledger``: leaves, checkpoints, cosignatures, tiles and proofs, as C2SP writes them
 
 Who may say it, and over which line:
 

@@ -1,4 +1,4 @@
-"""Strict text: hexadecimal, base64 and times. The only place that reads such text.
+"""Strict text: hexadecimal, base64, decimal numbers and times. The only place that reads such text.
 
 Python's own readers are lax (``int("+5")``, base64 with stray bits), so every parse here is
 checked by printing the value again.
@@ -11,6 +11,8 @@ import binascii
 from datetime import UTC, datetime, timedelta
 
 from protocol.errors import FormatError
+
+MAX_DECIMAL = 2**63 - 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,6 +48,17 @@ def parse_base64(text: str, *, what: str) -> bytes:
     if format_base64(data) != text:
         raise FormatError(f"the {what} is not canonical base64")
     return data
+
+
+def parse_decimal(text: str, *, what: str, limit: int = MAX_DECIMAL) -> int:
+    """Return a number written in ASCII digits: no sign, no leading zero, at most ``limit``."""
+    # The length first: Python takes quadratic time for long digit strings.
+    if len(text) > len(str(limit)) or not (text.isascii() and text.isdigit()) or str(int(text)) != text:
+        raise FormatError(f"the {what} is not a decimal number without leading zeros")
+    value = int(text)
+    if value > limit:
+        raise FormatError(f"the {what} is over {limit}")
+    return value
 
 
 def format_utc(millis: int) -> str:

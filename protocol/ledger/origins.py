@@ -1,4 +1,4 @@
-"""The two logs of a coordinator, and the origins under which their checkpoints are signed."""
+"""The two logs of a coordinator, and the name that each one signs under."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from enum import StrEnum
 
 
 class Log(StrEnum):
-    """Which log: of statements, or of the community's documents."""
+    """Which log: of statements, or of the trust documents by which those are judged."""
 
     ACK = "ack"
     DIRECTORY = "dir"
 
 
 def origin(log_name: str, log: Log) -> str:
-    """Return the origin line of a log's checkpoints (C2SP tlog-checkpoint).
-
-    Args:
-        log_name: The name that the coordinator's log keys carry.
-        log: Which of its two logs.
-    """
+    """Return a log's origin: the coordinator's log name, a slash, and ``ack`` or ``dir``."""
     return f"{log_name}/{log.value}"
