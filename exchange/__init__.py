@@ -8,6 +8,7 @@ The two services, and what both stand on:
 
 Their faces, and how they come to be:
 
+- ``audit``: an auditor's bundle, its verifier and its report
 - ``api``: a node's local HTTP interface; ``cli``: the command; ``serve``: running a service
 - ``setup``: governance, enrolment and set-up, step by step; ``demo``: the story that shows it all
 
