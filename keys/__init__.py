@@ -18,6 +18,11 @@ Trust:
 - ``documents``: signing documents, and counting who signed; ``governance``: what governance makes;
   ``enrolment``: what a member makes
 
+The ledger:
+
+- ``note_keys``: raw keys of logs and witnesses; ``quorum``: whether enough of them signed a checkpoint
+- ``cosigning``: a witness's judgement of the next checkpoint
+
 Judging what arrives, without opening it:
 
 - ``authenticity``: envelopes; ``evidence``: statements, made and verified

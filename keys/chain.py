@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from keys.held import Held, Owner
 from keys.signature import PublicKey
-from protocol.digest import certificate_id, signing_key_id
-from protocol.documents import Directory, Document, Role, Root, StateManifest
+from protocol.digest import certificate_id, note_key_id, note_name_id, signing_key_id
+from protocol.documents import Directory, Document, NoteKeys, Role, Root, StateManifest
 from protocol.errors import Forked, KeyRefused, RolledBack, VersionGap
 
 CERTIFICATE = "certificate"
+LOG, WITNESS = "log", "witness"
 GOVERNANCE = Owner(party="governance", use="governance")
 
 Owners = Mapping[bytes, Owner]
@@ -79,7 +80,10 @@ def with_directory(owners: Owners, directory: Directory) -> Owners:
         for entry in directory.coordinators
         for certificate in entry.certificates
     ]
-    return _with(owners, [*states, *coordinators, *certificates])
+    logs = [
+        claim for entry in directory.coordinators for claim in _note_claims(entry.log, Owner(entry.code, LOG))
+    ]
+    return _with(owners, [*states, *coordinators, *certificates, *logs])
 
 
 def with_manifest(owners: Owners, manifest: StateManifest) -> Owners:
@@ -92,7 +96,17 @@ def with_manifest(owners: Owners, manifest: StateManifest) -> Owners:
     certificates = [
         (certificate_id(item), Owner(manifest.state, CERTIFICATE)) for item in manifest.certificates
     ]
-    return _with(owners, [*keys, *certificates])
+    witness = _note_claims(manifest.witness, Owner(manifest.state, WITNESS))
+    return _with(owners, [*keys, *certificates, *witness])
+
+
+def _note_claims(keys: NoteKeys, owner: Owner) -> list[tuple[bytes, Owner]]:
+    """Return what the keys of a log or witness claim: both keys, and the name they sign under.
+
+    An Ed25519 cosignature does not cover its signer's name, so a key must have one owner only.
+    """
+    names = (note_key_id(keys.ed25519), note_key_id(keys.mldsa44), note_name_id(keys.name))
+    return [(name, owner) for name in names]
 
 
 def _admitted(key: bytes) -> bytes:

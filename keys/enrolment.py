@@ -16,6 +16,7 @@ from protocol.digest import signing_key_id
 from protocol.documents import (
     CoordinatorEntry,
     KeyEntry,
+    NoteKeys,
     Prekey,
     PrekeyList,
     Publication,
@@ -23,6 +24,7 @@ from protocol.documents import (
     StateManifest,
 )
 from protocol.enrolment import CoordinatorRequest, StateRequest, parse_community
+from protocol.errors import LocalProtocolError
 from protocol.suite import SUITE_1
 
 
@@ -58,14 +60,21 @@ def next_manifest(
     certificates: Sequence[bytes],
     now_ms: int,
     life_ms: int,
+    witness: NoteKeys | None = None,
     revoked: Sequence[Revocation] = (),
     suites: Sequence[int] = (SUITE_1,),
 ) -> StateManifest:
     """Return the manifest after ``held``, for the identity key to sign.
 
+    Without ``witness``, the state's witness keeps the keys that ``held`` names.
+
     Keys that signed statements should stay listed until nobody checks those any more.
     """
     version, previous = chain.following(held)
+    if witness is None:
+        if held is None:
+            raise LocalProtocolError("the first manifest of a state names its witness")
+        witness = held.document.witness
     return StateManifest(
         v=1,
         community=community,
@@ -78,6 +87,7 @@ def next_manifest(
         certificates=tuple(certificates),
         suites=tuple(suites),
         revoked=tuple(revoked),
+        witness=witness,
     )
 
 
@@ -132,9 +142,16 @@ def next_publication(
 
 
 def coordinator_entry(
-    signer: Signer, *, code: str, name: str, url: str, community: bytes, certificates: Sequence[bytes]
+    signer: Signer,
+    *,
+    code: str,
+    name: str,
+    url: str,
+    community: bytes,
+    certificates: Sequence[bytes],
+    log: NoteKeys,
 ) -> CoordinatorEntry:
-    """Return a coordinator's directory entry, with the proof that it holds its key."""
+    """Return a coordinator's directory entry, with the proof that it holds its statement key."""
     return CoordinatorEntry(
         code=code,
         name=name,
@@ -142,6 +159,7 @@ def coordinator_entry(
         key=signer.public,
         possession=sign_possession(signer, code, community),
         certificates=tuple(certificates),
+        log=log,
     )
 
 

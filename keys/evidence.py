@@ -199,7 +199,7 @@ def check_statement(
     if now_ms is not None and statement.at_ms > now_ms + MAX_SKEW_MS:
         raise ClockSkew(f"the statement claims to be made at {format_utc(statement.at_ms)}")
     role = SIGNER_ROLE[statement.kind]
-    # RELAYED and UNDELIVERED ask for the role COORDINATOR, which only coordinators' codes have.
+    # The coordinator's kinds ask for the role COORDINATOR, which only coordinators' codes have.
     key = directory.signer_key(statement.party, statement.key_id, role, statement.at_ms)
     verifier.verify(key, role, Context.STATEMENT, signed.body, signed.proof)
 

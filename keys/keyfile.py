@@ -46,11 +46,13 @@ class KeyKind(StrEnum):
     SIGNING = "signing"
     RECIPIENT = "recipient"
     TLS = "tls"
+    NOTE = "note"
     SYMMETRIC = "symmetric"
 
 
 _SEED_SIZES = {
     KeyKind.SIGNING: (64, 64),
+    KeyKind.NOTE: (64, 64),
     KeyKind.RECIPIENT: (32, 32),
     KeyKind.TLS: (1, MAX_SECRET_BYTES),
     KeyKind.SYMMETRIC: (32, 32),
@@ -65,7 +67,7 @@ class KeyRecord:
         kind: What ``seed`` is.
         name: One printable line for people, at most 200 characters.
         role: A lower-case word for what it is used as, such as ``node``.
-        seed: 64 bytes for ``signing``, 32 for ``recipient`` and ``symmetric``, a private key
+        seed: 64 bytes for ``signing`` and ``note``, 32 for ``recipient`` and ``symmetric``, a private key
             in DER for ``tls``.
         created_ms: When it was made, UTC milliseconds.
 

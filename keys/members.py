@@ -11,6 +11,8 @@ from dataclasses import replace
 from keys import chain
 from keys.documents import count_signatures, verify_signed_by
 from keys.held import Documents, Held
+from keys.note_keys import NoteRole
+from keys.note_keys import verify_possession as verify_note_possession
 from keys.signer import Verifier, verify_possession
 from protocol.digest import signing_key_id
 from protocol.documents import (
@@ -65,6 +67,7 @@ def _with_manifest(
     owners = chain.with_manifest(trusted.owners, manifest)
     for entry in manifest.keys:
         _require_possession(verifier, manifest, entry)
+    verify_note_possession(manifest.witness, state, NoteRole.WITNESS, manifest.community)
     if not set(trusted.trusted_root().document.suites).intersection(manifest.suites):
         raise SuiteRefused(f"the manifest of {state} supports no suite that the root document allows")
     revoked = {(state, item.key_id): item.at_ms for item in manifest.revoked}

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from keys import chain, members
 from keys.documents import count_signatures
 from keys.held import Documents, Held
+from keys.note_keys import NoteRole
+from keys.note_keys import verify_possession as verify_note_possession
 from keys.roster import Roster
 from keys.signer import Verifier, verify_possession
 from protocol.documents import (
@@ -71,7 +73,8 @@ class TrustedDirectory(Roster):
        state; a prekey list by a node key of its state's manifest, valid when it was issued,
        and not revoked whatever time it claims.
     7. No key or certificate is ever admitted for two parties or two roles, except that the
-       root and directory roles may share theirs. Every online key proves its possession.
+       root and directory roles may share theirs; so it is with the keys and names of logs and
+       witnesses. Every online key, log and witness proves its possession.
     8. A revocation is for ever; a later manifest cannot take it back or move its time.
     9. A document issued more than ten minutes from now is refused.
     10. Expiry is judged when a document is used, not when it is accepted, so that a member who
@@ -189,3 +192,4 @@ class TrustedDirectory(Roster):
             community=self.community,
             proof=coordinator.possession,
         )
+        verify_note_possession(coordinator.log, coordinator.code, NoteRole.LOG, self.community)

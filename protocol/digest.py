@@ -37,6 +37,17 @@ def kem_key_id(public_key: bytes) -> bytes:
     return tagged("kem", KEM_MLKEM768_X25519.to_bytes(2, "big"), public_key)
 
 
+@lru_cache(maxsize=KEY_IDS_KEPT)
+def note_key_id(public_key: bytes) -> bytes:
+    """Return the 32-byte id by which a raw key of a log or witness has one owner."""
+    return tagged("note-key", public_key)
+
+
+def note_name_id(name: str) -> bytes:
+    """Return the 32-byte id by which the name of a log or witness has one owner."""
+    return tagged("note-name", name.encode("ascii"))
+
+
 def certificate_id(der: bytes) -> bytes:
     """Return SHA-256 of a TLS certificate in DER, as pinned in the directory."""
     return hashlib.sha256(der).digest()

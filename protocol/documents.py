@@ -38,6 +38,13 @@ CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=2048)]
 CertificateList = Annotated[tuple[CertificateBytes, ...], Meta(min_length=1, max_length=4)]
 
 
+NoteName = Annotated[str, Meta(max_length=120, pattern=r"\A[!-*,-~]+\Z")]
+"""The name of a log or witness in signed notes: printable ASCII without spaces and plus signs."""
+
+MLDSA44_PUBLIC_BYTES = 1312
+POSSESSION_BYTES = 64 + 2420
+
+
 class Role(StrEnum):
     """What a signing key may be used for; one key, one role."""
 
@@ -75,6 +82,19 @@ class Root(Wire, frozen=True, tag="root"):
     suites: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=16)]
 
 
+class NoteKeys(Wire, frozen=True):
+    """The two keys of a log or a witness, raw, as C2SP signed notes need them, under one name.
+
+    ``possession`` is an Ed25519 and an ML-DSA-44 signature, one behind the other, by which the
+    owner proves that it holds both keys (``spec/documents.md``, "note keys").
+    """
+
+    name: NoteName
+    ed25519: Bytes32
+    mldsa44: Annotated[bytes, Meta(min_length=MLDSA44_PUBLIC_BYTES, max_length=MLDSA44_PUBLIC_BYTES)]
+    possession: Annotated[bytes, Meta(min_length=POSSESSION_BYTES, max_length=POSSESSION_BYTES)]
+
+
 class StateStatus(StrEnum):
     """Whether a member takes part."""
 
@@ -93,7 +113,7 @@ class StateEntry(Wire, frozen=True):
 
 
 class CoordinatorEntry(Wire, frozen=True):
-    """One coordinator: where it answers, the key it signs statements with, its certificates."""
+    """One coordinator: where it answers, the key it signs statements with, its certificates, its log."""
 
     code: StateCode
     name: Line
@@ -101,6 +121,7 @@ class CoordinatorEntry(Wire, frozen=True):
     key: PublicKeyBytes
     possession: Proof
     certificates: CertificateList
+    log: NoteKeys
 
 
 class Directory(Wire, frozen=True, tag="directory"):
@@ -143,7 +164,7 @@ class Revocation(Wire, frozen=True):
 
 
 class StateManifest(Wire, frozen=True, tag="manifest"):
-    """The online keys, certificates and suites of one state, signed by its identity key."""
+    """The online keys, certificates, suites and witness of one state, signed by its identity key."""
 
     v: Literal[1]
     community: Bytes32
@@ -156,6 +177,7 @@ class StateManifest(Wire, frozen=True, tag="manifest"):
     certificates: CertificateList
     suites: Annotated[tuple[U16, ...], Meta(min_length=1, max_length=16)]
     revoked: Annotated[tuple[Revocation, ...], Meta(max_length=256)]
+    witness: NoteKeys
 
 
 class Prekey(Wire, frozen=True):
@@ -287,6 +309,7 @@ def _check_layout(document: Document) -> None:
             _require_unique([*states, *(entry.code for entry in document.coordinators)], "party codes")
             identities = [entry.identity for entry in document.states]
             _require_unique([*identities, *(entry.key for entry in document.coordinators)], "keys")
+            _require_unique([entry.log.name for entry in document.coordinators], "names of logs")
         case StateManifest():
             _require_unique([entry.key for entry in document.keys], "keys")
             if any(entry.role not in (Role.NODE, Role.OFFICER) for entry in document.keys):

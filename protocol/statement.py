@@ -23,6 +23,8 @@ MAX_DETAIL_BYTES = 16 * 1024
 MAX_STATEMENT_BYTES = MAX_DETAIL_BYTES + 2048
 MAX_SIGNED_STATEMENT_BYTES = MAX_STATEMENT_BYTES + 4096
 CHAIN_START = bytes(32)
+MERGE_DELAY_MS = 60_000
+"""What RELAYED promises: the statement is in a signed checkpoint of the ledger so soon after its time."""
 
 
 class StatementKind(IntEnum):
@@ -38,6 +40,7 @@ class StatementKind(IntEnum):
     SUPERSEDED = 17
     RELAYED = 32
     UNDELIVERED = 33
+    DIRECTORY = 48
 
 
 class DeclineReason(StrEnum):
@@ -63,6 +66,7 @@ SIGNER_ROLE: dict[StatementKind, Role] = {
     StatementKind.DECLINED: Role.OFFICER,
     StatementKind.RELAYED: Role.COORDINATOR,
     StatementKind.UNDELIVERED: Role.COORDINATOR,
+    StatementKind.DIRECTORY: Role.COORDINATOR,
 }
 """Which role signs which kind: a machine can never answer for a person."""
 
@@ -79,7 +83,7 @@ PROVES_DECRYPTION = frozenset(
 
 
 class SeenCheckpoint(Wire, frozen=True):
-    """The newest ledger checkpoint that the signer had verified; nil until there is a ledger."""
+    """The newest ledger checkpoint that the signer had verified; nil before the first."""
 
     origin: Line
     size: Uint
@@ -95,6 +99,9 @@ class SealedDetail(Wire, frozen=True):
 
 class Statement(Wire, frozen=True):
     """One fact about one envelope, by one key, chained to that key's statement before.
+
+    DIRECTORY alone speaks of no envelope: from its leaf on, statements are judged by the documents
+    of the directory log up to the checkpoint in ``seen``, and ``envelope`` is that checkpoint's root.
 
     ``sequence`` starts at 1 and ``previous`` is the id of the same key's statement before, or
     32 zero bytes for the first: a missing statement shows at the next one.
@@ -152,6 +159,10 @@ def check_layout(statement: Statement) -> None:
         raise FormatError(f"{kind.name} and the field about do not fit")
     if statement.detail is not None and SIGNER_ROLE[kind] is not Role.OFFICER:
         raise FormatError(f"{kind.name} cannot carry a note")
+    if kind is StatementKind.DIRECTORY and (
+        statement.seen is None or statement.seen.root != statement.envelope
+    ):
+        raise FormatError("DIRECTORY and the fields seen and envelope do not fit")
     if kind is StatementKind.DECLINED and statement.code not in set(DeclineReason):
         raise FormatError("the reason for declining is not one of the known reasons")
     if (statement.sequence == 1) != (statement.previous == CHAIN_START):

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from keys import enrolment, governance
 from keys.documents import sign_document
+from keys.note_keys import NoteRole, NoteSecret
 from keys.prekeys import SecretPrekey, make_prekeys
 from keys.signature import SecretKey
 from keys.signer import Signer, Verifier
@@ -22,6 +23,7 @@ from protocol.documents import (
     CoordinatorEntry,
     Document,
     KeyEntry,
+    NoteKeys,
     Role,
     RoleKeys,
     Root,
@@ -51,6 +53,22 @@ def role_keys(threshold: int, signers: Sequence[Signer]) -> RoleKeys:
     return RoleKeys(threshold=threshold, keys=tuple(one.public for one in signers))
 
 
+@lru_cache(maxsize=64)
+def note_secret(party: str) -> NoteSecret:
+    """Return the keys of a party's log or witness, which follow from its code."""
+    return NoteSecret(hashlib.sha512(f"{party} note".encode()).digest())
+
+
+def witness_keys(code: str, community_id: bytes) -> NoteKeys:
+    """Return a state's witness keys as its manifest lists them."""
+    return note_secret(code).keys(f"almenara/test/{code}", code, NoteRole.WITNESS, community_id)
+
+
+def log_keys(code: str, community_id: bytes) -> NoteKeys:
+    """Return a coordinator's log keys as its entry lists them."""
+    return note_secret(code).keys(f"{code.lower()}.example/almenara", code, NoteRole.LOG, community_id)
+
+
 def certificate(party: str) -> bytes:
     """Return a stand-in for a party's TLS certificate, which the trusted directory never looks into."""
     return hashlib.sha256(f"{party} certificate".encode()).digest()
@@ -65,6 +83,7 @@ class Member:
     identity: Signer
     node: Signer
     officer: Signer
+    witness: NoteSecret
     prekeys: tuple[SecretPrekey, ...]
     entry: StateEntry
     keys: tuple[KeyEntry, ...]
@@ -81,6 +100,7 @@ class Community:
     members: Mapping[str, Member]
     hub: Signer
     hub_entry: CoordinatorEntry
+    log: NoteSecret
     documents: tuple[bytes, ...]
     verifier: Verifier
 
@@ -126,6 +146,7 @@ def community(now_ms: int = NOW_MS) -> Community:
         url="wss://127.0.0.1:8443/",
         community=name,
         certificates=[certificate(HUB)],
+        log=log_keys(HUB, name),
     )
     directory = sign_document(
         governance.next_directory(
@@ -146,6 +167,7 @@ def community(now_ms: int = NOW_MS) -> Community:
         members=members,
         hub=hub,
         hub_entry=hub_entry,
+        log=note_secret(HUB),
         documents=(root, directory, *published),
         verifier=verifier,
     )
@@ -159,6 +181,7 @@ def member_documents(member: Member, community_id: bytes, issued_ms: int) -> lis
         community=community_id,
         keys=member.keys,
         certificates=[certificate(member.code)],
+        witness=witness_keys(member.code, community_id),
         now_ms=issued_ms,
         life_ms=YEAR_MS,
     )
@@ -193,7 +216,8 @@ def new_member(code: str, community_id: bytes, issued_ms: int) -> Member:
     entry = StateEntry(
         code=code, name=name, status=StateStatus.ACTIVE, identity=identity.public, since_ms=issued_ms
     )
-    return Member(code, name, identity, node, officer, _prekeys(code, issued_ms), entry, keys)
+    prekeys = _prekeys(code, issued_ms)
+    return Member(code, name, identity, node, officer, note_secret(code), prekeys, entry, keys)
 
 
 def _prekeys(code: str, issued_ms: int) -> tuple[SecretPrekey, ...]:

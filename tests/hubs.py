@@ -121,6 +121,8 @@ async def prepare(folder: Path) -> None:
     seed = hashlib.sha512(f"{HUB} {Role.COORDINATOR}".encode()).digest()
     record = KeyRecord(KeyKind.SIGNING, "statement key", "coordinator", seed, everyone().now_ms)
     write_secret(place.keys / "statement.key", format_secret(record, Unprotected()))
+    log = KeyRecord(KeyKind.NOTE, "log key", "log", everyone().log.seed, everyone().now_ms)
+    write_secret(place.keys / "log.key", format_secret(log, Unprotected()))
     write_secret(place.keys / "tls.key", certificate(HUB).key_pem.decode())
     (place.keys / "tls.crt").write_bytes(certificate(HUB).pem)
     (folder / "root-hash").write_text(everyone().id.hex() + "\n")

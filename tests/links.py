@@ -30,6 +30,7 @@ from protocol.documents import CoordinatorEntry, KeyEntry, Role
 from protocol.errors import AlmenaraError, UnknownSigner, UnknownState
 from protocol.notice import DirectoryHead
 from protocol.session.messages import Welcome
+from tests.community import log_keys
 
 CLOCK = SystemClock()
 COMMUNITY = bytes(range(32))
@@ -87,6 +88,7 @@ class StaticTrust:
                     key=party.signer.public,
                     possession=sign_possession(party.signer, code, self.community),
                     certificates=(party.certificate.der,),
+                    log=log_keys(code, self.community),
                 )
         raise UnknownState(f"{code} is no coordinator")
 

@@ -155,6 +155,7 @@ async def _assemble(
         directory=everyone.directory(),
         verifier=everyone.verifier,
         signer=member.node,
+        witness=member.witness,
         outgoing=Bell(),
         events=Bell(),
     )

@@ -21,14 +21,22 @@ from keys.authenticity import (
 from keys.evidence import check_statement
 from keys.roster import Roster
 from keys.signer import Verifier
+from protocol.documents import Role
 from protocol.errors import NotAddressed, OverQuota, UnknownSigner
-from protocol.statement import SignedStatement, Statement, StatementKind, parse_statement, statement_id
+from protocol.statement import (
+    SIGNER_ROLE,
+    SignedStatement,
+    Statement,
+    StatementKind,
+    parse_statement,
+    statement_id,
+)
 
 MOST_STATEMENTS = 64
 """What one party may say about one envelope: its receipt, and several officers changing their minds."""
 
 BY_SENDER = frozenset({StatementKind.WITHDRAWN, StatementKind.SUPERSEDED})
-BY_COORDINATOR = frozenset({StatementKind.RELAYED, StatementKind.UNDELIVERED})
+BY_COORDINATOR = frozenset(kind for kind, role in SIGNER_ROLE.items() if role is Role.COORDINATOR)
 
 
 @dataclass(frozen=True, slots=True)

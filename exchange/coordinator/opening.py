@@ -1,7 +1,7 @@
 """What a coordinator is made of, read from its data directory.
 
-Expected there: ``keys/statement.key``, ``keys/tls.crt``, ``keys/tls.key``, ``root-hash``, and a database
-into which a community file was imported.
+Expected there: ``keys/statement.key``, ``keys/log.key``, ``keys/tls.crt``, ``keys/tls.key``, ``root-hash``,
+and a database into which a community file was imported.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
+from keys.note_keys import NoteRole, NoteSecret
 from keys.signature import SecretKey
 from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
@@ -35,6 +36,7 @@ class Parts:
     directory: TrustedDirectory
     verifier: Verifier
     signer: Signer
+    log_secret: NoteSecret
     code: str
     certificate: Path
     certificate_key: Path
@@ -48,7 +50,7 @@ async def opened(
 
     Args:
         settings: Where the data directory is.
-        provider: Asked for the passphrase if the statement key has one.
+        provider: Asked for the passphrase if a key file has one.
         clock: The one clock.
 
     Raises:
@@ -59,6 +61,7 @@ async def opened(
     place = DataDir(settings.data)
     with place:
         signer = read_signer(place.keys / "statement.key", provider)
+        log_secret = read_log_secret(place.keys / "log.key", provider)
         pinned = read_pinned_root(place.path)
         store = await SqliteCoordinatorStore.open(place.database, clock)
         try:
@@ -69,12 +72,26 @@ async def opened(
                 directory=directory,
                 verifier=verifier,
                 signer=signer,
+                log_secret=log_secret,
                 code=own_code(directory, signer.key_id, settings.code),
                 certificate=place.keys / "tls.crt",
                 certificate_key=place.keys / "tls.key",
             )
         finally:
             await store.close()
+
+
+def read_log_secret(path: Path, provider: ProtectionProvider) -> NoteSecret:
+    """Return the keys with which the coordinator signs its ledger's checkpoints.
+
+    Raises:
+        KeyfileError: they cannot be used from where they lie, or do not open.
+        SetupError: it is a key for something else.
+    """
+    record = parse_secret(read_secret(path), provider)
+    if record.kind is not KeyKind.NOTE or record.role != NoteRole.LOG.value:
+        raise SetupError(f"{path} is a {record.role} key, not the key of a coordinator's log")
+    return NoteSecret.from_seed(record.seed)
 
 
 def read_signer(path: Path, provider: ProtectionProvider) -> Signer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from exchange.clock import Clock
 from exchange.node.bell import Bell
 from exchange.stores.engine import Engine
+from keys.note_keys import NoteSecret
 from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
 from keys.vault import Vault
@@ -25,6 +26,7 @@ class NodeContext:
         directory: The trusted documents.
         verifier: Checks signatures.
         signer: The node key.
+        witness: The keys with which this node cosigns checkpoints of the ledger.
         outgoing: Rings when there is something for the coordinator.
         events: Rings when there is a new event.
     """
@@ -37,5 +39,6 @@ class NodeContext:
     directory: TrustedDirectory
     verifier: Verifier
     signer: Signer
+    witness: NoteSecret
     outgoing: Bell
     events: Bell

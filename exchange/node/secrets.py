@@ -8,6 +8,7 @@ from pathlib import Path
 from exchange.keystore import read_secret
 from exchange.passphrases import PassphraseSource
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, parse_secret
+from keys.note_keys import NoteRole, NoteSecret
 from keys.protection import Passphrase, Protection
 from keys.signature import SecretKey
 from keys.signer import Signer
@@ -17,14 +18,15 @@ from protocol.errors import KeyfileError
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """The node key and the vault key, unlocked."""
+    """The node key, the witness's keys and the vault key, unlocked."""
 
     signer: Signer
+    witness: NoteSecret
     vault_key: bytes = field(repr=False)
 
 
 def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:
-    """Unlock the node key and the vault key of a data directory.
+    """Unlock the node key, the witness's keys and the vault key of a data directory.
 
     Args:
         keys: The folder of key files.
@@ -35,8 +37,13 @@ def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:
         WrongPassphrase: the passphrase does not open it.
     """
     node = unlock(keys / "node.key", KeyKind.SIGNING, "node", passphrase)
+    witness = unlock(keys / "witness.key", KeyKind.NOTE, NoteRole.WITNESS, passphrase)
     vault = unlock(keys / "vault.key", KeyKind.SYMMETRIC, "vault", passphrase)
-    return NodeSecrets(signer=Signer(SecretKey.from_seed(node.seed), Role.NODE), vault_key=vault.seed)
+    return NodeSecrets(
+        signer=Signer(SecretKey.from_seed(node.seed), Role.NODE),
+        witness=NoteSecret.from_seed(witness.seed),
+        vault_key=vault.seed,
+    )
 
 
 def unlock(path: Path, kind: KeyKind, role: str, passphrase: PassphraseSource) -> KeyRecord:

@@ -89,6 +89,7 @@ class Node:
             directory=directory,
             verifier=verifier,
             signer=secrets.signer,
+            witness=secrets.witness,
             outgoing=Bell(),
             events=Bell(),
         )

@@ -13,10 +13,11 @@ from exchange.link.certificate import make_certificate
 from exchange.pinned_root import ROOT_HASH_FILE, read_pinned_root
 from exchange.setup import words
 from exchange.setup.files import REQUEST_FILE, new_place, read_file, write_file
-from exchange.setup.keyring import Protect, new_signer
+from exchange.setup.keyring import Protect, new_note_secret, new_signer
 from exchange.setup.settings_file import settings_text
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from keys.enrolment import coordinator_entry, coordinator_request, fingerprint, load_community
+from keys.note_keys import NoteRole
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol import codec
@@ -59,7 +60,7 @@ def create_coordinator(
         host: The address to listen on.
         port: The port to listen on.
         url: How nodes reach it, or None if that is ``wss://host:port``.
-        protect: How the statement key's file is protected.
+        protect: How the files of the statement key and the log keys are protected.
         now_ms: The time now, milliseconds UTC.
 
     Raises:
@@ -71,9 +72,11 @@ def create_coordinator(
     place = DataDir(data)
     with new_place(data):
         place.create()
+        protection = protect()
         signer = new_signer(
-            place.keys / "statement.key", f"{code} statements", Role.COORDINATOR, protect(), now_ms
+            place.keys / "statement.key", f"{code} statements", Role.COORDINATOR, protection, now_ms
         )
+        log = new_note_secret(place.keys / "log.key", f"{code} log", NoteRole.LOG, protection, now_ms)
         certificate = make_certificate(code, now_ms, CERTIFICATE_LIFE_MS)
         write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
         write_file(place.keys / "tls.crt", certificate.pem)
@@ -87,6 +90,7 @@ def create_coordinator(
             url=reached_at,
             community=root_hash,
             certificates=[certificate.der],
+            log=log.keys(words.log_name(reached_at, root_hash), code, NoteRole.LOG, root_hash),
         )
         # Last: a place with a request is complete.
         write_file(data / REQUEST_FILE, codec.encode(coordinator_request(entry, root_hash)))

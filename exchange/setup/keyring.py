@@ -9,6 +9,7 @@ from pathlib import Path
 from exchange.keystore import read_secret, write_secret
 from exchange.passphrases import PassphraseSource
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, describe, format_secret, parse_secret
+from keys.note_keys import NoteRole, NoteSecret
 from keys.protection import SALT_BYTES, Passphrase, Protection, Unprotected
 from keys.signature import SecretKey
 from keys.signer import Signer
@@ -51,6 +52,13 @@ def new_signer(path: Path, name: str, role: Role, protection: Protection, now_ms
     secret = SecretKey.generate()
     write_key(path, KeyKind.SIGNING, name, role.value, secret.seed, protection, now_ms)
     return Signer(secret, role)
+
+
+def new_note_secret(path: Path, name: str, role: NoteRole, protection: Protection, now_ms: int) -> NoteSecret:
+    """Make the keys of a log or witness, and their file; arguments and errors as :func:`new_signer`."""
+    secret = NoteSecret.generate()
+    write_key(path, KeyKind.NOTE, name, role.value, secret.seed, protection, now_ms)
+    return secret
 
 
 def write_key(

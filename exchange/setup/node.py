@@ -17,7 +17,7 @@ from exchange.node.tokens import Identity, TokenRole
 from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import people, words
 from exchange.setup.files import REQUEST_FILE, new_place, write_file
-from exchange.setup.keyring import Protect, new_signer, write_key
+from exchange.setup.keyring import Protect, new_note_secret, new_signer, write_key
 from exchange.setup.settings_file import settings_text
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
@@ -25,12 +25,13 @@ from keys.documents import sign_document
 from keys.enrolment import fingerprint, key_entry, next_manifest, next_prekeys, state_request
 from keys.held import Documents
 from keys.keyfile import KeyKind
+from keys.note_keys import NoteRole
 from keys.prekeys import DAYS_AHEAD, SecretPrekey, make_prekeys
 from keys.signer import Signer
 from keys.trust import MAX_SKEW_MS
 from keys.vault import VAULT_KEY_BYTES, Vault
 from protocol import codec
-from protocol.documents import TAIL_MS, Role
+from protocol.documents import TAIL_MS, NoteKeys, Role
 from protocol.severity import Schema
 
 MANIFEST_LIFE_MS = words.YEAR_MS
@@ -120,6 +121,10 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     protection, now_ms, state = protect(), plan.now_ms, plan.state
     identity = new_signer(place.keys / "identity.key", f"{state} identity", Role.IDENTITY, protection, now_ms)
     node = new_signer(place.keys / "node.key", f"{state} node", Role.NODE, protection, now_ms)
+    secret = new_note_secret(
+        place.keys / "witness.key", f"{state} witness", NoteRole.WITNESS, protection, now_ms
+    )
+    witness = secret.keys(words.witness_name(state, plan.root_hash), state, NoteRole.WITNESS, plan.root_hash)
     officer = people.new_officer_key(place, plan.officer, now_ms)
     vault_key = secrets.token_bytes(VAULT_KEY_BYTES)
     write_key(
@@ -133,7 +138,7 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     write_file(place.path / ROOT_HASH_FILE, f"{plan.root_hash.hex()}\n".encode())
     write_file(place.settings_file, settings_text(f"The node of {state}.", {"state": state}))
     tokens = tuple(people.grant(place, one) for one in plan.identities)
-    documents = _first_documents(plan, identity, node, officer, certificate.der, prekeys)
+    documents = _first_documents(plan, identity, node, officer, certificate.der, witness, prekeys)
     request = state_request(
         identity, code=state, name=plan.name, community=plan.root_hash, documents=documents
     )
@@ -164,6 +169,7 @@ def _first_documents(
     node: Signer,
     officer: Signer,
     certificate: bytes,
+    witness: NoteKeys,
     prekeys: Sequence[SecretPrekey],
 ) -> list[bytes]:
     """Return the signed manifest, prekey list and publications, in the order of their acceptance."""
@@ -185,6 +191,7 @@ def _first_documents(
             for signer, owner in ((node, f"node of {state}"), (officer, plan.officer.name))
         ],
         certificates=[certificate],
+        witness=witness,
         now_ms=now_ms,
         life_ms=MANIFEST_LIFE_MS,
     )

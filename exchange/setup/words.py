@@ -13,6 +13,8 @@ from protocol.errors import BadRequest, FormatError
 from protocol.fields import Line, StateCode
 
 ROOT_HASH_DIGITS = 64
+NAME_DIGITS = 16
+"""How much of the community's id stands in the names of logs and witnesses."""
 DAY_MS = 24 * 3600 * 1000
 YEAR_MS = 365 * DAY_MS
 
@@ -94,6 +96,24 @@ def address(url: str | None, host: str, port: int) -> str:
             hint="Say how they reach it with: --url wss://host:port",
         )
     return f"wss://{_bracketed(host)}:{port}"
+
+
+def log_name(url: str, community: bytes) -> str:
+    """Return the name under which a coordinator's logs sign: its host, and whose logs they are.
+
+    C2SP recommends a name like a URL without its scheme; nobody has to be reached under it.
+
+    Args:
+        url: How nodes reach the coordinator.
+        community: The 32-byte id of the community.
+    """
+    host = url.removeprefix("wss://").split("/")[0]
+    return f"{host}/almenara/{community.hex()[:NAME_DIGITS]}".replace("+", "%2B")
+
+
+def witness_name(state: str, community: bytes) -> str:
+    """Return the name under which a state's witness signs; nodes have no address to be named after."""
+    return f"almenara/{community.hex()[:NAME_DIGITS]}/{state}"
 
 
 def file_name(name: str) -> str:

@@ -18,14 +18,17 @@ import msgpack
 import msgspec
 from msgspec.structs import replace
 
+from keys.note_keys import NoteSecret
 from keys.signature import SecretKey
 from keys.wrap import RecipientKey
 from protocol import codec
 from protocol.documents import (
+    POSSESSION_BYTES,
     CoordinatorEntry,
     Directory,
     Document,
     KeyEntry,
+    NoteKeys,
     Prekey,
     PrekeyList,
     Publication,
@@ -55,6 +58,14 @@ def fixed(name: str, size: int) -> bytes:
 def public(name: str) -> bytes:
     """Return the composite public key of a name."""
     return SecretKey.from_seed(fixed(name, 64)).public
+
+
+def note_keys(name: str, label: str) -> NoteKeys:
+    """Return the keys of a log or witness, with the filler in place of its proof of possession."""
+    secret = NoteSecret(fixed(label, 64))
+    return NoteKeys(
+        name=name, ed25519=secret.ed25519, mldsa44=secret.mldsa44, possession=b"\x5a" * POSSESSION_BYTES
+    )
 
 
 def examples() -> dict[str, Document]:
@@ -91,6 +102,7 @@ def examples() -> dict[str, Document]:
         key=public("coordinator"),
         possession=FILLER,
         certificates=(fixed("hub certificate", 330),),
+        log=note_keys("hub.example/almenara", "log"),
     )
     node = KeyEntry(
         key=public("node"),
@@ -118,6 +130,7 @@ def examples() -> dict[str, Document]:
             certificates=(fixed("node certificate", 330),),
             suites=(1,),
             revoked=(),
+            witness=note_keys("almenara/example/XZZ", "witness"),
             **first,
             **times,
         ),

@@ -63,7 +63,8 @@ def _made(folder: Path) -> Path:
 async def running(settings: NodeSettings) -> AsyncIterator[asyncio.Task[None]]:
     """Run the service until the test has seen enough."""
     stop, is_ready = asyncio.Event(), asyncio.Event()
-    secrets = NodeSecrets(signer=community().members["XAA"].node, vault_key=VAULT_KEY)
+    member = community().members["XAA"]
+    secrets = NodeSecrets(signer=member.node, witness=member.witness, vault_key=VAULT_KEY)
     clock = FixedClock(community().now_ms)
     task = asyncio.create_task(run_node(settings, secrets, clock, stop=stop, ready=is_ready.set))
     waiting = asyncio.create_task(is_ready.wait())

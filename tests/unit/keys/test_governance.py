@@ -30,6 +30,7 @@ from tests.community import (
     YEAR_MS,
     Community,
     community,
+    log_keys,
     member_documents,
     new_member,
     role_keys,
@@ -66,6 +67,7 @@ def hub_request(built: Community) -> CoordinatorRequest:
         url="wss://127.0.0.1:8444/",
         community=built.id,
         certificates=[bytes(32)],
+        log=log_keys("HUB2", built.id),
     )
     return enrolment.coordinator_request(entry, built.id)
 

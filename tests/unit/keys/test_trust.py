@@ -45,7 +45,7 @@ from protocol.errors import (
     VersionGap,
     WrongCommunity,
 )
-from tests.community import DAY_MS, HUB, NOW_MS, YEAR_MS, Community, community, role_keys, signer
+from tests.community import DAY_MS, HUB, NOW_MS, YEAR_MS, Community, community, log_keys, role_keys, signer
 
 CUSTODIANS = tuple(signer(f"custodian {number}", Role.ROOT) for number in range(1, 7))
 
@@ -439,6 +439,7 @@ def hub_of(built: Community, one: Signer, code: str, state: str, community_id: b
         url="wss://[::1]/",
         community=community_id,
         certificates=[bytes(32)],
+        log=log_keys(state, community_id),
     )
     return replace(entry, code=code)
 
