@@ -26,6 +26,7 @@ The ledger:
 Judging what arrives, without opening it:
 
 - ``authenticity``: envelopes; ``evidence``: statements, made and verified
+- ``receipt``: a whole notice's way, from the pinned root hash alone
 
 At rest:
 

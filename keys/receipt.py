@@ -1,0 +1,319 @@
+"""Is this receipt true? From the pinned root hash alone; no clock, no network, no other file.
+
+Each part of a receipt is judged by the trust documents that stand above it, so that a key counts
+where it counted when its statement was logged, however the community has changed since. The leaf is
+recomputed from the statement in hand, never taken from the file; its path must lead to a checkpoint
+that the log and a quorum of witnesses have signed. See ``protocol/spec/receipt.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from keys.evidence import check_statement, officer_name
+from keys.quorum import quorum_of
+from keys.signer import Verifier
+from keys.trust import MAX_SKEW_MS, TrustedDirectory
+from protocol import codec
+from protocol.documents import Role
+from protocol.errors import AlmenaraError, Forked, FormatError, TrustError, UnknownSigner, WrongCommunity
+from protocol.fields import MAX_MILLIS
+from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint
+from protocol.ledger.leaf import statement_leaf
+from protocol.ledger.origins import Log
+from protocol.ledger.receipt import (
+    CheckpointSection,
+    DocumentSection,
+    NoticeSection,
+    Receipt,
+    Section,
+    StatementSection,
+    parse_receipt,
+)
+from protocol.notice import Header, envelope_id, parse_manifest
+from protocol.signed import Context, Proof
+from protocol.statement import SIGNER_ROLE, Statement, StatementKind, parse_statement, statement_id
+from protocol.text import format_utc
+from protocol.tree import leaf_hash, root_from_path
+
+MAX_PROOF_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedStatement:
+    """One statement that its party signed and that stands in the witnessed log.
+
+    Attributes:
+        id: The statement's 32-byte id.
+        kind: What is said.
+        party: Who says it.
+        subject: Of whose delivery it speaks; None if of every recipient's, as RELAYED does.
+        officer: The person who signed, as the state's manifest names it; None for a machine's.
+        code: The reason, for the kinds that have one.
+        at_ms: When, by the signer's own clock, milliseconds UTC.
+        recorded_ms: When the coordinator says that it recorded it.
+        witnessed_ms: By when a quorum of witnesses had cosigned a checkpoint over it: the one time of
+            the three that no single party could choose.
+        index: Its leaf's index in the statement log.
+    """
+
+    id: bytes
+    kind: StatementKind
+    party: str
+    subject: str | None
+    officer: str | None
+    code: str | None
+    at_ms: int
+    recorded_ms: int
+    witnessed_ms: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCheckpoint:
+    """A checkpoint that the log and a quorum signed.
+
+    Attributes:
+        checkpoint: What it says.
+        cosigned: Which states cosigned it, and when, seconds UTC.
+        witnesses: How many could have.
+        needed: How many make a quorum.
+        witnessed_ms: By when the quorum was complete, milliseconds UTC.
+    """
+
+    checkpoint: Checkpoint
+    cosigned: dict[str, int]
+    witnesses: int
+    needed: int
+    witnessed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """A receipt in which everything is proved, except for its comments.
+
+    Attributes:
+        community: The 32-byte id of the community: the root hash that was pinned.
+        community_name: Its name, as the newest root in the receipt gives it.
+        names: The names of its states, by code, as the newest directory in the receipt gives them.
+        coordinator: The code of the coordinator whose log this is.
+        origin: The name of that log.
+        envelope: The id of the notice.
+        header: The visible part of the notice, as its sender signed it.
+        checkpoints: The checkpoints, in order.
+        statements: The statements, in order of their leaves.
+    """
+
+    community: bytes
+    community_name: str
+    names: dict[str, str]
+    coordinator: str
+    origin: str
+    envelope: bytes
+    header: Header = field(repr=False)
+    checkpoints: tuple[VerifiedCheckpoint, ...]
+    statements: tuple[VerifiedStatement, ...]
+
+
+def verify_receipt(data: bytes, pinned_root_hash: bytes, verifier: Verifier) -> VerifiedReceipt:
+    """Return what a receipt proves, or raise: a receipt of which one part is false proves nothing.
+
+    Args:
+        data: The file's bytes.
+        pinned_root_hash: The 32-byte hash of the community's first root document, from the ceremony.
+        verifier: Checks signatures; may be shared.
+
+    Raises:
+        FormatError: it is no receipt, or a part of it is not well formed; the message says which.
+        WrongCommunity: it is about another community.
+        TrustError: a part may not be believed; the message says which, the subclass which rule it
+            breaks: a signature, a signer, a quorum, a path that leads elsewhere.
+    """
+    receipt = parse_receipt(data)
+    if receipt.community != pinned_root_hash:
+        raise WrongCommunity(
+            f"the receipt is of the community {receipt.community.hex()[:16]}, "
+            f"not of the pinned one {pinned_root_hash.hex()[:16]}",
+            hint="Verify it against the root hash of its own community, if you trust that one.",
+        )
+    judge = _Judge(receipt, verifier)
+    for number, section in enumerate(receipt.sections, start=1):
+        with _naming(f"part {number} of the receipt ({_NAMES[type(section)]})"):
+            judge.take(section)
+    return judge.verdict()
+
+
+_NAMES: dict[type[Section], str] = {
+    DocumentSection: "document",
+    NoticeSection: "notice",
+    CheckpointSection: "checkpoint",
+    StatementSection: "statement",
+}
+
+
+@contextmanager
+def _naming(part: str) -> Iterator[None]:
+    """Let an error say where it arose; what an auditor reads must lead to the line."""
+    try:
+        yield
+    except AlmenaraError as error:
+        error.message = f"{part}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+_OF_SENDER = frozenset({StatementKind.WITHDRAWN, StatementKind.SUPERSEDED})
+_OF_ALL = _OF_SENDER | {StatementKind.RELAYED}
+
+
+class _Notice(NamedTuple):
+    envelope: bytes
+    header: Header
+    recipients: frozenset[str]
+
+
+class _Judge:
+    """Takes the parts in order; what it holds was proved."""
+
+    def __init__(self, receipt: Receipt, verifier: Verifier) -> None:
+        self._receipt = receipt
+        self._verifier = verifier
+        self._directory = TrustedDirectory(receipt.community, verifier)
+        self._notice: _Notice | None = None
+        self._checkpoints: list[VerifiedCheckpoint] = []
+        self._roots: dict[int, bytes] = {}
+        self._statements: dict[bytes, VerifiedStatement] = {}
+        self._indexes: set[int] = set()
+
+    def take(self, section: Section) -> None:
+        """Prove one part by those above it."""
+        match section:
+            case DocumentSection():
+                # Documents were judged by the time when they came; here only their chains count.
+                if not self._directory.update(section.data, MAX_MILLIS).changed:
+                    raise FormatError("the document stands here twice")
+            case NoticeSection():
+                self._take_notice(section)
+            case CheckpointSection():
+                self._take_checkpoint(section)
+            case StatementSection():
+                self._take_statement(section)
+
+    def verdict(self) -> VerifiedReceipt:
+        """Return what was proved, if it is a receipt at all."""
+        if self._notice is None or not self._statements:
+            raise FormatError("the receipt holds no statement in the ledger, and proves nothing")
+        return VerifiedReceipt(
+            community=self._receipt.community,
+            community_name=self._directory.root.name,
+            names={entry.code: entry.name for entry in self._directory.states()},
+            coordinator=self._receipt.coordinator,
+            origin=self._checkpoints[-1].checkpoint.origin,
+            envelope=self._notice.envelope,
+            header=self._notice.header,
+            checkpoints=tuple(self._checkpoints),
+            statements=tuple(sorted(self._statements.values(), key=lambda one: one.index)),
+        )
+
+    def _take_notice(self, section: NoticeSection) -> None:
+        if self._notice is not None:
+            raise FormatError("a receipt is about one notice")
+        _, header = parse_manifest(section.manifest)
+        proof = codec.decode(section.proof, Proof, limit=MAX_PROOF_BYTES, what="proof")
+        self._directory.require_suite(header.suite)
+        key = self._directory.signer_key(header.sender, header.key_id, Role.NODE, header.created_ms)
+        self._verifier.verify(key, Role.NODE, Context.NOTICE, section.manifest, proof)
+        recipients = frozenset(addressee.state for addressee in header.recipients)
+        self._notice = _Notice(envelope_id(section.manifest), header, recipients)
+
+    def _take_checkpoint(self, section: CheckpointSection) -> None:
+        signed = parse_checkpoint(section.data)
+        size, root = signed.checkpoint.size, signed.checkpoint.root
+        if self._roots.setdefault(size, root) != root:
+            raise Forked(f"two checkpoints of this receipt name different roots for size {size} of the log")
+        quorum = quorum_of(self._directory, self._receipt.coordinator, Log.ACK)
+        cosigned = quorum.require(signed)
+        seconds = quorum.time_of(cosigned)
+        if seconds is None or seconds > MAX_MILLIS // 1000:
+            raise FormatError("the time of a cosignature is out of bounds")
+        self._checkpoints.append(
+            VerifiedCheckpoint(
+                checkpoint=signed.checkpoint,
+                cosigned=cosigned,
+                witnesses=len(quorum.witnesses),
+                needed=quorum.needed,
+                witnessed_ms=seconds * 1000,
+            )
+        )
+
+    def _take_statement(self, section: StatementSection) -> None:
+        if self._notice is None or not self._checkpoints:
+            raise FormatError("a statement stands below the notice and a checkpoint, or proves nothing")
+        signed, statement = parse_statement(section.data)
+        name = statement_id(signed.body)
+        if name in self._statements or section.index in self._indexes:
+            raise FormatError("the statement stands here twice")
+        self._require_about(statement, self._notice)
+        check_statement(self._directory, self._verifier, signed, statement, now_ms=None)
+        self._require_unrevoked(statement, section.at_ms)
+        under = self._checkpoints[-1]
+        _require_place(statement, section, under)
+        self._indexes.add(section.index)
+        self._statements[name] = VerifiedStatement(
+            id=name,
+            kind=statement.kind,
+            party=statement.party,
+            subject=_subject(statement),
+            officer=officer_name(self._directory, statement),
+            code=statement.code,
+            at_ms=statement.at_ms,
+            recorded_ms=section.at_ms,
+            witnessed_ms=under.witnessed_ms,
+            index=section.index,
+        )
+
+    def _require_about(self, statement: Statement, notice: _Notice) -> None:
+        """Refuse a genuine statement that is about something else, or by somebody else."""
+        if statement.envelope != notice.envelope:
+            raise TrustError("the statement is genuine or not, but about another notice")
+        party, role = statement.party, SIGNER_ROLE[statement.kind]
+        if role is Role.COORDINATOR:
+            expected = party == self._receipt.coordinator
+        elif statement.kind in _OF_SENDER:
+            expected = party == notice.header.sender
+        else:
+            expected = party in notice.recipients
+        if not expected or (statement.about is not None and statement.about not in notice.recipients):
+            raise UnknownSigner(f"{party} may not say {statement.kind.name} about this notice")
+
+    def _require_unrevoked(self, statement: Statement, recorded_ms: int) -> None:
+        """Refuse what was logged after its key was revoked, whatever time it claims for itself."""
+        revoked_ms = self._directory.documents.revoked.get((statement.party, statement.key_id))
+        if revoked_ms is not None and revoked_ms <= recorded_ms:
+            raise UnknownSigner(
+                f"{statement.party} revoked the key of this statement before it was logged, "
+                f"at {format_utc(recorded_ms)}"
+            )
+
+
+def _require_place(statement: Statement, section: StatementSection, under: VerifiedCheckpoint) -> None:
+    leaf = leaf_hash(statement_leaf(statement.kind, section.at_ms, section.data).encode())
+    root = root_from_path(leaf, section.index, under.checkpoint.size, section.path)
+    if root != under.checkpoint.root:
+        raise TrustError(
+            f"this {statement.kind.name} of {statement.party} is not leaf {section.index} of the log: "
+            "its path does not lead to the checkpoint's root"
+        )
+    if section.at_ms > under.witnessed_ms + MAX_SKEW_MS:
+        raise TrustError(
+            f"the leaf claims to be recorded at {format_utc(section.at_ms)}, after it was witnessed"
+        )
+
+
+def _subject(statement: Statement) -> str | None:
+    if statement.about is not None:
+        return statement.about
+    return None if statement.kind in _OF_ALL else statement.party
