@@ -13,6 +13,7 @@ refuses the rest. No signature is made or checked here; that is for ``keys``.
 - ``witness``: the request for a cosignature, and its answers
 - ``tiles``: the tree as files of 256 hashes, and its leaves as files of 256 entries
 - ``pack``: the objects behind the leaves, in files of their own
+- ``bundle``: the files of an auditor's bundle, and the list that names them
 - ``proof``: one leaf's place under one checkpoint, as text; ``receipt``: all that proves one notice's
   way, in one file
 """
