@@ -36,6 +36,7 @@ from protocol.errors import (
 from protocol.signed import Context
 from protocol.statement import (
     SIGNER_ROLE,
+    SeenCheckpoint,
     SignedStatement,
     Statement,
     StatementKind,
@@ -63,6 +64,11 @@ SAYINGS: dict[StatementKind, Saying] = {
     StatementKind.RELAYED: Saying(kind=StatementKind.RELAYED, envelope=ENVELOPE),
     StatementKind.UNDELIVERED: Saying(
         kind=StatementKind.UNDELIVERED, envelope=ENVELOPE, about="XBB", code="expired"
+    ),
+    StatementKind.DIRECTORY: Saying(
+        kind=StatementKind.DIRECTORY,
+        envelope=ENVELOPE,
+        seen=SeenCheckpoint(origin="hub.example/dir", size=9, root=ENVELOPE),
     ),
 }
 

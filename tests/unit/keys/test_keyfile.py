@@ -40,7 +40,7 @@ BY_TOKEN = format_secret(RECORD, TOKEN, salt=SALT)
 @pytest.mark.parametrize("protection", [Unprotected(), CHEAP, TOKEN], ids=["none", "passphrase", "token"])
 def test_every_kind_comes_back_from_every_protection(kind: KeyKind, protection: Protection) -> None:
     """The plain round trip."""
-    seed = SEED if kind is KeyKind.SIGNING else SEED[:32]
+    seed = SEED if kind in (KeyKind.SIGNING, KeyKind.NOTE) else SEED[:32]
     record = KeyRecord(kind=kind, name="Ñandú · 2026", role="node", seed=seed, created_ms=CREATED_MS)
     text = format_secret(record, protection, salt=b"" if isinstance(protection, Unprotected) else SALT)
     assert parse_secret(text, offering(protection)) == record
@@ -244,7 +244,13 @@ def test_an_oversized_file_is_refused_unread() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(KeyKind.SIGNING, 63), (KeyKind.RECIPIENT, 64), (KeyKind.SYMMETRIC, 0), (KeyKind.TLS, 0)],
+    [
+        (KeyKind.SIGNING, 63),
+        (KeyKind.NOTE, 32),
+        (KeyKind.RECIPIENT, 64),
+        (KeyKind.SYMMETRIC, 0),
+        (KeyKind.TLS, 0),
+    ],
 )
 def test_a_record_holds_exactly_what_its_kind_needs(kind: KeyKind, size: int) -> None:
     """A truncated secret is refused before it is written."""

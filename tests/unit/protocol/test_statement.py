@@ -44,6 +44,8 @@ def right(kind: StatementKind, **changes: Any) -> Statement:
         fields["decryption_proof"] = HASH
     if kind is K.UNDELIVERED:
         fields["about"] = "XCC"
+    if kind is K.DIRECTORY:
+        fields["seen"] = SeenCheckpoint(origin="hub.example/dir", size=9, root=HASH)
     return statement(kind, HASH, **{**fields, **changes})
 
 
@@ -89,6 +91,14 @@ def test_only_a_person_writes_a_note(kind: StatementKind) -> None:
         check_layout(noted)
     else:
         refused(noted, "note")
+
+
+def test_a_word_about_the_directory_log_names_its_checkpoint() -> None:
+    """Without the checkpoint, or with another root in it, nobody knows which documents count."""
+    refused(right(K.DIRECTORY, seen=None), "DIRECTORY")
+    refused(
+        right(K.DIRECTORY, seen=SeenCheckpoint(origin="hub.example/dir", size=9, root=bytes(32))), "DIRECTORY"
+    )
 
 
 def test_declining_has_one_of_seven_reasons() -> None:

@@ -97,6 +97,12 @@ def _good(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
         "undelivered-good",
         sayings.by(hub, "About XCC.", "none", None, K.UNDELIVERED, party="HUB", about="XCC", code="expired"),
     )
+    # The examples' envelope id stands for a root: a hash like any other.
+    documents = SeenCheckpoint(origin="hub.example/almenara/dir", size=9, root=examples.envelope().id)
+    yield (
+        "directory-good",
+        sayings.by(hub, "From here on.", "none", None, K.DIRECTORY, party="HUB", seen=documents),
+    )
     yield (
         "second-good",
         sayings.by(
@@ -158,6 +164,7 @@ def _layouts(sayings: Sayings) -> Iterator[tuple[str, Scenario]]:
         ),
     )
     yield "undelivered-about-nobody", wrong(K.UNDELIVERED, "To whom?", code="expired")
+    yield "directory-of-nothing", wrong(K.DIRECTORY, "Which documents?")
     yield "first-after-something", wrong(K.WITHDRAWN, "1, and yet after another.", previous=b"\1" * 32)
     yield "second-after-nothing", wrong(K.WITHDRAWN, "2, and yet after nothing.", sequence=2)
 
