@@ -90,7 +90,7 @@ def create_coordinator(
             url=reached_at,
             community=root_hash,
             certificates=[certificate.der],
-            log=log.keys(words.log_name(reached_at, root_hash), code, NoteRole.LOG, root_hash),
+            log=log.keys(words.log_name(reached_at, code, root_hash), code, NoteRole.LOG, root_hash),
         )
         # Last: a place with a request is complete.
         write_file(data / REQUEST_FILE, codec.encode(coordinator_request(entry, root_hash)))

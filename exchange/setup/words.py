@@ -98,17 +98,18 @@ def address(url: str | None, host: str, port: int) -> str:
     return f"wss://{_bracketed(host)}:{port}"
 
 
-def log_name(url: str, community: bytes) -> str:
-    """Return the name under which a coordinator's logs sign: its host, and whose logs they are.
+def log_name(url: str, code: str, community: bytes) -> str:
+    """Return the name under which a coordinator's logs sign: its host, its community, its code.
 
     C2SP recommends a name like a URL without its scheme; nobody has to be reached under it.
 
     Args:
         url: How nodes reach the coordinator.
+        code: Its code in the directory.
         community: The 32-byte id of the community.
     """
     host = url.removeprefix("wss://").split("/")[0]
-    return f"{host}/almenara/{community.hex()[:NAME_DIGITS]}".replace("+", "%2B")
+    return f"{host}/almenara/{community.hex()[:NAME_DIGITS]}/{code}".replace("+", "%2B")
 
 
 def witness_name(state: str, community: bytes) -> str:
