@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from keys import enrolment, governance
 from keys.documents import sign_document
 from keys.members import MAX_PUBLICATIONS
+from keys.note_keys import NoteRole
 from keys.signature import SMALL_ORDER_ENCODINGS
 from keys.signer import Signer
 from keys.trust import TrustedDirectory
@@ -40,7 +41,18 @@ from protocol.errors import (
     VersionGap,
     WrongCommunity,
 )
-from tests.community import DAY_MS, HUB, NOW_MS, YEAR_MS, Community, certificate, community, signer
+from tests.community import (
+    DAY_MS,
+    HUB,
+    NOW_MS,
+    YEAR_MS,
+    Community,
+    certificate,
+    community,
+    note_secret,
+    signer,
+    witness_keys,
+)
 from tests.unit.keys.test_trust import refused
 
 
@@ -194,6 +206,34 @@ def test_a_manifest_cannot_claim(built: Community, trusted: TrustedDirectory, wh
     claimed = key(Signer(one._secret, role), built.id)
     data = sign_document(manifest(trusted, claimed), [built.members["XAA"].identity])
     refused(trusted, data, KeyRefused)
+
+
+def test_a_witness_key_or_name_has_one_owner(built: Community, trusted: TrustedDirectory) -> None:
+    """A cosignature that two states could claim would count twice; nor may the hub's log be a witness."""
+    for keys in (
+        witness_keys("XBB", built.id),
+        note_secret("XBB").keys("almenara/test/XAA", "XAA", NoteRole.WITNESS, built.id),
+        note_secret("XZZ").keys("almenara/test/XBB", "XAA", NoteRole.WITNESS, built.id),
+        note_secret(HUB).keys("almenara/test/XAA", "XAA", NoteRole.WITNESS, built.id),
+    ):
+        claim = manifest(trusted, witness=keys)
+        refused(trusted, sign_document(claim, [built.members["XAA"].identity]), KeyRefused)
+
+
+def test_a_witness_may_change_its_keys_and_proves_that_it_holds_them(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """The proof is for this state, this use and this community."""
+    fresh = note_secret("XAA of next year")
+    for party, role, community_id in (
+        ("XBB", NoteRole.WITNESS, built.id),
+        ("XAA", NoteRole.LOG, built.id),
+        ("XAA", NoteRole.WITNESS, bytes(32)),
+    ):
+        claim = manifest(trusted, witness=fresh.keys("almenara/test/XAA", party, role, community_id))
+        refused(trusted, sign_document(claim, [built.members["XAA"].identity]), BadSignature)
+    good = manifest(trusted, witness=fresh.keys("almenara/test/XAA", "XAA", NoteRole.WITNESS, built.id))
+    assert trusted.update(sign_document(good, [built.members["XAA"].identity]), NOW_MS).changed
 
 
 def test_a_node_key_cannot_become_an_officer_key_later(built: Community, trusted: TrustedDirectory) -> None:
