@@ -6,10 +6,10 @@ time is the coordinator's own claim; what bounds it are the witnesses' times bef
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
 
 from protocol.digest import tagged
 from protocol.documents import Directory, Document, PrekeyList, Publication, Root, StateManifest
@@ -42,6 +42,7 @@ _TYPES: dict[type, DocumentType] = {
     PrekeyList: DocumentType.PREKEYS,
     Publication: DocumentType.PUBLICATION,
 }
+_STATE = re.compile(rb"[A-Z0-9][A-Z0-9-]{1,15}")  # protocol.fields.StateCode
 _OF_GOVERNANCE = frozenset({DocumentType.ROOT, DocumentType.DIRECTORY})
 
 
@@ -75,8 +76,6 @@ class DocumentLeaf:
         version: The document's version.
         digest: ``tagged("leaf", signed document)``, 32 bytes.
     """
-
-    MAX_STATE_BYTES: ClassVar[int] = 16
 
     type: DocumentType
     at_ms: int
@@ -158,11 +157,8 @@ def parse_document_leaf(data: bytes) -> DocumentLeaf:
 
 
 def _parse_state(kind: DocumentType, data: bytes) -> str:
-    if (not data) != (kind in _OF_GOVERNANCE) or len(data) > DocumentLeaf.MAX_STATE_BYTES:
+    if (not data) != (kind in _OF_GOVERNANCE) or (data and not _STATE.fullmatch(data)):
         raise FormatError("the state and the kind of a document leaf do not fit each other")
-    # The characters of protocol.fields.StateCode.
-    if not all(char in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-" for char in data):
-        raise FormatError("the state of a document leaf is no state's code")
     return data.decode("ascii")
 
 

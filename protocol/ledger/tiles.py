@@ -98,7 +98,7 @@ def parse_number_path(path: str) -> int:
     Raises:
         FormatError: they are not the one spelling of a number below 2^55.
     """
-    digits = path.replace("/x", "").removeprefix("x")
+    digits = path.replace("x", "").replace("/", "")  # in other places they are found out below
     if len(digits) > 18 or not (digits.isascii() and digits.isdigit()):
         raise FormatError("this is no number in path elements of three digits")
     number = int(digits)
