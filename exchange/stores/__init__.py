@@ -10,6 +10,8 @@ The coordinator's store:
 
 - ``contract``: what may be asked of it, and what is durable then, whatever the engine
 - ``coordinator_sqlite``: the contract kept; ``mailbox_sqlite``: its mailboxes
+- ``ledger_contract``: what may be asked about its two logs; ``ledger_sqlite``: that contract kept;
+  ``ledger_tiles``: hashes appended and read; ``ledger_reading``: who may read which statement
 
 The node's store, rows in and rows out:
 

@@ -4,9 +4,9 @@ The store is an append-only mailbox per recipient with a cursor, not a queue of 
 mailbox is taken inside the transaction that accepts the item, so the order of places is the order
 of commits, and no reader can ever skip one. One contract, whatever the engine below.
 
-Where the ledger plugs in: :meth:`CoordinatorStore.commit` gives every statement its index, without
-gaps, in the order of the ledger's leaves. The sequencer reads :meth:`CoordinatorStore.statements`
-from the size of its last checkpoint on, and is the only writer of checkpoints; nothing here changes.
+:meth:`CoordinatorStore.commit` gives every statement its index, without gaps, in the order of the
+ledger's leaves; so does :meth:`CoordinatorStore.append_documents`. What is signed over them is the
+business of :mod:`exchange.stores.ledger_contract`.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from exchange.stores.contract import (
     Uncollected,
 )
 from exchange.stores.engine import Engine, EngineStats
+from exchange.stores.ledger_sqlite import SqliteLedgerStore
 from protocol import codec
 from protocol.documents import signed_document_hash
 from protocol.statement import CHAIN_START
@@ -44,6 +45,8 @@ class SqliteCoordinatorStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.ledger = SqliteLedgerStore(engine)
+        """The two logs, in the same file."""
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> SqliteCoordinatorStore:

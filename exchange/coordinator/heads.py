@@ -1,0 +1,50 @@
+"""What is shown of the two logs: the newest checkpoint that is published, and the newest witnessed one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol.ledger.checkpoint import SignedCheckpoint
+from protocol.ledger.origins import Log
+
+
+@dataclass(slots=True)
+class Head:
+    """One log as everybody is shown it.
+
+    Attributes:
+        log: Which log.
+        published: The newest checkpoint that is durable, anchored and laid out in tiles; None if
+            nothing was ever signed. Set by the sequencer alone.
+        witnessed: The newest one that a quorum has cosigned, or None. Set by the rounds alone.
+    """
+
+    log: Log
+    published: SignedCheckpoint | None = None
+    witnessed: SignedCheckpoint | None = None
+
+    @property
+    def size(self) -> int:
+        """How many leaves are published."""
+        return 0 if self.published is None else self.published.checkpoint.size
+
+    @property
+    def witnessed_size(self) -> int:
+        """How many leaves a quorum has cosigned."""
+        return 0 if self.witnessed is None else self.witnessed.checkpoint.size
+
+    @property
+    def shown(self) -> SignedCheckpoint | None:
+        """The checkpoint that readers are given: the witnessed one, or before there is any, the published."""
+        return self.published if self.witnessed is None else self.witnessed
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Both logs."""
+
+    ack: Head = field(default_factory=lambda: Head(Log.ACK))
+    directory: Head = field(default_factory=lambda: Head(Log.DIRECTORY))
+
+    def __getitem__(self, log: Log) -> Head:
+        return self.ack if log is Log.ACK else self.directory
