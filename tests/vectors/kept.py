@@ -49,6 +49,10 @@ class Kept:
         """Return an HPKE text to a public key."""
         return self._keep(("sealed", public, info, plaintext), lambda: seal_to(public, info, plaintext))
 
+    def note_lines(self, made_from: Iterable[bytes | str], make: Callable[[], bytes]) -> bytes:
+        """Return the signature lines of a log or witness."""
+        return self._keep(("note", *made_from), make)
+
     def save(self) -> None:
         """Write what was used."""
         known = {name: self._known[name] for name in sorted(self._used)}
