@@ -57,6 +57,25 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     data: Path = Path("~/.local/share/almenara/coordinator")
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 8443
+    anchor: Annotated[
+        Path,
+        Meta(
+            description="The folder of the ledger's second copy of each checkpoint: keep it on another disk."
+        ),
+    ] = Path("{data}/anchor")
+    ledger_host: Annotated[
+        str, Meta(min_length=1, description="The address on which auditors and members read the ledger.")
+    ] = "127.0.0.1"
+    ledger_port: Annotated[
+        Port | None,
+        Meta(description="The TCP port for that; 0 takes a free one, and without one it is not served."),
+    ] = None
+    checkpoint_s: Annotated[
+        Seconds, Meta(description="The ledger gets at most one checkpoint in so many seconds.")
+    ] = 1.0
+    witness_s: Annotated[
+        Seconds, Meta(description="The nodes are asked to cosign at most once in so many seconds.")
+    ] = 5.0
     passphrase_file: Path | None = None
     window: Window = 64
     heartbeat_s: Seconds = 15.0

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from exchange.coordinator.admission import Admission
+from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.budget import Allowance, Budgets
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.promises import Promises
@@ -69,7 +70,8 @@ async def inside(
     """Open the store in a folder and run a relay on it; both are stopped at the end."""
     everyone = community()
     clock = clock or FixedClock(everyone.now_ms)
-    store = wrap(await SqliteCoordinatorStore.open(folder / "almenara.db", clock))
+    opened = await SqliteCoordinatorStore.open(folder / "almenara.db", clock)
+    store = wrap(opened)
     directory = everyone.directory()
     woken: list[str] = []
 
@@ -78,7 +80,8 @@ async def inside(
 
     admission = Admission(directory, everyone.verifier, Budgets(allowance or Allowance()), clock)
     promises = Promises(HUB, everyone.hub, directory, store)
-    relay = Relay(store, admission, promises, clock, wake)
+    announcer = Announcer(opened.ledger, "hub.example/almenara/dir")
+    relay = Relay(store, admission, promises, announcer, clock, wake, lambda: None)
     cursors = Cursors(store, clock, pause_seconds=0.01)
     running = [asyncio.create_task(relay.run()), asyncio.create_task(cursors.run())]
     try:

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,19 +27,27 @@ from exchange.link.tls import client_context
 from exchange.settings import CoordinatorSettings
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from keys import enrolment, governance
+from keys.cosigning import NOTHING_YET, answer_checkpoint
+from keys.cosigning import Witnessed as Held
 from keys.documents import sign_document
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, format_secret
 from keys.protection import Unprotected
+from keys.quorum import quorum_of
 from keys.trust import TrustedDirectory
 from protocol.documents import Role, StateStatus
+from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
+from protocol.ledger.origins import Log
 from protocol.session.messages import (
     Accepted,
     Attest,
+    Cosigned,
     Deliver,
     Message,
     Publish,
     Refused,
     Submit,
+    Witness,
+    Witnessed,
 )
 from tests.community import HUB, YEAR_MS, Community, community
 
@@ -111,7 +119,9 @@ def no_passphrase(_description: KeyDescription) -> Unprotected:
 
 def settings(folder: Path) -> CoordinatorSettings:
     """Return settings for a free port."""
-    return CoordinatorSettings(data=folder, port=0, heartbeat_s=5.0, window=8)
+    return CoordinatorSettings(
+        data=folder, anchor=folder / "anchor", port=0, ledger_port=0, heartbeat_s=5.0, window=8
+    )
 
 
 async def prepare(folder: Path) -> None:
@@ -148,14 +158,56 @@ async def running(folder: Path) -> AsyncIterator[tuple[Coordinator, int]]:
 
 @dataclass
 class Node:
-    """A node that says what the test tells it to."""
+    """A node that says what the test tells it to, and cosigns what it is asked to unless told not to."""
 
     code: str
     link: Link
+    cosigns: bool = True
+    held: dict[Log, Held] = field(default_factory=lambda: dict.fromkeys(Log, NOTHING_YET))
+    shown: dict[Log, SignedCheckpoint] = field(default_factory=dict)
+    asked: list[Witness] = field(default_factory=list)
 
     async def next(self) -> Message:
-        """Return the next message, within a limit."""
-        return await asyncio.wait_for(self.link.receive(), 10)
+        """Return the next message that is not about witnessing, within a limit."""
+        return await asyncio.wait_for(self._next(), 10)
+
+    async def until_witnessed(self, log: Log, size: int) -> SignedCheckpoint:
+        """Cosign until a checkpoint of at least this size is witnessed, and return it."""
+        async with asyncio.timeout(10):
+            while log not in self.shown or self.shown[log].checkpoint.size < size:
+                await self.hear()
+        return self.shown[log]
+
+    async def hear(self) -> Message | None:
+        """Take one message; return it unless it was about witnessing."""
+        message = await self.link.receive()
+        if isinstance(message, Witness):
+            self.asked.append(message)
+            if self.cosigns:
+                self.cosign(message)
+            return None
+        if isinstance(message, Witnessed):
+            self.shown[message.log] = parse_checkpoint(message.checkpoint)
+            return None
+        return message
+
+    def cosign(self, asked: Witness) -> None:
+        """Answer as a witness."""
+        member = everyone().members[self.code]
+        quorum = quorum_of(directory(), HUB, asked.log)
+        name = quorum.witnesses[self.code][0].name
+        seconds = CLOCK.now_ms() // 1000
+        answer = answer_checkpoint(
+            asked.body, self.held[asked.log], quorum.log, member.witness, name, seconds
+        )
+        if answer.held is not None:
+            self.held[asked.log] = answer.held
+        self.link.send(Cosigned(log=asked.log, status=answer.status, body=answer.body))
+
+    async def _next(self) -> Message:
+        while (message := await self.hear()) is None:
+            pass
+        return message
 
     async def deliver(self) -> Deliver:
         """Return the next message, which must be a delivery."""

@@ -13,6 +13,14 @@ A delivery's way:
 - ``mailbox``: pushed in order, as far as the window allows; ``cursors``: what was collected
 - ``undelivered``: says what expired
 
+The ledger's way, from rows to what auditors read:
+
+- ``announcing``: says in the log of statements which documents count; ``ledger``: both logs, and all that runs
+- ``sequencer``: signs what came, durable twice before anybody is told; ``anchor``: the second place;
+  ``recovery``: what a crash may leave behind, and what not; ``heads``: what is shown
+- ``witnesses``: asks the nodes to cosign, round after round; ``gathering``: their answers
+- ``locating``: proofs for the nodes
+
 The rest:
 
 - ``community``: which community it serves; ``documents``: its documents, accepted and mirrored

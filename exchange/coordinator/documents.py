@@ -6,17 +6,17 @@ directory, stored, and only then trusted: what this coordinator goes by is never
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable
 
 import structlog
 
 from exchange.clock import Clock
+from exchange.coordinator.announcing import Announcer
 from exchange.stores.contract import CoordinatorStore
 from keys.trust import TrustedDirectory
 from protocol.documents import signed_document_hash
-from protocol.errors import VersionGap
+from protocol.errors import OutcomeUnknown, VersionGap
 from protocol.session.messages import MAX_DOCUMENTS_BYTES, Documents
 
 DOCUMENTS_AT_ONCE = 64
@@ -30,6 +30,7 @@ class CommunityDocuments:
     Args:
         store: Where they are kept.
         directory: What is trusted; everybody else looks into this same object.
+        announcer: Keeps documents and statements in one order.
         clock: Documents from the future are refused.
         changed: Called after each accepted document, with the message that tells it to the nodes.
     """
@@ -38,14 +39,16 @@ class CommunityDocuments:
         self,
         store: CoordinatorStore,
         directory: TrustedDirectory,
+        announcer: Announcer,
         clock: Clock,
         changed: Callable[[Documents], None],
     ) -> None:
         self._store = store
         self._directory = directory
+        self._announcer = announcer
         self._clock = clock
+        self._unsure_from: int | None = None
         self._changed = changed
-        self._one_at_a_time = asyncio.Lock()
 
     async def publish(self, data: bytes) -> int:
         """Accept one signed document and return its index; durable when this returns.
@@ -55,7 +58,8 @@ class CommunityDocuments:
             StoreFailed, OutcomeUnknown: try again.
         """
         document = signed_document_hash(data)
-        async with self._one_at_a_time:
+        async with self._announcer.standing:
+            await self._make_sure()
             known = await self._store.document_index(document)
             if known is not None:
                 return known
@@ -63,12 +67,32 @@ class CommunityDocuments:
             accepted = trial.update(data, self._clock.now_ms())
             if not accepted.changed:
                 raise VersionGap("a trusted document is missing from the store")
-            (index,) = await self._store.append_documents([data], self._clock.now_ms())
+            index = await self._append(data)
             self._directory.update(data, self._clock.now_ms())
+            self._announcer.grown()
         kind = type(accepted.document).__name__
         log.info("document.accepted", kind=kind, digest=document.hex(), number=index)
         self._changed(Documents(first=index, documents=(data,), head=index + 1))
         return index
+
+    async def _append(self, data: bytes) -> int:
+        first = await self._store.document_count()
+        try:
+            (index,) = await self._store.append_documents([data], self._clock.now_ms())
+        except OutcomeUnknown:
+            self._unsure_from = first
+            raise
+        return index
+
+    async def _make_sure(self) -> None:
+        """After a write of unknown outcome: trust what turned out to be stored."""
+        if self._unsure_from is None:
+            return
+        now_ms = self._clock.now_ms()
+        for data in await self._store.documents(self._unsure_from, limit=1, max_bytes=MAX_DOCUMENTS_BYTES):
+            self._directory.update(data, now_ms)
+            self._announcer.grown()
+        self._unsure_from = None
 
     async def count(self) -> int:
         """Return how many documents there are."""

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from protocol.ledger.checkpoint import SignedCheckpoint
 from protocol.ledger.origins import Log
+
+
+class HaltReason(StrEnum):
+    """Why no further checkpoint of a log is signed."""
+
+    CHANGED = "changed"
+    """Database or anchor are not what this process left there."""
+    WITNESS_AHEAD = "witness-ahead"
+    """A witness cosigned more than this log has: what was signed since is lost here."""
+    WITNESS_DISAGREES = "witness-disagrees"
+    """A witness finds that the log does not continue what it cosigned."""
 
 
 @dataclass(slots=True)
@@ -17,11 +29,13 @@ class Head:
         published: The newest checkpoint that is durable, anchored and laid out in tiles; None if
             nothing was ever signed. Set by the sequencer alone.
         witnessed: The newest one that a quorum has cosigned, or None. Set by the rounds alone.
+        halted: Why nothing further is signed, or None.
     """
 
     log: Log
     published: SignedCheckpoint | None = None
     witnessed: SignedCheckpoint | None = None
+    halted: HaltReason | None = None
 
     @property
     def size(self) -> int:

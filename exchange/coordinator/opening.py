@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exchange.clock import Clock
+from exchange.coordinator.anchor import Anchor
 from exchange.coordinator.community import own_code, stored_directory
 from exchange.datadir import DataDir
 from exchange.keystore import read_secret
@@ -19,6 +20,7 @@ from exchange.pinned_root import read_pinned_root
 from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.ledger_contract import LedgerStore
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
 from keys.signature import SecretKey
@@ -33,6 +35,8 @@ class Parts:
     """What a coordinator is made of, read from its data directory."""
 
     store: CoordinatorStore
+    ledger: LedgerStore
+    anchor: Anchor
     directory: TrustedDirectory
     verifier: Verifier
     signer: Signer
@@ -40,6 +44,7 @@ class Parts:
     code: str
     certificate: Path
     certificate_key: Path
+    access: Path
 
 
 @asynccontextmanager
@@ -54,7 +59,7 @@ async def opened(
         clock: The one clock.
 
     Raises:
-        DataDirBusy: another process has it.
+        DataDirBusy: another process has it, or the anchor.
         SetupError, KeyfileError, StoreFailed: something in it is missing or wrong.
         FormatError, TrustError: a stored document is not what was accepted.
     """
@@ -63,12 +68,17 @@ async def opened(
         signer = read_signer(place.keys / "statement.key", provider)
         log_secret = read_log_secret(place.keys / "log.key", provider)
         pinned = read_pinned_root(place.path)
-        store = await SqliteCoordinatorStore.open(place.database, clock)
+        anchor = Anchor(settings.anchor)
+        anchor.open()
+        store = None
         try:
+            store = await SqliteCoordinatorStore.open(place.database, clock)
             verifier = Verifier()
             directory = await stored_directory(store, pinned, verifier, clock.now_ms())
             yield Parts(
                 store=store,
+                ledger=store.ledger,
+                anchor=anchor,
                 directory=directory,
                 verifier=verifier,
                 signer=signer,
@@ -76,9 +86,12 @@ async def opened(
                 code=own_code(directory, signer.key_id, settings.code),
                 certificate=place.keys / "tls.crt",
                 certificate_key=place.keys / "tls.key",
+                access=place.access,
             )
         finally:
-            await store.close()
+            if store is not None:
+                await store.close()
+            anchor.close()
 
 
 def read_log_secret(path: Path, provider: ProtectionProvider) -> NoteSecret:

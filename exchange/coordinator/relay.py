@@ -14,8 +14,17 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.coordinator.admission import Admission, UnverifiedStatement
+from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.promises import Promises
-from exchange.coordinator.round import Expiry, Round, Ticket, answer_known, promised, saying
+from exchange.coordinator.round import (
+    Announcement,
+    Expiry,
+    Round,
+    Ticket,
+    answer_known,
+    promised,
+    saying,
+)
 from exchange.coordinator.waiting import Brought, Waiting
 from exchange.stores.contract import CoordinatorStore, Entry, Known, NewEnvelope, NewStatement, Uncollected
 from protocol.errors import AlmenaraError, OverQuota, PeerCode
@@ -34,8 +43,10 @@ class Relay:
         store: What is durable.
         admission: Judges requests.
         promises: Writes the coordinator's own statements.
+        announcer: Says which documents count; none is added during a round.
         clock: Gives times of receipt.
         wake: Called with the codes of those who have new items in their mailboxes.
+        recorded: Called after each commit: there are new statements.
     """
 
     def __init__(
@@ -43,14 +54,18 @@ class Relay:
         store: CoordinatorStore,
         admission: Admission,
         promises: Promises,
+        announcer: Announcer,
         clock: Clock,
         wake: Callable[[Iterable[str]], None],
+        recorded: Callable[[], None],
     ) -> None:
         self._store = store
         self._admission = admission
         self._promises = promises
+        self._announcer = announcer
         self._clock = clock
         self._wake = wake
+        self._recorded = recorded
         self._waiting = Waiting()
         self._expiries: list[Expiry] = []
         self._stopping = False
@@ -97,12 +112,15 @@ class Relay:
         try:
             # First of all: after a write of unknown outcome this makes the store's state certain.
             await self._promises.load()
-            await self._gather(tickets, gathered)
-            if gathered.entries:
-                await self._commit(gathered)
+            async with self._announcer.standing:
+                await self._gather(tickets, gathered)
+                if gathered.entries:
+                    await self._announce(gathered)
+                    await self._commit(gathered)
         except Exception as error:
             # Nothing is known to be stored, so nothing is claimed; ids make repeating safe.
             self._promises.forget()
+            self._announcer.forget()
             log.error("relay.round_failed", count=len(taken), exc_info=error)
             self._give_up(tickets, gathered, error)
 
@@ -149,6 +167,11 @@ class Relay:
             brought = ticket.brought
             brought.reply(refusal(brought.party, brought.request.ref, error))
 
+    async def _announce(self, gathered: Round) -> None:
+        due = await self._announcer.due()
+        if due is not None:
+            gathered.entries.insert(0, Announcement(due))
+
     async def _commit(self, gathered: Round) -> None:
         now_ms = self._clock.now_ms()
         own = [entry for entry in gathered.entries if not isinstance(entry, NewStatement)]
@@ -163,6 +186,8 @@ class Relay:
                 entries.append(promised(entry, draft, data, self._promises.party, now_ms))
         indexes = await self._store.commit(entries, chain)
         self._promises.advance(chain)
+        self._announcer.said()
+        self._recorded()
         self._answer(gathered, entries, indexes)
 
     def _answer(self, gathered: Round, entries: Sequence[Entry], indexes: Sequence[int]) -> None:

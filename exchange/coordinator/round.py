@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from exchange.coordinator.admission import UnverifiedStatement
 from exchange.coordinator.waiting import Answer, Brought
@@ -36,6 +37,17 @@ class Expiry:
     done: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A DIRECTORY statement, before everything else of its round."""
+
+    saying: Saying
+
+
+Own: TypeAlias = VerifiedSubmission | Expiry | Announcement
+"""What the coordinator itself says something about."""
+
+
 @dataclass(slots=True)
 class Round:
     """What will be stored together, and who is answered for which entry.
@@ -43,7 +55,7 @@ class Round:
     ``waiting[id]`` are the requests that entry ``id`` answers: the same thing may be brought twice.
     """
 
-    entries: list[NewStatement | VerifiedSubmission | Expiry] = field(default_factory=list)
+    entries: list[NewStatement | Own] = field(default_factory=list)
     waiting: dict[bytes, list[Brought]] = field(default_factory=dict)
 
     def join(self, ticket: Ticket) -> bool:
@@ -69,8 +81,10 @@ def answer_known(ticket: Ticket, known: Known) -> Answer | None:
     return None if stored is None else Accepted(ref=ref, index=stored.index, statement=stored.relayed)
 
 
-def saying(entry: VerifiedSubmission | Expiry) -> Saying:
-    """Return what the coordinator says about an envelope it relays, or could not deliver."""
+def saying(entry: Own) -> Saying:
+    """Return what the coordinator says of an envelope it relays, or could not deliver, or of documents."""
+    if isinstance(entry, Announcement):
+        return entry.saying
     if isinstance(entry, Expiry):
         return Saying(
             kind=StatementKind.UNDELIVERED,
@@ -81,13 +95,11 @@ def saying(entry: VerifiedSubmission | Expiry) -> Saying:
     return Saying(kind=StatementKind.RELAYED, envelope=entry.id)
 
 
-def promised(
-    entry: VerifiedSubmission | Expiry, draft: Draft, data: bytes, party: str, now_ms: int
-) -> NewEnvelope | NewStatement:
-    """Return what is stored for an envelope to relay, or for an item that expired.
+def promised(entry: Own, draft: Draft, data: bytes, party: str, now_ms: int) -> NewEnvelope | NewStatement:
+    """Return what is stored for an envelope to relay, an item that expired, or new documents.
 
     Args:
-        entry: The envelope or item.
+        entry: The envelope, item or announcement.
         draft: The coordinator's statement about it.
         data: That statement, signed.
         party: The coordinator's code.
@@ -106,7 +118,7 @@ def promised(
         mail_to=(expiry.sender,) if expiry else (),
         expired=expiry.place if expiry else None,
     )
-    if isinstance(entry, Expiry):
+    if not isinstance(entry, VerifiedSubmission):
         return statement
     return NewEnvelope(
         id=entry.id,

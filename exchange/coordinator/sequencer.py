@@ -20,7 +20,7 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.coordinator.anchor import Anchor
-from exchange.coordinator.heads import Head
+from exchange.coordinator.heads import HaltReason, Head
 from exchange.coordinator.recovery import Ground, require_sound, tree_of
 from exchange.stores.ledger_contract import Extent, LedgerStore, SignedExtent
 from keys.note_keys import NoteSecret
@@ -72,18 +72,29 @@ class Sequencer:
         self._frontier: Frontier | None = None
         self._grown = asyncio.Event()
         self._grown.set()
-        self.halted: str | None = None
-        """Why no further checkpoint is made, in one sentence, or None."""
 
     def grown(self) -> None:
         """Say that there may be new rows."""
         self._grown.set()
 
-    def halt(self, why: str) -> None:
-        """Make no further checkpoint: signing one could show two versions of the log. Delivery goes on."""
-        if self.halted is None:
-            self.halted = why
-            log.error("ledger.halted", log=self._log.value, number=self._head.size, reason=why)
+    def halt(self, reason: HaltReason, *, state: str | None = None, size: int | None = None) -> None:
+        """Sign nothing further: it could be a second version of the log. Delivery goes on.
+
+        Args:
+            reason: Why.
+            state: The witness that says so.
+            size: What it cosigned.
+        """
+        if self._head.halted is None:
+            self._head.halted = reason
+            log.error(
+                "ledger.halted",
+                log=self._log.value,
+                reason=reason.value,
+                number=self._head.size,
+                state=state,
+                size=size,
+            )
 
     async def recover(self) -> None:
         """Finish what a crash interrupted, and compare everything that must agree.
@@ -101,7 +112,7 @@ class Sequencer:
         frontier, hashes = await tree_of(self._store, self._log, ground)
         if ground.signed is not None:
             if ground.anchor_extent.size < ground.published.size:
-                log.warning("ledger.anchor_behind", log=self._log.value, number=ground.anchor_extent.size)
+                log.warning("ledger.anchor_behind", log=self._log.value, size=ground.anchor_extent.size)
             await self._finish(ground.anchor_extent, ground.signed, ground.published, hashes)
         self._frontier = frontier
 
@@ -122,6 +133,8 @@ class Sequencer:
             return False
         old = Extent(before.size, before.root)
         new = self._sign(Extent(frontier.size, frontier.root))
+        if self._head.halted is not None:
+            return False
         # From here on only the disks know how far this came, until it is finished.
         self._frontier = None
         if not await self._store.swap(self._log, old, new, last):
@@ -139,7 +152,7 @@ class Sequencer:
             await self._grown.wait()
             self._grown.clear()
             began = loop.time()
-            if self.halted is None:
+            if self._head.halted is None:
                 await self._try()
             await asyncio.sleep(max(0.0, began + seconds - loop.time()))
 
@@ -152,7 +165,8 @@ class Sequencer:
             self._grown.set()
             await asyncio.sleep(RETRY_SECONDS)
         except AlmenaraError as error:
-            self.halt(error.message)
+            log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
+            self.halt(HaltReason.CHANGED)
 
     async def _grow(self, frontier: Frontier) -> tuple[Frontier, list[bytes], bytes]:
         """Read the rows behind a tree: the tree with them, their leaf hashes, the id of the last one."""
@@ -191,5 +205,5 @@ class Sequencer:
         if published != signed.extent:
             await self._store.lay_out(self._log, published.size, hashes, signed.extent)
         self._head.published = parse_checkpoint(signed.checkpoint)
-        log.debug("ledger.published", log=self._log.value, number=signed.extent.size)
+        log.debug("ledger.published", log=self._log.value, size=signed.extent.size)
         self._published()

@@ -13,10 +13,12 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.coordinator.admission import Admission
+from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.opening import Parts, opened
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.relay import Relay
@@ -32,6 +34,7 @@ from exchange.settings import CoordinatorSettings
 from keys.keyfile import ProtectionProvider
 from protocol.digest import certificate_id
 from protocol.errors import AlmenaraError, ServiceError
+from protocol.ledger.origins import Log, origin
 from protocol.session.messages import Documents
 
 DRAIN_SECONDS = 10.0
@@ -73,14 +76,29 @@ class Coordinator:
             parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
         )
         promises = Promises(parts.code, parts.signer, parts.directory, parts.store)
-        self._relay = Relay(parts.store, admission, promises, clock, self._sessions.wake)
+        self._ledger = Ledger(
+            parts.directory, parts.code, parts.log_secret, parts.ledger, parts.anchor, self._sessions, clock
+        )
+        self._announcer = Announcer(
+            parts.ledger, origin(parts.directory.coordinator(parts.code).log.name, Log.DIRECTORY)
+        )
+        self._relay = Relay(
+            parts.store,
+            admission,
+            promises,
+            self._announcer,
+            clock,
+            self._sessions.wake,
+            self._ledger.recorded,
+        )
         self._cursors = Cursors(parts.store, clock)
         self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
         reception = Reception(
             Identity(parts.code, parts.signer, parts.verifier, parts.directory),
             admission,
             self._relay,
-            CommunityDocuments(parts.store, parts.directory, clock, self._documents_changed),
+            CommunityDocuments(parts.store, parts.directory, self._announcer, clock, self._documents_changed),
+            self._ledger,
             parts.store,
             self._cursors,
             self._sessions,
@@ -102,15 +120,22 @@ class Coordinator:
         """Begin to work and to listen; return the port.
 
         Raises:
-            SetupError: the address cannot be listened on.
+            SetupError: the address cannot be listened on, or the ledger is not what was signed.
             KeyfileError: the TLS certificate and its key cannot be loaded.
+            StoreFailed, OutcomeUnknown: the disk refuses.
         """
         settings = self._settings
+        await self._ledger.recover()
+        await self._announcer.due()
         # First, so that nothing is at work yet if the address is taken; what nodes bring meanwhile waits.
         port = await self._server.listen(settings.host, settings.port, self._tls())
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
+        for name, work in self._ledger.works(
+            checkpoint_s=settings.checkpoint_s, witness_s=settings.witness_s
+        ).items():
+            self._begin(name, work)
         log.info("coordinator.started", port=port, members=len(self._parts.directory.states()))
         return port
 
@@ -163,6 +188,7 @@ class Coordinator:
         self._server.use(self._tls())
         self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
         self._sessions.tell_everyone(news)
+        self._ledger.documented()
 
 
 async def run(settings: CoordinatorSettings, provider: ProtectionProvider, clock: Clock) -> None:

@@ -57,10 +57,12 @@ class Sessions:
             log.info("session.replaced", state=newcomer.state)
             self._dismiss(older, PeerCode.GOING_AWAY)
 
-    def leave(self, present: Present) -> None:
-        """Remove a node, unless a newer session took its place."""
-        if self._present.get(present.state) is present:
-            del self._present[present.state]
+    def leave(self, present: Present) -> bool:
+        """Remove a node; return False if a newer session took its place, or it was removed before."""
+        if self._present.get(present.state) is not present:
+            return False
+        del self._present[present.state]
+        return True
 
     def wake(self, states: Iterable[str]) -> None:
         """Tell the mailboxes of these states that there may be new items."""
@@ -68,6 +70,16 @@ class Sessions:
             present = self._present.get(state)
             if present is not None:
                 present.pusher.wake()
+
+    def has(self, state: str) -> bool:
+        """Whether a node of this state is connected."""
+        return state in self._present
+
+    def tell(self, state: str, message: Message) -> None:
+        """Send one message to one state's node, if it is connected."""
+        present = self._present.get(state)
+        if present is not None:
+            present.tell(message)
 
     def tell_everyone(self, message: Message) -> None:
         """Send one message to every connected node."""

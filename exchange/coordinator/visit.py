@@ -14,6 +14,7 @@ from exchange.clock import Clock
 from exchange.coordinator.admission import Admission
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.mailbox import Pusher
 from exchange.coordinator.relay import Relay, refusal
 from exchange.coordinator.sessions import Present, Sessions
@@ -26,6 +27,9 @@ from protocol.session.messages import (
     Accepted,
     Attest,
     Collected,
+    Compare,
+    Cosigned,
+    Locate,
     Message,
     Mirror,
     Publish,
@@ -48,6 +52,7 @@ class Reception:
         admission: Charges for documents.
         relay: Takes submissions and statements.
         documents: Takes and mirrors documents.
+        ledger: Takes cosignatures, and answers with proofs.
         store: The mailboxes.
         cursors: What was collected.
         sessions: Who is connected.
@@ -62,6 +67,7 @@ class Reception:
         admission: Admission,
         relay: Relay,
         documents: CommunityDocuments,
+        ledger: Ledger,
         store: CoordinatorStore,
         cursors: Cursors,
         sessions: Sessions,
@@ -74,6 +80,7 @@ class Reception:
         self._admission = admission
         self._relay = relay
         self._documents = documents
+        self._ledger = ledger
         self._store = store
         self._cursors = cursors
         self._sessions = sessions
@@ -94,10 +101,12 @@ class Reception:
         try:
             async with pushing(present):
                 await self._catch_up(present, known)
+                await self._ledger.entered(present.state)
                 async for message in link.messages():
                     await self._handle(present, message)
         finally:
-            self._sessions.leave(present)
+            if self._sessions.leave(present):
+                self._ledger.left(present.state)
             log.info("session.closed", state=present.state)
 
     async def _admit(self, link: Link, documents: int) -> Present:
@@ -141,6 +150,8 @@ class Reception:
                 await present.link.flush()
             case Publish():
                 await self._publish(present, message)
+            case Cosigned() | Locate() | Compare():
+                await self._ledger.handle(present, message)
             case _:
                 # The session's table lets no other message come from a node.
                 raise ProtocolError(f"a node sent {type(message).__name__}")

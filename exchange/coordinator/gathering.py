@@ -1,0 +1,67 @@
+"""The cosignatures of one checkpoint, gathered until a quorum is full. Pure: no waiting, no sending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keys.quorum import Quorum
+from protocol.errors import BadSignature
+from protocol.ledger.checkpoint import SignedCheckpoint
+from protocol.ledger.note import NoteSignature, decode_text, parse_signature_lines
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Who was asked for a checkpoint, and who has cosigned.
+
+    Attributes:
+        signed: The checkpoint with the log's own signatures.
+        quorum: Who must have signed it.
+        asked: The states that were asked and have not answered, each with the old size it was told.
+        retried: Those that were asked once more, because they had cosigned another size before.
+    """
+
+    signed: SignedCheckpoint
+    quorum: Quorum
+    asked: dict[str, int] = field(default_factory=dict)
+    retried: set[str] = field(default_factory=set)
+    _lines: dict[str, tuple[NoteSignature, ...]] = field(default_factory=dict)
+    _times: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The checkpoint's size."""
+        return self.signed.checkpoint.size
+
+    @property
+    def cosigned(self) -> Mapping[str, int]:
+        """Which states have cosigned, and when, seconds UTC."""
+        return self._times
+
+    @property
+    def full_at(self) -> int | None:
+        """When a quorum had cosigned, seconds UTC, or None while it is not full."""
+        return self.quorum.time_of(self._times)
+
+    def add(self, state: str, body: bytes) -> None:
+        """Take a witness's signature lines; those of unknown keys are left out.
+
+        Raises:
+            FormatError: they are no signature lines.
+            BadSignature: they do not verify, or one of the witness's two is missing.
+        """
+        keys = self.quorum.witnesses[state]
+        lines = parse_signature_lines(decode_text(body, what="answer of a witness"))
+        mine = tuple(line for line in lines if any(line.is_by(key) for key in keys))
+        alone = Quorum(self.quorum.log, {state: keys}, 1)
+        times = alone.cosigned(self.signed.with_signatures(mine))
+        if state not in times:
+            raise BadSignature(f"{state} did not cosign with both its keys")
+        self._lines[state], self._times[state] = mine, times[state]
+
+    def witnessed(self) -> SignedCheckpoint:
+        """Return the checkpoint with all cosignatures so far, in the order of the states' codes."""
+        return self.signed.with_signatures(
+            line for state in sorted(self._lines) for line in self._lines[state]
+        )

@@ -1,0 +1,254 @@
+"""Asking the nodes for their cosignatures, round after round, and showing what a quorum has cosigned.
+
+A round asks every connected witness about the newest published checkpoint, each with the proof from
+what it cosigned last. When a quorum has answered, the checkpoint is kept and shown to all. A
+missing quorum stops nothing else: the operator is told once, and the next round asks again.
+
+A witness that remembers more than this log has, or that finds it inconsistent, stops the log's
+sequencer: this coordinator may have lost what it signed, and must not sign another version of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from exchange.coordinator.gathering import Gathering
+from exchange.coordinator.heads import HaltReason, Head
+from exchange.coordinator.sessions import Sessions
+from exchange.stores.ledger_contract import LedgerStore, ReadTile, Witnessing
+from keys.quorum import Quorum
+from protocol.errors import FormatError, ServiceError, TrustError
+from protocol.ledger.tiles import TileHashes
+from protocol.ledger.witness import AddCheckpoint, WitnessStatus, format_add_checkpoint, parse_size
+from protocol.session.messages import Cosigned, Witness, Witnessed
+from protocol.tree import consistency_proof_by
+
+PATIENCE_SECONDS = 10.0
+"""How long a round waits for witnesses without which there is no quorum, before it gives way to the next."""
+
+SETTLE_SECONDS = 0.25
+"""How long a full quorum waits for those who are a little later."""
+
+REFRESH_SECONDS = 60.0
+"""After so long a checkpoint that did not change is asked about again: it says that the log stood still."""
+
+MILESTONE_MS = 60_000
+
+log = structlog.get_logger()
+
+
+class Halt(Protocol):
+    """Stops the log's sequencer; see :meth:`exchange.coordinator.sequencer.Sequencer.halt`."""
+
+    def __call__(self, reason: HaltReason, *, state: str | None = None, size: int | None = None) -> None:
+        """Sign nothing further."""
+        ...
+
+
+class Witnesses:
+    """The witnesses of one log. Start :meth:`run` once.
+
+    Args:
+        head: The log; its witnessed checkpoint is set here.
+        store: Tiles, and where witnessed checkpoints are kept.
+        sessions: Who is connected.
+        quorum: Returns who must have signed, by the documents trusted now.
+        halt: Called with a reason if the log must not be signed any further.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        store: LedgerStore,
+        sessions: Sessions,
+        quorum: Callable[[], Quorum],
+        halt: Halt,
+    ) -> None:
+        self._head = head
+        self._log = head.log
+        self._store = store
+        self._sessions = sessions
+        self._quorum = quorum
+        self._halt = halt
+        self._sizes: dict[str, int] = {}
+        self._round: Gathering | None = None
+        self._gathering = False
+        self._news = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._had_quorum: bool | None = None
+        self._quiet_until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self.confirmed = asyncio.Event()
+        """Set once a witness has confirmed that it remembers no more than this log has."""
+
+    def published(self) -> None:
+        """Say that there is a newer checkpoint to ask about."""
+        self._news.set()
+
+    @property
+    def cosigned(self) -> Mapping[str, int]:
+        """Who has cosigned the checkpoint of the last round, and when, seconds UTC."""
+        return {} if self._round is None else self._round.cosigned
+
+    async def entered(self, state: str) -> None:
+        """Show a node that has just connected what is witnessed, and ask it to cosign."""
+        if self._head.witnessed is not None:
+            self._sessions.tell(state, Witnessed(log=self._log, checkpoint=self._head.witnessed.data))
+        if self._gathering and self._round is not None and state in self._round.quorum.witnesses:
+            await self._ask(self._round, state)
+        else:
+            self._news.set()
+
+    def left(self, state: str) -> None:
+        """Forget what a node was asked: it has gone."""
+        if self._round is not None:
+            self._round.asked.pop(state, None)
+            self._answered.set()
+
+    async def answered(self, state: str, message: Cosigned) -> None:
+        """Take a witness's answer; one that was not asked for is passed over."""
+        gathering = self._round
+        old = None if gathering is None else gathering.asked.pop(state, None)
+        if gathering is None or old is None:
+            log.debug("witness.unasked", log=self._log.value, state=state)
+            return
+        match message.status:
+            case WitnessStatus.OK:
+                self._cosigned(gathering, state, message.body)
+            case WitnessStatus.CONFLICT:
+                await self._conflict(gathering, state, old, message.body)
+            case WitnessStatus.INCONSISTENT:
+                self._halt(HaltReason.WITNESS_DISAGREES, state=state, size=old)
+            case status:
+                log.warning("witness.refused", log=self._log.value, state=state, status=status)
+        self._answered.set()
+
+    async def run(self, seconds: float) -> None:
+        """Ask, round after round, until cancelled; at most one round in ``seconds``."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_SECONDS):
+                    await self._news.wait()
+            self._news.clear()
+            if self._head.published is None:
+                continue
+            began = loop.time()
+            try:
+                self._gathering = True
+                await self._ask_all()
+                await self._gather(began, began + seconds)
+            except ServiceError as error:
+                log.error("witness.round_failed", log=self._log.value, code=error.code, exc_info=error)
+            finally:
+                self._gathering = False
+            await asyncio.sleep(max(0.0, began + seconds - loop.time()))
+
+    # One round.
+
+    async def _ask_all(self) -> None:
+        assert self._head.published is not None  # noqa: S101 - run() has looked
+        gathering = Gathering(self._head.published, self._quorum())
+        self._round = gathering
+        for state in gathering.quorum.witnesses:
+            await self._ask(gathering, state)
+
+    async def _ask(self, gathering: Gathering, state: str) -> None:
+        old = self._sizes.get(state, 0)
+        if old > gathering.size or not self._sessions.has(state):
+            return
+        proof = await self._proof(old, gathering.size)
+        body = format_add_checkpoint(AddCheckpoint(old, proof, gathering.signed.data))
+        gathering.asked[state] = old
+        self._sessions.tell(state, Witness(log=self._log, body=body))
+
+    async def _proof(self, old: int, new: int) -> tuple[bytes, ...]:
+        if old in (0, new):
+            return ()
+
+        def work(read: ReadTile) -> tuple[bytes, ...]:
+            return consistency_proof_by(old, new, TileHashes(read, new).subtree)
+
+        return await self._store.on_tiles(self._log, work)
+
+    def _cosigned(self, gathering: Gathering, state: str, body: bytes) -> None:
+        try:
+            gathering.add(state, body)
+        except (FormatError, TrustError) as error:
+            log.warning("witness.bad_cosignature", log=self._log.value, state=state, exc_info=error)
+            return
+        self._sizes[state] = gathering.size
+        self.confirmed.set()
+
+    async def _conflict(self, gathering: Gathering, state: str, old: int, body: bytes) -> None:
+        try:
+            size = parse_size(body)
+        except FormatError as error:
+            log.warning("witness.bad_answer", log=self._log.value, state=state, exc_info=error)
+            return
+        if size > self._head.size:
+            self._halt(HaltReason.WITNESS_AHEAD, state=state, size=size)
+            return
+        self.confirmed.set()
+        self._sizes[state] = size
+        if size != old and state not in gathering.retried:
+            gathering.retried.add(state)
+            await self._ask(gathering, state)
+
+    async def _gather(self, began: float, following: float) -> None:
+        """Wait for answers, and show the checkpoint as soon as a quorum is full.
+
+        Args:
+            began: When the round began.
+            following: When the next may begin: until then, those who are later still are added.
+        """
+        gathering = self._round
+        assert gathering is not None  # noqa: S101 - _ask_all() has made it
+        await self._wait(gathering, began + PATIENCE_SECONDS, lambda: gathering.full_at is not None)
+        await self._wait(gathering, asyncio.get_running_loop().time() + SETTLE_SECONDS)
+        shown = len(gathering.cosigned)
+        await self._conclude(gathering)
+        if gathering.full_at is not None:
+            await self._wait(gathering, following)
+            if len(gathering.cosigned) > shown:
+                await self._conclude(gathering)
+
+    async def _wait(
+        self, gathering: Gathering, until: float, enough: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until a time, or until there is enough, or until nobody is left who was asked."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while gathering.asked and not enough():
+                    self._answered.clear()
+                    await self._answered.wait()
+
+    async def _conclude(self, gathering: Gathering) -> None:
+        full_at = gathering.full_at
+        if full_at is not None:
+            witnessed = gathering.witnessed()
+            kept = Witnessing(gathering.size, full_at * 1000, witnessed.data)
+            await self._store.save_witnessed(self._log, kept, apart_ms=MILESTONE_MS)
+            self._head.witnessed = witnessed
+            self._sessions.tell_everyone(Witnessed(log=self._log, checkpoint=witnessed.data))
+        self._tell_operator(gathering, has_quorum=full_at is not None)
+
+    def _tell_operator(self, gathering: Gathering, *, has_quorum: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        starting = self._had_quorum is None and not has_quorum and now < self._quiet_until
+        if has_quorum is self._had_quorum or starting:
+            return
+        self._had_quorum = has_quorum
+        say = log.info if has_quorum else log.warning
+        say(
+            "ledger.quorum" if has_quorum else "ledger.no_quorum",
+            log=self._log.value,
+            size=gathering.size,
+            count=len(gathering.cosigned),
+            needed=gathering.quorum.needed,
+            members=len(gathering.quorum.witnesses),
+        )
