@@ -23,12 +23,22 @@ from protocol.errors import PHRASES, AlmenaraError
 from protocol.notice import envelope_id, header_hash
 from protocol.signed import Context, batch_leaf, batch_root, pae, signing_message
 from protocol.statement import NEEDS_CODE, PROVES_DECRYPTION, SIGNER_ROLE, DeclineReason, statement_id
-from tests.vectors import examples
+from tests.vectors import examples, make_spec_ledger
 from tests.vectors.dump import drawn, hexadecimal
 from tests.vectors.world import NOW_MS, body, fixed, head, info, packed, prekey, secret, tag
 
 SPEC = Path(__file__).resolve().parents[2] / "protocol" / "spec"
-PAGES = ("encoding", "envelope", "errors", "keyfile", "notice", "signatures", "statement")
+PAGES = (
+    "encoding",
+    "envelope",
+    "errors",
+    "keyfile",
+    "ledger",
+    "notice",
+    "signatures",
+    "statement",
+    "witness",
+)
 
 FENCE = re.compile(r"^```(hex|text|mermaid) ([a-z0-9-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"^<!-- generated: ([a-z0-9-]+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -295,4 +305,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "keyfile-open": key_file(Unprotected()),
     "keyfile-token": key_file(Token(fixed("key file token", 32))),
     "keyfile-passphrase": key_file(Passphrase(b"correct horse", memory_kib=64, iterations=1)),
+    **make_spec_ledger.BLOCKS,
 }
