@@ -32,6 +32,7 @@ class DataDir:
         self.tokens = path / "tokens"
         self.access = path / "access"
         self.officers = path / "officers"
+        self.evidence = path / "evidence"
         self.settings_file = path / "almenara.toml"
         self.lock_file = path / "lock"
         self._descriptor: int | None = None

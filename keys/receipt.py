@@ -10,16 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from keys.evidence import check_statement, officer_name
-from keys.quorum import quorum_of
+from keys.quorum import Quorum, quorum_of, quorum_size
+from keys.roster import Roster
 from keys.signer import Verifier
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
 from protocol import codec
-from protocol.documents import Role
-from protocol.errors import AlmenaraError, Forked, FormatError, TrustError, UnknownSigner, WrongCommunity
+from protocol.documents import Role, StateStatus
+from protocol.errors import (
+    AlmenaraError,
+    Forked,
+    FormatError,
+    TrustError,
+    UnknownSigner,
+    VersionGap,
+    WrongCommunity,
+)
 from protocol.fields import MAX_MILLIS
 from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint
 from protocol.ledger.leaf import statement_leaf
@@ -79,9 +88,10 @@ class VerifiedCheckpoint:
     Attributes:
         checkpoint: What it says.
         cosigned: Which states cosigned it, and when, seconds UTC.
-        witnesses: How many could have.
+        witnesses: How many active states the directory lists.
         needed: How many make a quorum.
         witnessed_ms: By when the quorum was complete, milliseconds UTC.
+        directory_version: The version of the directory that says who the witnesses are.
     """
 
     checkpoint: Checkpoint
@@ -89,6 +99,7 @@ class VerifiedCheckpoint:
     witnesses: int
     needed: int
     witnessed_ms: int
+    directory_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,22 @@ class VerifiedReceipt:
     header: Header = field(repr=False)
     checkpoints: tuple[VerifiedCheckpoint, ...]
     statements: tuple[VerifiedStatement, ...]
+
+
+def strict_quorum(roster: Roster, coordinator: str, log: Log) -> Quorum:
+    """Return who must have cosigned for a receipt: a quorum of all active states of the directory.
+
+    A state whose manifest is not at hand counts as a witness that did not sign: nobody makes a quorum
+    smaller by leaving manifests out.
+
+    Raises:
+        UnknownState, VersionGap: as :func:`keys.quorum.quorum_of`.
+    """
+    return replace(quorum_of(roster, coordinator, log), needed=quorum_size(_active(roster)))
+
+
+def _active(roster: Roster) -> int:
+    return sum(entry.status is StateStatus.ACTIVE for entry in roster.states())
 
 
 def verify_receipt(data: bytes, pinned_root_hash: bytes, verifier: Verifier) -> VerifiedReceipt:
@@ -234,7 +261,7 @@ class _Judge:
         size, root = signed.checkpoint.size, signed.checkpoint.root
         if self._roots.setdefault(size, root) != root:
             raise Forked(f"two checkpoints of this receipt name different roots for size {size} of the log")
-        quorum = quorum_of(self._directory, self._receipt.coordinator, Log.ACK)
+        quorum = strict_quorum(self._directory, self._receipt.coordinator, Log.ACK)
         cosigned = quorum.require(signed)
         seconds = quorum.time_of(cosigned)
         if seconds is None or seconds > MAX_MILLIS // 1000:
@@ -243,9 +270,10 @@ class _Judge:
             VerifiedCheckpoint(
                 checkpoint=signed.checkpoint,
                 cosigned=cosigned,
-                witnesses=len(quorum.witnesses),
+                witnesses=_active(self._directory),
                 needed=quorum.needed,
                 witnessed_ms=seconds * 1000,
+                directory_version=self._directory.head().version,
             )
         )
 
@@ -260,6 +288,7 @@ class _Judge:
         check_statement(self._directory, self._verifier, signed, statement, now_ms=None)
         self._require_unrevoked(statement, section.at_ms)
         under = self._checkpoints[-1]
+        self._require_known(statement, under)
         _require_place(statement, section, under)
         self._indexes.add(section.index)
         self._statements[name] = VerifiedStatement(
@@ -288,6 +317,16 @@ class _Judge:
             expected = party in notice.recipients
         if not expected or (statement.about is not None and statement.about not in notice.recipients):
             raise UnknownSigner(f"{party} may not say {statement.kind.name} about this notice")
+
+    def _require_known(self, statement: Statement, under: VerifiedCheckpoint) -> None:
+        """Refuse a checkpoint judged by fewer states than the statement's own signer knew of."""
+        if self._directory.contradicts(statement.directory):
+            raise Forked(f"{statement.party} knew another directory version {statement.directory.version}")
+        if statement.directory.version > under.directory_version:
+            raise VersionGap(
+                f"{statement.party} knew directory version {statement.directory.version}; the checkpoint "
+                f"above is judged by version {under.directory_version}"
+            )
 
     def _require_unrevoked(self, statement: Statement, recorded_ms: int) -> None:
         """Refuse what was logged after its key was revoked, whatever time it claims for itself."""

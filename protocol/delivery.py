@@ -53,6 +53,18 @@ for _state in (_S.QUEUED, _S.REFUSED, _S.RELAYED, _S.UNDELIVERED, _S.RECEIVED):
 TRANSITIONS[_S.QUEUED] |= TRANSITIONS[_S.RELAYED] | {_K.RELAYED: _S.RELAYED}
 TRANSITIONS[_S.OPENED] = {kind: state for kind, state in _ANSWERS.items() if kind is not _K.OPENED}
 
+_DENIES = frozenset({_K.REJECTED, _K.UNDELIVERED})
+CONTRADICTS: dict[DeliveryState, frozenset[StatementKind]] = {
+    _S.RECEIVED: _DENIES,
+    _S.OPENED: _DENIES,
+    _S.ACCEPTED: _DENIES,
+    _S.DECLINED: _DENIES | {_K.COMPLETED},
+    _S.COMPLETED: _DENIES | {_K.ACCEPTED, _K.DECLINED},
+    _S.REJECTED: frozenset({_K.RECEIVED, _K.UNDELIVERED, *_ANSWERS}),
+}
+"""What must not follow, though it changes nothing: two such statements say opposite things of one
+delivery. What was merely overtaken, or said again by a second officer, is none of it."""
+
 TERMINAL = frozenset({_S.COMPLETED, _S.REJECTED})
 ANSWERED = frozenset({_S.ACCEPTED, _S.DECLINED, _S.COMPLETED})
 REACHED: tuple[DeliveryState, ...] = (
@@ -69,3 +81,8 @@ REACHED: tuple[DeliveryState, ...] = (
 def advance(state: DeliveryState, kind: StatementKind) -> DeliveryState:
     """Return the state after a statement; one that adds nothing leaves the state as it is."""
     return TRANSITIONS[state].get(kind, state)
+
+
+def contradicts(state: DeliveryState, kind: StatementKind) -> bool:
+    """Return whether a statement says the opposite of what led to this state: an alarm in itself."""
+    return kind in CONTRADICTS.get(state, frozenset())

@@ -21,6 +21,7 @@ from exchange.node.answers import Answers
 from exchange.node.backoff import Backoff
 from exchange.node.courier import Courier
 from exchange.node.inbox import Inbox
+from exchange.node.ledger import Ledger
 from exchange.node.mirror import Mirror
 from exchange.node.openings import Openings
 from exchange.node.receipts import Receipts
@@ -184,7 +185,9 @@ def make_courier(folder: Path, node: TestNode, mirror: Mirror, cap_seconds: floa
     key_file.write_bytes(certificate(code).key_pem)
     files = read_tls_files(certificate_file, key_file)
     answers = Answers(node.context, Receipts(node.context, node.ring))
-    return Courier(node.context, files, mirror, answers, node.link_state, Backoff(cap_seconds, lambda: 0.0))
+    ledger = Ledger(node.context, node.link_state, folder / "evidence")
+    backoff = Backoff(cap_seconds, lambda: 0.0)
+    return Courier(node.context, files, mirror, answers, node.link_state, backoff, ledger)
 
 
 MakeInbox = Callable[[TestNode, Callable[[], Awaitable[None]]], Inbox]

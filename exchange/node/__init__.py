@@ -13,6 +13,13 @@ In:
 - ``openings``: an envelope verified and opened; ``receipts``: statements about our own notices
 - ``mirror``: the community's documents; ``prekeeper``: daily keys, published and destroyed
 
+The ledger, of which this node is a witness:
+
+- ``ledger``: kept up to date over each session; ``witness``: cosigns, and never goes back
+- ``places``: where statements stand, proved; ``promises``: what is owed and overdue
+- ``comparing``: every checkpoint against every other; ``heads``: the newest verified ones
+- ``contradictions``: statements that cannot all be true; ``evidence``: files that prove a lie
+
 People:
 
 - ``desk``: everything that may be asked of a node, behind every face; ``tokens``: who may ask

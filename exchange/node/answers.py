@@ -15,6 +15,7 @@ from exchange.node.context import NodeContext
 from exchange.node.receipts import Receipts
 from exchange.node.records import ReceiptRecord, store_receipt
 from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
+from exchange.stores.node_ledger import insert_promise
 from exchange.stores.node_notices import list_deliveries, update_delivery, update_state
 from exchange.stores.node_queue import OutgoingRow, remove
 from exchange.stores.node_statements import mark_recorded
@@ -95,7 +96,7 @@ class Answers:
 
         def record(db: apsw.Connection) -> None:
             for answered, promise in kept:
-                _record(db, answered, promise, now_ms)
+                _record(db, self._context.state, answered, promise, now_ms)
 
         await self._context.engine.write(record)
         self._context.events.ring()
@@ -117,15 +118,18 @@ class Answers:
         return receipt
 
 
-def _record(db: apsw.Connection, answered: Answered, promise: ReceiptRecord | None, now_ms: int) -> None:
+def _record(
+    db: apsw.Connection, state: str, answered: Answered, promise: ReceiptRecord | None, now_ms: int
+) -> None:
     row, answer = answered.row, answered.answer
     if isinstance(answer, Refused):
         _record_refusal(db, row, answer.code, now_ms, final=answered.is_final)
     elif promise is not None:
         update_state(db, row.subject, DeliveryState.RELAYED)
-        store_receipt(db, promise, now_ms)
+        store_receipt(db, state, promise, now_ms)
     elif row.kind == "attest":
         mark_recorded(db, row.subject)
+        insert_promise(db, row.subject, now_ms)
     if answered.is_final:
         remove(db, row.number)
         clear_alarm(db, "held", row.subject.hex())

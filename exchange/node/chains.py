@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchange.node.context import NodeContext
 from exchange.stores.node_statements import read_chains
@@ -35,11 +35,16 @@ async def last_of_chain(context: NodeContext, key_id: bytes) -> Chain:
 def say(
     context: NodeContext, signer: Signer, chain: Chain, sayings: Sequence[Saying], now_ms: int
 ) -> list[Said]:
-    """Sign statements that continue ``chain`` in order, all with one signature."""
+    """Sign statements that continue ``chain`` in order, all with one signature.
+
+    Each says which checkpoint of the ledger this node has verified last: whoever was shown another
+    ledger finds out by it.
+    """
     drafts: list[Draft] = []
+    seen = context.heads.seen
     for saying in sayings:
         draft = draft_statement(
-            saying,
+            replace(saying, seen=seen),
             party=context.state,
             signer=signer,
             at_ms=now_ms,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from exchange.clock import Clock
 from exchange.node.bell import Bell
+from exchange.node.heads import Heads
 from exchange.stores.engine import Engine
 from keys.note_keys import NoteSecret
 from keys.signer import Signer, Verifier
@@ -29,6 +30,7 @@ class NodeContext:
         witness: The keys with which this node cosigns checkpoints of the ledger.
         outgoing: Rings when there is something for the coordinator.
         events: Rings when there is a new event.
+        heads: The newest verified checkpoints of the ledger.
     """
 
     state: str
@@ -42,3 +44,4 @@ class NodeContext:
     witness: NoteSecret
     outgoing: Bell
     events: Bell
+    heads: Heads = field(default_factory=Heads)

@@ -22,6 +22,7 @@ from exchange.node.answers import Answered, Answers
 from exchange.node.backoff import Backoff
 from exchange.node.context import NodeContext
 from exchange.node.inbox import Inbox
+from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror
 from exchange.node.records import Item
@@ -33,13 +34,17 @@ from protocol.session.messages import (
     Accepted,
     Attest,
     Collected,
+    Compared,
     Deliver,
     Documents,
+    Located,
     Publish,
     Refused,
     Submit,
     Unusable,
     Welcome,
+    Witness,
+    Witnessed,
 )
 from protocol.session.messages import Mirror as MirrorRequest
 from protocol.session.table import State
@@ -82,6 +87,7 @@ class Courier:
         answers: Takes answers to what was sent.
         link_state: Where people can see how the link stands.
         backoff: How long to wait between tries.
+        ledger: Takes what is said of the ledger.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Courier:
         answers: Answers,
         link_state: LinkState,
         backoff: Backoff,
+        ledger: Ledger,
     ) -> None:
         self._context = context
         self._files = files
@@ -99,6 +106,7 @@ class Courier:
         self._answers = answers
         self._link_state = link_state
         self._backoff = backoff
+        self._ledger = ledger
         self._session: _Session | None = None
 
     async def run(self, inbox: Inbox) -> None:
@@ -149,6 +157,7 @@ class Courier:
                 self._send(session),
                 self._collect(session, inbox),
                 self._settle(session),
+                self._ledger.serve(link),
             )
         finally:
             if self._context.clock.monotonic() - since >= STEADY_SECONDS:
@@ -179,6 +188,8 @@ class Courier:
                 case Documents():
                     if await self._mirror.receive(message):
                         session.link.send(MirrorRequest(index=self._mirror.next_index))
+                case Witness() | Witnessed() | Located() | Compared():
+                    self._ledger.offer(message)
                 case _:
                     raise RemoteProtocolError(f"a {type(message).__name__} has no meaning for a node here")
 

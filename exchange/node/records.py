@@ -9,14 +9,23 @@ import apsw
 
 from exchange.node.chains import Said
 from exchange.node.context import NodeContext
+from exchange.node.contradictions import take_evidence
+from exchange.node.promises import WITHHELD, withheld_about
 from exchange.node.summary import LockedContent
-from exchange.stores.node_books import insert_refused, raise_alarm, record_event
-from exchange.stores.node_notices import NoticeRow, insert_notice, list_deliveries, update_delivery
+from exchange.stores.node_books import clear_alarm, insert_refused, raise_alarm, record_event
+from exchange.stores.node_ledger import insert_promise
+from exchange.stores.node_notices import (
+    DeliveryRow,
+    NoticeRow,
+    insert_notice,
+    list_deliveries,
+    update_delivery,
+)
 from exchange.stores.node_queue import ATTEST_PRIORITY, enqueue
 from exchange.stores.node_statements import StatementRow, insert_statement, save_chain
 from keys.evidence import Saying
 from keys.sealing import PairPosition
-from protocol.delivery import advance
+from protocol.delivery import DeliveryState, advance
 from protocol.errors import AlmenaraError
 from protocol.notice import Header
 from protocol.session.messages import ItemKind
@@ -91,7 +100,7 @@ def store_round(
         if outcome.notice is not None:
             _store_notice(db, outcome.notice, now_ms)
         elif outcome.receipt is not None:
-            store_receipt(db, outcome.receipt, now_ms)
+            store_receipt(db, context.state, outcome.receipt, now_ms)
         elif outcome.refusal is not None:
             _store_refusal(db, outcome.item, outcome.refusal, now_ms)
     for one in said:
@@ -127,8 +136,12 @@ def store_said(
     enqueue(db, "attest", ATTEST_PRIORITY, row.id, said.data)
 
 
-def store_receipt(db: apsw.Connection, receipt: ReceiptRecord, now_ms: int) -> None:
-    """Store a statement about our own notice and move its delivery on; a second copy changes nothing."""
+def store_receipt(db: apsw.Connection, state: str, receipt: ReceiptRecord, now_ms: int) -> None:
+    """Store a statement about our own notice and move its delivery on; a second copy changes nothing.
+
+    The coordinator has recorded it, so from now on it must be in the ledger; and it may contradict
+    what was said before, which is told in the same transaction.
+    """
     statement = receipt.statement
     row = StatementRow(
         id=receipt.id,
@@ -144,15 +157,14 @@ def store_receipt(db: apsw.Connection, receipt: ReceiptRecord, now_ms: int) -> N
     )
     if not insert_statement(db, row):
         return
+    insert_promise(db, receipt.id, now_ms)
     relayed = statement.kind is StatementKind.RELAYED
     subject = statement.about or statement.party
-    for delivery in list_deliveries(db, statement.envelope):
-        if relayed or delivery.recipient == subject:
-            state = advance(delivery.state, statement.kind)
-            if state is not delivery.state:
-                update_delivery(
-                    db, statement.envelope, delivery.recipient, state, statement.at_ms, statement.code
-                )
+    deliveries = list_deliveries(db, statement.envelope)
+    spoken_of = [one for one in deliveries if relayed or one.recipient == subject]
+    take_evidence(db, state, receipt.id, statement, spoken_of, receipt.data, now_ms)
+    for delivery in spoken_of:
+        _move_on(db, delivery, statement)
     record_event(
         db,
         now_ms,
@@ -162,6 +174,15 @@ def store_receipt(db: apsw.Connection, receipt: ReceiptRecord, now_ms: int) -> N
         code=statement.code,
         detail=receipt.officer or "",
     )
+
+
+def _move_on(db: apsw.Connection, delivery: DeliveryRow, statement: Statement) -> None:
+    state = advance(delivery.state, statement.kind)
+    if state is delivery.state:
+        return
+    update_delivery(db, statement.envelope, delivery.recipient, state, statement.at_ms, statement.code)
+    if state is not DeliveryState.RELAYED:
+        clear_alarm(db, WITHHELD, withheld_about(statement.envelope, delivery.recipient))
 
 
 def _store_notice(db: apsw.Connection, notice: NoticeRecord, now_ms: int) -> None:

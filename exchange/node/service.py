@@ -16,6 +16,7 @@ from exchange.node.courier import Courier
 from exchange.node.desk import Desk
 from exchange.node.health import Health
 from exchange.node.inbox import Inbox
+from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror, load_directory
 from exchange.node.officers import Officers
@@ -56,7 +57,9 @@ class Node:
         outbox = Outbox(context, schemas, link_state)
         files = read_tls_files(place.keys / "tls.crt", place.keys / "tls.key")
         backoff = Backoff(settings.retry_cap_s, random.random)
-        self._courier = Courier(context, files, mirror, Answers(context, receipts), link_state, backoff)
+        ledger = Ledger(context, link_state, place.evidence)
+        answers = Answers(context, receipts)
+        self._courier = Courier(context, files, mirror, answers, link_state, backoff, ledger)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, ring, link_state)
         self.tokens = TokenBook(place.access)

@@ -16,5 +16,6 @@ The coordinator's store:
 The node's store, rows in and rows out:
 
 - ``node_notices``: notices and deliveries; ``node_statements``: statements, chains, pairs
-- ``node_queue``: what the coordinator must still be given; ``node_books``: the rest
+- ``node_queue``: what the coordinator must still be given; ``node_ledger``: what is known of its ledger
+- ``node_books``: the rest
 """

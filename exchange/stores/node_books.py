@@ -149,6 +149,13 @@ def raise_alarm(db: apsw.Connection, code: str, about: str, message: str, next_:
     )
 
 
+def has_alarm(db: apsw.Connection, code: str, about: str) -> bool:
+    """Whether an alarm is raised."""
+    return (
+        db.execute("SELECT 1 FROM alarm WHERE code = ? AND about = ?", (code, about)).fetchone() is not None
+    )
+
+
 def clear_alarm(db: apsw.Connection, code: str, about: str) -> None:
     """Lower an alarm whose cause is gone."""
     db.execute("DELETE FROM alarm WHERE code = ? AND about = ?", (code, about))

@@ -9,7 +9,7 @@ import apsw
 
 from exchange.stores.node_statements import StatementRow, list_statements
 
-HEADS_KEPT = 4096
+HEADS_KEPT = 1024
 """Of how many checkpoints of each log it is remembered that the log has signed them."""
 
 GOSSIP_KEPT = 1000
@@ -76,7 +76,7 @@ class PromiseRow:
 class GossipRow:
     """A checkpoint that another party has seen, by its own signed statement."""
 
-    log: str
+    origin: str
     size: int
     root: bytes
     party: str
@@ -240,6 +240,17 @@ def recent_delays(db: apsw.Connection, limit: int) -> list[int]:
     return [int(delay) for (delay,) in db.execute(query, (limit,))]
 
 
+def list_relayed(db: apsw.Connection, before_ms: int, limit: int) -> list[tuple[bytes, str, int]]:
+    """Return envelope, recipient and time of what was relayed before then and not received, oldest first."""
+    query = (
+        "SELECT envelope, recipient, since_ms FROM delivery WHERE state = 'relayed' AND since_ms < ?"
+        " ORDER BY since_ms LIMIT ?"
+    )
+    return [
+        (envelope, recipient, since) for envelope, recipient, since in db.execute(query, (before_ms, limit))
+    ]
+
+
 def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
     """Return one statement by its id."""
     row = db.execute("SELECT envelope FROM statement WHERE id = ?", (statement,)).fetchone()
@@ -253,22 +264,29 @@ def insert_gossip(db: apsw.Connection, row: GossipRow) -> None:
     db.execute(
         "INSERT INTO gossip SELECT ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM gossip) < ?"
         " ON CONFLICT DO NOTHING",
-        (row.log, row.size, row.root, row.party, row.statement, row.at_ms, GOSSIP_KEPT),
+        (row.origin, row.size, row.root, row.party, row.statement, row.at_ms, GOSSIP_KEPT),
     )
 
 
-def list_gossip(db: apsw.Connection, log: str, up_to: int, limit: int) -> list[GossipRow]:
-    """Return checkpoints of others that can be compared with one of this size, oldest first."""
+def list_gossip(db: apsw.Connection, origin: str, limit: int) -> list[GossipRow]:
+    """Return checkpoints of others that were not yet compared, oldest first."""
     query = (
-        "SELECT log, size, root, party, statement, at_ms FROM gossip WHERE log = ? AND size <= ?"
+        "SELECT origin, size, root, party, statement, at_ms FROM gossip WHERE origin = ?"
         " ORDER BY at_ms LIMIT ?"
     )
-    return [GossipRow(*row) for row in db.execute(query, (log, up_to, limit))]
+    return [GossipRow(*row) for row in db.execute(query, (origin, limit))]
 
 
 def remove_gossip(db: apsw.Connection, row: GossipRow) -> None:
     """Forget a checkpoint of another, because it was compared."""
-    db.execute("DELETE FROM gossip WHERE log = ? AND size = ? AND root = ?", (row.log, row.size, row.root))
+    db.execute(
+        "DELETE FROM gossip WHERE origin = ? AND size = ? AND root = ?", (row.origin, row.size, row.root)
+    )
+
+
+def remove_strange_gossip(db: apsw.Connection, origins: tuple[str, str]) -> None:
+    """Forget the checkpoints of other logs than these two, of which nothing is known here."""
+    db.execute("DELETE FROM gossip WHERE origin NOT IN (?, ?)", origins)
 
 
 def insert_signed(

@@ -49,13 +49,13 @@ CREATE INDEX place_under ON place (size);
 
 -- Checkpoints that other parties have seen, by their own signed word, and that were not yet compared.
 CREATE TABLE gossip (
-    log       TEXT NOT NULL,
+    origin    TEXT NOT NULL,
     size      INTEGER NOT NULL,
     root      BLOB NOT NULL,
     party     TEXT NOT NULL,
     statement BLOB NOT NULL,
     at_ms     INTEGER NOT NULL,
-    PRIMARY KEY (log, size, root)
+    PRIMARY KEY (origin, size, root)
 ) STRICT, WITHOUT ROWID;
 
 -- Which statement each key has signed under which number: two under one number prove a fork.
@@ -74,6 +74,9 @@ CREATE TABLE evidence (
     at_ms INTEGER NOT NULL,
     text  BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What was relayed and not yet received: somebody may be withholding it.
+CREATE INDEX delivery_relayed ON delivery (since_ms) WHERE state = 'relayed';
 
 -- What was recorded before there was a ledger has a leaf in it like everything else.
 INSERT INTO promise SELECT id, at_ms, NULL FROM statement WHERE recorded = 1;
