@@ -18,6 +18,7 @@ What is said:
 
 - ``notice``: header, manifest and body; ``envelope``: the same sealed, as submitted and as delivered
 - ``statement``: signed facts about an envelope; ``delivery``: what follows from them for a recipient
+- ``disclosure``: a notice handed to an auditor with its key
 - ``marking``: TLP and the exercise mark
 - ``severity``: national schemas and the tag that quotes one; ``reference``: how people write a level;
   ``translation``: a level in another schema's words; ``urgency``: what a level sets in motion

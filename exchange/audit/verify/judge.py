@@ -1,0 +1,286 @@
+"""The judgement of one statement at its place of the ledger: is it genuine, and what does it prove?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from exchange.audit.verify.chains import Chains
+from exchange.audit.verify.disclosure import Disclosures
+from exchange.audit.verify.documents import DirectoryLog
+from exchange.audit.verify.events import Events
+from exchange.audit.verify.keys import KeyBook
+from exchange.audit.verify.record import Record, leaf_at
+from exchange.audit.verify.tree import StoredTree
+from keys.quorum import Quorum, quorum_of
+from keys.roster import Roster
+from keys.signer import Verifier
+from protocol.digest import tagged
+from protocol.documents import Role
+from protocol.errors import AlmenaraError, FormatError
+from protocol.ledger.bundle import SignedManifest, parse_signed_manifest
+from protocol.ledger.leaf import Leaf, leaf_digest
+from protocol.ledger.origins import Log, origin
+from protocol.notice import DirectoryHead, Header, envelope_id
+from protocol.signed import Context, Proof
+from protocol.statement import (
+    SIGNER_ROLE,
+    SignedStatement,
+    Statement,
+    StatementKind,
+    parse_statement,
+    statement_id,
+)
+
+_SCALE = 2**64
+
+
+class Sample:
+    """Which objects' signatures are looked at: all, or some that the checkpoint's root chooses.
+
+    Nobody can know the choice before the ledger is closed by the root, so nobody can avoid it.
+
+    Args:
+        root: The root of the ledger's checkpoint.
+        wanted: About how many to choose; None for all.
+        total: Out of how many.
+    """
+
+    def __init__(self, root: bytes, wanted: int | None, total: int) -> None:
+        self._root = root
+        self._all = wanted is None or wanted >= total
+        self._below = 0 if wanted is None or not total else _SCALE * wanted // total
+
+    def takes(self, leaf: int) -> bool:
+        """Return whether the signatures behind this leaf are looked at."""
+        if self._all:
+            return True
+        chosen = tagged("audit-sample", self._root, leaf.to_bytes(8, "big"))
+        return int.from_bytes(chosen[:8], "big") < self._below
+
+
+class Counted(NamedTuple):
+    """How many signed objects there were, and of how many the signature was verified."""
+
+    total: int
+    checked: int
+
+
+class Judge:
+    """Judges statements in the order of their leaves; keeps the rules that hold at this place.
+
+    Args:
+        documents: The directory log, verified.
+        tree: The ledger's leaves, at least up to the one that is judged.
+        coordinator: Whose ledger it is.
+        log_name: The log's name, without ``/ack``.
+        verifier: Checks signatures.
+        sample: Which signatures to check.
+        chains: The signers' series.
+        events: What is kept for the notices.
+        disclosures: Notices that a state opened.
+        record: Where what is wrong is recorded.
+    """
+
+    def __init__(
+        self,
+        documents: DirectoryLog,
+        tree: StoredTree,
+        *,
+        coordinator: str,
+        log_name: str,
+        verifier: Verifier,
+        sample: Sample,
+        chains: Chains,
+        events: Events,
+        disclosures: Disclosures,
+        record: Record,
+    ) -> None:
+        self._documents = documents
+        self._replay = documents.replay()
+        self._tree = tree
+        self._coordinator = coordinator
+        self._ack = origin(log_name, Log.ACK)
+        self._dir = origin(log_name, Log.DIRECTORY)
+        self._verifier = verifier
+        self._sample = sample
+        self._chains = chains
+        self._events = events
+        self._disclosures = disclosures
+        self._record = record
+        self._book = KeyBook(self._replay.roster, coordinator)
+        self._final: Quorum | None = None
+        self._right_heads: set[tuple[int, bytes]] = set()
+        self.advances: list[tuple[int, int]] = []
+        self.statements = Counted(0, 0)
+        self.notices = Counted(0, 0)
+
+    @property
+    def roster(self) -> Roster:
+        """The documents that hold at this place."""
+        return self._replay.roster
+
+    def quorums(self) -> tuple[Quorum, ...]:
+        """Return who must have signed a checkpoint: by the documents at this place, then by all."""
+        found: list[Quorum] = []
+        # Where documents name no coordinator, nobody's signature counts.
+        with suppress(AlmenaraError):
+            found.append(self._book.quorum())
+        with suppress(AlmenaraError):
+            self._final = self._final or quorum_of(self._documents.final, self._coordinator, Log.ACK)
+            found.append(self._final)
+        return tuple(found)
+
+    def statement(self, index: int, leaf: Leaf, data: bytes, *, chained: bool) -> Statement | None:
+        """Judge one statement; return it if it is genuine.
+
+        Args:
+            index: Its leaf.
+            leaf: What the log commits to.
+            data: The signed statement of the bundle.
+            chained: Whether the bundle should hold its signer's statements around it.
+        """
+        record, place = self._record, leaf_at(index)
+        if leaf_digest(data) != leaf.digest:
+            sentence = f"the statement of leaf {index} is not, byte for byte, the one that the log holds"
+            record.failed("statements", "statement-differs", sentence, place)
+            return None
+        try:
+            signed, statement = parse_statement(data)
+            if statement.kind is not leaf.type:
+                raise FormatError("the leaf says another kind than its statement")
+        except FormatError as error:
+            record.failed("statements", "statement-malformed", error.message, place)
+            return None
+        record.passed("statements")
+        if statement.kind is StatementKind.DIRECTORY:
+            # The signer's key too is judged by what it announces: the first one makes it known.
+            self._advance(index, statement)
+        officer = self._signed(index, leaf, signed, statement)
+        if officer is None:
+            return None
+        if chained:
+            self._chains.follow(index, statement, statement_id(signed.body))
+        self._check_seen(index, statement)
+        self._check_head(index, statement.directory)
+        if statement.kind is not StatementKind.DIRECTORY:
+            role = SIGNER_ROLE[statement.kind]
+            self._events.add(index, statement, officer if role is Role.OFFICER else None)
+            self._disclosures.compare(index, statement)
+        return statement
+
+    def header(self, index: int, leaf: Leaf, relayed: Statement, data: bytes) -> None:
+        """Judge the signed manifest of the notice that was relayed at this leaf."""
+        try:
+            signed, _, header = parse_signed_manifest(data)
+            if envelope_id(signed.manifest) != relayed.envelope:
+                raise FormatError("the header is not that of the notice that was relayed here")
+            self._sender(index, leaf, signed, header)
+        except AlmenaraError as error:
+            self._record.failed("notices", "header", error.message, leaf_at(index))
+            return
+        self._check_head(index, header.directory)
+        for addressee in header.recipients:
+            if self._documents.published(addressee.prekey_id):
+                self._record.passed("prekeys")
+            else:
+                sentence = f"the notice is sealed to a key that {addressee.state} has not published"
+                self._record.failed("prekeys", "unknown-prekey", sentence, leaf_at(index))
+        self._events.add_header(relayed.envelope, index, header)
+        self._record.passed("notices")
+
+    def _advance(self, index: int, statement: Statement) -> None:
+        seen, place = statement.seen, leaf_at(index)
+        if seen is None or seen.origin != self._dir:
+            self._record.failed("directories", "directory", "this names no directory log of ours", place)
+        elif seen.size > self._documents.tree.size:
+            sentence = f"this speaks of {seen.size} documents; the bundle has {self._documents.tree.size}"
+            self._record.failed("directories", "directory", sentence, place)
+        elif self._documents.tree.root(seen.size) != seen.root:
+            sentence = f"the first {seen.size} documents are not those that were in force from here on"
+            self._record.failed("directories", "seen-other-directory", sentence, place)
+        elif seen.size < self._replay.size:
+            self._record.failed("directories", "directory", "this takes documents back", place)
+        else:
+            self._replay.advance(seen.size)
+            self._book = KeyBook(self._replay.roster, self._coordinator)
+            self.advances.append((index, seen.size))
+            self._record.passed("directories")
+
+    def _signed(self, index: int, leaf: Leaf, signed: SignedStatement, statement: Statement) -> str | None:
+        """Return the name of the key's owner if the signature counts here."""
+        role = SIGNER_ROLE[statement.kind]
+        try:
+            self._book.require_suite(statement.suite)
+            life = self._book.may_sign(statement.party, statement.key_id, role, statement.at_ms, leaf.at_ms)
+        except AlmenaraError as error:
+            self._record.failed("signers", "signer", error.message, leaf_at(index))
+            return None
+        if leaf.at_ms >= life.until_ms:
+            sentence = "the key's life was over when this was logged; it says it was made before"
+            self._record.unchecked("signers", "key-life", sentence, leaf_at(index))
+        else:
+            self._record.passed("signers")
+        checked = statement.kind is StatementKind.DIRECTORY or self._sample.takes(index)
+        self.statements = Counted(self.statements.total + 1, self.statements.checked + checked)
+        if not checked:
+            self._record.left_out("signatures")
+        elif not self._verify(index, life.public, role, Context.STATEMENT, signed.body, signed.proof):
+            return None
+        return life.owner
+
+    def _sender(self, index: int, leaf: Leaf, signed: SignedManifest, header: Header) -> None:
+        self._book.require_suite(header.suite)
+        life = self._book.may_sign(header.sender, header.key_id, Role.NODE, header.created_ms, leaf.at_ms)
+        envelope = envelope_id(signed.manifest)
+        checked = self._sample.takes(index) or self._disclosures.has(envelope)
+        self.notices = Counted(self.notices.total + 1, self.notices.checked + checked)
+        if not checked:
+            self._record.left_out("signatures")
+            return
+        if self._verify(index, life.public, Role.NODE, Context.NOTICE, signed.manifest, signed.proof):
+            self._disclosures.relayed(index, envelope)
+
+    def _verify(
+        self, index: int, public: bytes, role: Role, context: Context, obj: bytes, proof: Proof
+    ) -> bool:
+        try:
+            self._verifier.verify(public, role, context, obj, proof)
+        except AlmenaraError as error:
+            self._record.failed("signatures", "bad-signature", error.message, leaf_at(index))
+            return False
+        self._record.passed("signatures")
+        return True
+
+    def _check_seen(self, index: int, statement: Statement) -> None:
+        seen = statement.seen
+        if seen is None or statement.kind is StatementKind.DIRECTORY:
+            return
+        if seen.origin != self._ack:
+            self._record.left_out("gossip")
+        elif seen.size <= index and self._tree.root(seen.size) == seen.root:
+            self._record.passed("gossip")
+        else:
+            sentence = (
+                f"{statement.party} had verified a ledger of {seen.size} leaves that is not this one: "
+                "two versions of the ledger were shown"
+            )
+            self._record.failed("gossip", "seen-other-ledger", sentence, leaf_at(index))
+
+    def _check_head(self, index: int, head: DirectoryHead) -> None:
+        if (head.version, head.hash) in self._right_heads:
+            self._record.passed("directories")
+            return
+        known: Mapping[int, bytes] = self._documents.versions
+        if head.version not in known:
+            self._record.left_out("directories")
+        elif known[head.version] == head.hash:
+            self._right_heads.add((head.version, head.hash))
+            self._record.passed("directories")
+        else:
+            sentence = (
+                f"its signer looked keys up in another directory version {head.version} than the log "
+                "holds: two directories were shown"
+            )
+            self._record.failed("directories", "seen-other-directory", sentence, leaf_at(index))
