@@ -1,0 +1,367 @@
+"""The page as values without words: what is shown of a verdict, in which order, what is left out.
+
+The verdict is complete in its figures and bounded in its lists; the page is smaller still. A
+figure keeps the leaves it was counted from, and the page lists every leaf it names, so that a
+reader goes from any number to its row, and from there to the bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Generic, TypeVar
+
+from exchange.audit.verdict import (
+    CheckpointView,
+    DeliveryEvidence,
+    Figure,
+    Finding,
+    Grade,
+    KeyEvent,
+    MilestoneView,
+    NoticeEvidence,
+    SeverityFigures,
+    StateFigures,
+    Step,
+    Tally,
+    Verdict,
+)
+
+T = TypeVar("T")
+
+MAX_FINDINGS = 200
+MAX_NOTICES = 100
+MAX_ENDINGS = 100
+MAX_KEYS = 400
+MAX_LEAVES = 2000
+MAX_STATES = 200
+MAX_LEVELS = 60
+MAX_MILESTONES = 200
+MAX_PERIODS = 48
+MAX_RECIPIENTS_SHOWN = 40
+MAX_STEPS = 20
+MAX_LINKS = 5
+"""How many leaves are named beside one figure."""
+
+_PERIODS_MS = (
+    *(1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 10_800_000, 21_600_000),
+    *(86_400_000, 7 * 86_400_000, 28 * 86_400_000, 91 * 86_400_000, 364 * 86_400_000),
+)
+ANSWERS = ("accepted", "declined", "completed")
+
+
+@dataclass(frozen=True, slots=True)
+class Capped(Generic[T]):
+    """The first of many things, and how many there are."""
+
+    shown: tuple[T, ...]
+    total: int
+
+    @property
+    def left_out(self) -> int:
+        """How many are not on the page."""
+        return max(self.total - len(self.shown), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What happened from ``start_ms`` until the next one begins."""
+
+    start_ms: int
+    notices: int
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One delivery to name, and the step that ended it, if one did."""
+
+    notice: NoticeEvidence
+    delivery: DeliveryEvidence
+    step: Step | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeafRow:
+    """One leaf of the acknowledgement log that the page names; what it is, where the verdict says so."""
+
+    index: int
+    kind: str | None
+    party: str | None
+    at_ms: int | None
+    notice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """One leaf of the directory log that the page names."""
+
+    index: int
+    source: str
+    party: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One figure of a table: whose it is (None: everybody's), its name, and its leaves."""
+
+    anchor: str
+    owner: StateFigures | SeverityFigures | None
+    name: str
+    figure: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Deliveries, each counted once: the five add up to ``deliveries``."""
+
+    deliveries: int
+    in_time: int
+    late: int
+    waiting: int
+    silent: int
+    failed: int
+
+    @property
+    def answered(self) -> int:
+        """How many a named officer answered."""
+        return self.in_time + self.late
+
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """Return the five with their names, best first."""
+        names = ("in_time", "late", "waiting", "silent", "failed")
+        return tuple((name, getattr(self, name)) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole report; ``verdict`` is what it was made from."""
+
+    verdict: Verdict
+    failures: Capped[Finding]
+    unchecked: Capped[Finding]
+    notes: Capped[Finding]
+    at_ms: int | None
+    period_ms: int
+    periods: tuple[Period, ...]
+    states: Capped[StateFigures]
+    levels: Capped[SeverityFigures]
+    silent: Capped[Ending]
+    declined: Capped[Ending]
+    notices: Capped[NoticeEvidence]
+    keys: Capped[KeyEvent]
+    leaves: Capped[LeafRow]
+    documents: tuple[DocumentRow, ...]
+
+
+def page_of(verdict: Verdict) -> Page:
+    """Return what the report shows of a verdict; the same verdict gives the same page."""
+    figures = verdict.statistics
+    notices = _cap(verdict.notices, MAX_NOTICES, len(verdict.notices) + verdict.notices_left_out)
+    silent = [_ending(notice, way) for notice, way in _ways(verdict) if way.silent]
+    declined = [_ending(notice, way) for notice, way in _ways(verdict) if way.outcome == "declined"]
+    period_ms, periods = _periods(verdict.notices)
+    keys = _cap(verdict.keys, MAX_KEYS)
+    page = Page(
+        verdict=verdict,
+        failures=_findings(verdict, Grade.FAILED),
+        unchecked=_findings(verdict, Grade.UNCHECKED),
+        notes=_findings(verdict, Grade.NOTE),
+        at_ms=_last_witnessed(verdict),
+        period_ms=period_ms,
+        periods=periods,
+        states=_cap(figures.states if figures else (), MAX_STATES),
+        levels=_cap(sorted(figures.severities, key=_gravest_first) if figures else (), MAX_LEVELS),
+        silent=_cap(silent, MAX_ENDINGS, figures.total.silent.count if figures else None),
+        declined=_cap(declined, MAX_ENDINGS, _declined_total(verdict, len(declined))),
+        notices=notices,
+        keys=keys,
+        leaves=Capped((), 0),
+        documents=_documents(keys.shown),
+    )
+    return _with_leaves(page)
+
+
+def ways_of(notice: NoticeEvidence) -> Capped[DeliveryEvidence]:
+    """Return a notice's deliveries as far as they are listed: the troubled first, then by state."""
+
+    def order(delivery: DeliveryEvidence) -> tuple[bool, bool, str]:
+        troubled = delivery.silent or delivery.outcome in ("rejected", "undelivered")
+        return not troubled, not delivery.late, delivery.state
+
+    return _cap(sorted(notice.deliveries, key=order), MAX_RECIPIENTS_SHOWN)
+
+
+def missing_witnesses(verdict: Verdict, checkpoint: CheckpointView) -> tuple[str, ...]:
+    """Return the states whose witness keys are known and which did not cosign a checkpoint."""
+    keys: dict[str, set[str]] = {}
+    for event in verdict.keys:
+        if event.role == "witness":
+            held = keys.setdefault(event.party, set())
+            (held.add if event.event == "added" else held.discard)(event.key_id)
+    cosigned = {witness.state for witness in checkpoint.witnesses}
+    return tuple(sorted(state for state, held in keys.items() if held and state not in cosigned))
+
+
+def milestones_of(verdict: Verdict) -> Capped[MilestoneView]:
+    """Return witnessed checkpoints of the statements' log, evenly chosen if there are many."""
+    every = sorted(verdict.milestones, key=lambda one: one.size)
+    step = -(-len(every) // MAX_MILESTONES) or 1
+    # Counted from the end: the newest is always among them.
+    return Capped(tuple(reversed(every[::-1][::step])), len(every))
+
+
+def sources_of(page: Page) -> Iterator[Source]:
+    """Yield where every figure of the page's tables comes from, in the order of the tables."""
+    if (statistics := page.verdict.statistics) is None:
+        return
+    yield from _sources("total", None, statistics.total)
+    for place, level in enumerate(page.levels.shown, start=1):
+        yield from _sources(f"level-{place}", level, level.tally)
+    for place, state in enumerate(page.states.shown, start=1):
+        if state.sent.leaves:
+            yield Source(f"state-{place}-sent", state, "sent", state.sent)
+        yield from _sources(f"state-{place}", state, state.got)
+
+
+def _sources(group: str, owner: StateFigures | SeverityFigures | None, tally: Tally) -> Iterator[Source]:
+    for name, figure in figures_of(tally):
+        if figure.leaves and (owner is None or name != "notices"):
+            yield Source(f"{group}-{name}", owner, name, figure)
+
+
+def split_of(tally: Tally, answered: int) -> Split:
+    """Return the deliveries of a tally, each counted once.
+
+    Args:
+        tally: What became of them.
+        answered: How many a named officer answered.
+    """
+    deliveries, silent, waiting = tally.deliveries.count, tally.silent.count, tally.waiting.count
+    late = min(tally.late.count, answered)
+    failed = max(deliveries - answered - silent - waiting, 0)
+    return Split(deliveries, answered - late, late, waiting, silent, failed)
+
+
+def said(step: Step) -> str:
+    """Return the kind of a statement as states of delivery are written, such as ``received``."""
+    return step.kind.lower()
+
+
+def figures_of(tally: Tally) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of a tally with their names."""
+    for name in Tally.__struct_fields__:
+        yield name, getattr(tally, name)
+
+
+def checkpoints_of(verdict: Verdict) -> tuple[CheckpointView, ...]:
+    """Return the checkpoints of both logs, as far as they could be read."""
+    both = (verdict.checkpoint, verdict.directory_checkpoint)
+    return tuple(checkpoint for checkpoint in both if checkpoint is not None)
+
+
+def _cap(things: Iterable[T], limit: int, total: int | None = None) -> Capped[T]:
+    every = tuple(things)
+    return Capped(every[:limit], len(every) if total is None else total)
+
+
+def _findings(verdict: Verdict, grade: Grade) -> Capped[Finding]:
+    found = [finding for finding in verdict.findings if finding.severity is grade]
+    return _cap(found, MAX_FINDINGS, sum(1 + finding.more for finding in found))
+
+
+def _gravest_first(one: SeverityFigures) -> tuple[int, str, int, str]:
+    return (-1 if one.point is None else one.point) * -1, one.schema, one.version, one.level
+
+
+def _ways(verdict: Verdict) -> Iterator[tuple[NoticeEvidence, DeliveryEvidence]]:
+    for notice in verdict.notices:
+        for delivery in notice.deliveries:
+            yield notice, delivery
+
+
+def _ending(notice: NoticeEvidence, delivery: DeliveryEvidence) -> Ending:
+    last = [step for step in delivery.steps if said(step) == delivery.outcome]
+    return Ending(notice, delivery, last[-1] if last else None)
+
+
+def _declined_total(verdict: Verdict, listed: int) -> int:
+    # A declined delivery may be accepted later: only the whole list can tell those apart.
+    if verdict.statistics is None or not verdict.notices_left_out:
+        return listed
+    return max(verdict.statistics.total.declined.count, listed)
+
+
+def _last_witnessed(verdict: Verdict) -> int | None:
+    """Return the report's own date: when the witnesses last vouched for the log."""
+    times = [checkpoint.quorum_ms for checkpoint in checkpoints_of(verdict)]
+    times += [milestone.quorum_ms for milestone in verdict.milestones]
+    known = [time for time in times if time is not None]
+    signed = [one.signed_ms for one in checkpoints_of(verdict) if one.signed_ms is not None]
+    return max(known or signed, default=None)
+
+
+def _periods(notices: tuple[NoticeEvidence, ...]) -> tuple[int, tuple[Period, ...]]:
+    """Return a length and the periods of that length that hold every listed notice and answer."""
+    sent = [notice.relayed_ms for notice in notices]
+    answers = [
+        step.at_ms
+        for notice in notices
+        for delivery in notice.deliveries
+        for step in delivery.steps
+        if said(step) in ANSWERS
+    ]
+    if not sent:
+        return _PERIODS_MS[0], ()
+    first, last = min(sent + answers), max(sent + answers)
+    length = next((one for one in _PERIODS_MS if last // one - first // one < MAX_PERIODS), last - first + 1)
+    start = first // length
+    counts = [[0, 0] for _ in range(min(last // length - start, MAX_PERIODS - 1) + 1)]
+    for column, times in enumerate((sent, answers)):
+        for time in times:
+            counts[min(time // length - start, len(counts) - 1)][column] += 1
+    return length, tuple(Period((start + place) * length, *pair) for place, pair in enumerate(counts))
+
+
+def _documents(keys: tuple[KeyEvent, ...]) -> tuple[DocumentRow, ...]:
+    rows = {key.document: DocumentRow(key.document, key.source, key.party, key.logged_ms) for key in keys}
+    return tuple(rows[index] for index in sorted(rows))
+
+
+def _with_leaves(page: Page) -> Page:
+    """Return the page with a row for every leaf that anything on it names."""
+    known = {row.index: row for row in _told(page)}
+    for index in _named(page):
+        known.setdefault(index, LeafRow(index, None, None, None, None))
+    rows = _cap((known[index] for index in sorted(known)), MAX_LEAVES)
+    values = {field.name: getattr(page, field.name) for field in fields(page)}
+    return Page(**(values | {"leaves": rows}))
+
+
+def _told(page: Page) -> Iterator[LeafRow]:
+    endings = (ending.notice for ending in (*page.silent.shown, *page.declined.shown))
+    for notice in (*page.notices.shown, *endings):
+        yield LeafRow(notice.leaf, "relayed", None, notice.relayed_ms, notice.envelope)
+        ways = ways_of(notice).shown
+        steps = [*notice.by_sender[:MAX_STEPS], *(step for way in ways for step in way.steps[:MAX_STEPS])]
+        for step in steps:
+            yield LeafRow(step.leaf, said(step), step.party, step.at_ms, notice.envelope)
+
+
+def _named(page: Page) -> Iterator[int]:
+    for findings in (page.failures, page.unchecked, page.notes):
+        yield from (finding.leaf for finding in findings.shown if finding.leaf is not None)
+    yield from (key.leaf for key in page.keys.shown if key.leaf is not None)
+    for opened in page.verdict.disclosed:
+        yield from (opened.leaf,) if opened.leaf is not None else ()
+        yield from opened.decryption_proofs[:MAX_LINKS]
+    if (statistics := page.verdict.statistics) is None:
+        return
+    for source in sources_of(page):
+        yield from source.figure.leaves[:MAX_LINKS]
+    times = [statistics.to_answer]
+    times += [state.to_answer for state in page.states.shown] + [
+        level.to_answer for level in page.levels.shown
+    ]
+    yield from (latency.slowest for latency in times if latency.slowest is not None)
