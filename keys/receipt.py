@@ -26,6 +26,7 @@ from protocol.errors import (
     FormatError,
     TrustError,
     UnknownSigner,
+    UnknownState,
     VersionGap,
     WrongCommunity,
 )
@@ -37,7 +38,6 @@ from protocol.ledger.receipt import (
     CheckpointSection,
     DocumentSection,
     NoticeSection,
-    Receipt,
     Section,
     StatementSection,
     parse_receipt,
@@ -166,7 +166,7 @@ def verify_receipt(data: bytes, pinned_root_hash: bytes, verifier: Verifier) -> 
             f"not of the pinned one {pinned_root_hash.hex()[:16]}",
             hint="Verify it against the root hash of its own community, if you trust that one.",
         )
-    judge = _Judge(receipt, verifier)
+    judge = ReceiptJudge(receipt.community, receipt.coordinator, verifier)
     for number, section in enumerate(receipt.sections, start=1):
         with _naming(f"part {number} of the receipt ({_NAMES[type(section)]})"):
             judge.take(section)
@@ -202,13 +202,22 @@ class _Notice(NamedTuple):
     recipients: frozenset[str]
 
 
-class _Judge:
-    """Takes the parts in order; what it holds was proved."""
+class ReceiptJudge:
+    """Takes the parts of a receipt in order; what it holds was proved.
 
-    def __init__(self, receipt: Receipt, verifier: Verifier) -> None:
-        self._receipt = receipt
+    A part that it refuses changes nothing, so that whoever makes a receipt finds by it below which
+    documents a part can stand.
+
+    Args:
+        community: The 32-byte root hash that was pinned.
+        coordinator: The code of the coordinator whose log is spoken of.
+        verifier: Checks signatures.
+    """
+
+    def __init__(self, community: bytes, coordinator: str, verifier: Verifier) -> None:
+        self._coordinator = coordinator
         self._verifier = verifier
-        self._directory = TrustedDirectory(receipt.community, verifier)
+        self._directory = TrustedDirectory(community, verifier)
         self._notice: _Notice | None = None
         self._checkpoints: list[VerifiedCheckpoint] = []
         self._roots: dict[int, bytes] = {}
@@ -216,7 +225,11 @@ class _Judge:
         self._indexes: set[int] = set()
 
     def take(self, section: Section) -> None:
-        """Prove one part by those above it."""
+        """Prove one part by those above it.
+
+        Raises:
+            FormatError, TrustError: it is not proved.
+        """
         match section:
             case DocumentSection():
                 # Documents were judged by the time when they came; here only their chains count.
@@ -234,10 +247,10 @@ class _Judge:
         if self._notice is None or not self._statements:
             raise FormatError("the receipt holds no statement in the ledger, and proves nothing")
         return VerifiedReceipt(
-            community=self._receipt.community,
+            community=self._directory.community,
             community_name=self._directory.root.name,
             names={entry.code: entry.name for entry in self._directory.states()},
-            coordinator=self._receipt.coordinator,
+            coordinator=self._coordinator,
             origin=self._checkpoints[-1].checkpoint.origin,
             envelope=self._notice.envelope,
             header=self._notice.header,
@@ -259,13 +272,17 @@ class _Judge:
     def _take_checkpoint(self, section: CheckpointSection) -> None:
         signed = parse_checkpoint(section.data)
         size, root = signed.checkpoint.size, signed.checkpoint.root
-        if self._roots.setdefault(size, root) != root:
+        if self._roots.get(size, root) != root:
             raise Forked(f"two checkpoints of this receipt name different roots for size {size} of the log")
-        quorum = strict_quorum(self._directory, self._receipt.coordinator, Log.ACK)
+        try:
+            quorum = strict_quorum(self._directory, self._coordinator, Log.ACK)
+        except UnknownState as error:
+            raise UnknownSigner(error.message) from error
         cosigned = quorum.require(signed)
         seconds = quorum.time_of(cosigned)
         if seconds is None or seconds > MAX_MILLIS // 1000:
             raise FormatError("the time of a cosignature is out of bounds")
+        self._roots[size] = root
         self._checkpoints.append(
             VerifiedCheckpoint(
                 checkpoint=signed.checkpoint,
@@ -310,7 +327,7 @@ class _Judge:
             raise TrustError("the statement is genuine or not, but about another notice")
         party, role = statement.party, SIGNER_ROLE[statement.kind]
         if role is Role.COORDINATOR:
-            expected = party == self._receipt.coordinator
+            expected = party == self._coordinator
         elif statement.kind in _OF_SENDER:
             expected = party == notice.header.sender
         else:

@@ -20,9 +20,11 @@ from exchange.node.views import (
     AnswerView,
     ContentView,
     EventView,
+    LedgerView,
     MemberView,
     NodeView,
     NoticeView,
+    ProofView,
     SchemaView,
     StatusView,
     SubmittedView,
@@ -183,6 +185,14 @@ async def _node(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.node(call.who))
 
 
+async def _proof(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.proof(call.who, call.id))
+
+
+async def _ledger(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.ledger(call.who))
+
+
 async def _dismiss(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.dismiss(call.who))
 
@@ -221,8 +231,13 @@ ROUTES: tuple[Route, ...] = (
         "status", "GET", "/v1/notices/{id}/status", MONITOR,
         "Show every delivery of a notice, or wait for it.", StatusView, _status, StatusQuery,
     ),
+    Route(
+        "proof", "GET", "/v1/notices/{id}/proof", MONITOR,
+        "Get the receipt of a notice, which anybody can verify offline.", ProofView, _proof,
+    ),
     Route("events", "GET", "/v1/events", MONITOR, "Follow what happens.", EventView, None, EventsQuery),
     Route("node", "GET", "/v1/node", MONITOR, "Show the node's own condition.", NodeView, _node),
+    Route("ledger", "GET", "/v1/ledger", MONITOR, "Show how the ledger stands.", LedgerView, _ledger),
     Route(
         "dismiss", "POST", "/v1/node/dismiss", OFFICER, "Take down the alarms that were dealt with.",
         NodeView, _dismiss,

@@ -14,10 +14,12 @@ Commands that ask a node:
   command), ``rehearsing`` (``--dry-run``) and ``waiting`` (``--wait``)
 - ``notices``: ``inbox``, ``outbox``, ``show``, with ``saving`` for attachments; ``answering``: ``ack``
 - ``following``: ``status``, ``watch``; ``looking``: ``members``, ``severity``, ``health``
+- ``proving``: ``proof``, ``ledger``
 - ``explaining``: ``help``, ``config``
 
 Commands that work on this machine:
 
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
-  ``officer``; ``showing_setup``: a community and a proposal in words
+  ``officer``; ``setup_ledger``: a coordinator's anchor and auditors; ``showing_setup``: a community and a
+  proposal in words
 """

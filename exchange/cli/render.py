@@ -168,6 +168,8 @@ def _remarks(delivery: DeliveryView) -> Iterable[str]:
         yield f"{delivery.state}{reason}{officer}, {when(delivery.since_ms)}"
     if delivery.note:
         yield f"note: {safe_line(delivery.note)}"
+    if delivery.evidence:
+        yield "evidence: " + "; ".join(f"{one} {how}" for one, how in delivery.evidence.items())
     if delivery.reduced_forward_secrecy:
         yield "sealed with reduced forward secrecy: that state has published no fresh key"
 

@@ -19,6 +19,8 @@ The ledger, of which this node is a witness:
 - ``places``: where statements stand, proved; ``promises``: what is owed and overdue
 - ``comparing``: every checkpoint against every other; ``heads``: the newest verified ones
 - ``contradictions``: statements that cannot all be true; ``evidence``: files that prove a lie
+- ``proofs``: receipts that verify for ever; ``telling``: what they say in words; ``standing``: how the
+  ledger stands
 
 People:
 

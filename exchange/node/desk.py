@@ -17,9 +17,11 @@ from exchange.node.health import Health
 from exchange.node.milestones import SETTLED, Milestone
 from exchange.node.officers import Officers
 from exchange.node.outbox import Outbox, Submitted
+from exchange.node.proofs import Proofs, proof_view
 from exchange.node.requests import AnswerRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook, schema_view
 from exchange.node.showing import Showing, event_view
+from exchange.node.standing import Standing
 from exchange.node.summary import unlock_body
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
@@ -27,9 +29,11 @@ from exchange.node.views import (
     ContentView,
     DeliveryView,
     EventView,
+    LedgerView,
     MemberView,
     NodeView,
     NoticeView,
+    ProofView,
     SchemaView,
     StatusView,
     SubmittedView,
@@ -78,6 +82,8 @@ class Desk:
         self._schemas = schemas
         self._health = health
         self._showing = Showing(context, schemas)
+        self._proofs = Proofs(context)
+        self._standing = Standing(context)
 
     async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
         """Accept a notice; it is durable and will be sent when this returns."""
@@ -197,6 +203,22 @@ class Desk:
         """Return how the node is."""
         del who
         return await self._health.view()
+
+    async def proof(self, who: Identity, id_: str) -> ProofView:
+        """Return the receipt of a notice: a file that anybody can verify for ever, without this node.
+
+        Raises:
+            NotFound: nothing about it is in the witnessed ledger yet.
+        """
+        del who
+        row, _, _ = await self._read(id_)
+        return proof_view(row.id.hex(), await self._proofs.prove(row))
+
+    async def ledger(self, who: Identity) -> LedgerView:
+        """Return how the coordinator's ledger stands, as this node has verified it."""
+        del who
+        node = await self._health.view()
+        return await self._standing.view(connected=node.connected, alarms=node.alarms)
 
     async def dismiss(self, who: Identity) -> NodeView:
         """Take down the alarms that an officer says were dealt with; the event stream keeps who and when."""

@@ -7,6 +7,7 @@ import apsw
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.showing import alarm_view
+from exchange.node.standing import waiting_for_witnesses
 from exchange.node.views import AlarmView, NodeView
 from exchange.stores.node_books import AlarmRow, read_alarms
 from exchange.stores.node_notices import count_notices, pair_gaps
@@ -29,12 +30,16 @@ class Health:
 
     async def view(self) -> NodeView:
         """Return how the node is now."""
+        now_ms = self._context.clock.now_ms()
 
-        def read(db: apsw.Connection) -> tuple[int, int, list[AlarmRow], list[tuple[str, int]]]:
+        def read(
+            db: apsw.Connection,
+        ) -> tuple[int, int, list[AlarmRow], list[tuple[str, int]], AlarmView | None]:
             unread = count_notices(db, "received", "unread")
-            return queue_length(db), unread, read_alarms(db), pair_gaps(db)
+            pending = waiting_for_witnesses(db, now_ms)
+            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending
 
-        queued, unread, alarms, gaps = await self._context.engine.read(read)
+        queued, unread, alarms, gaps, pending = await self._context.engine.read(read)
         link = self._link
         return NodeView(
             state=self._context.state,
@@ -47,7 +52,7 @@ class Health:
             inbox_unread=unread,
             directory_version=self._context.directory.head().version,
             clock_skew_ms=link.skew_ms,
-            alarms=(*map(alarm_view, alarms), *self._passing(gaps)),
+            alarms=(*map(alarm_view, alarms), *self._passing(gaps), *((pending,) if pending else ())),
         )
 
     def _passing(self, gaps: list[tuple[str, int]]) -> tuple[AlarmView, ...]:

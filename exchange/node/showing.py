@@ -144,8 +144,10 @@ class Showing:
         about = [one for one in statements if _speaks_of(one, delivery.recipient)]
         reached = {DeliveryState.QUEUED.value: row.stored_ms} if row.direction == "sent" else {}
         officer = note = None
+        evidence: dict[str, str] = {}
         for one in about:
             reached.setdefault(one.kind.name.lower(), one.at_ms)
+            evidence.setdefault(one.kind.name.lower(), evidence_of(one))
             if one.kind.name.lower() == delivery.state:
                 officer = one.officer
             if one.locked_note is not None:
@@ -160,6 +162,7 @@ class Showing:
             officer=officer,
             note=note,
             reduced_forward_secrecy=delivery.tail,
+            evidence=evidence,
         )
 
     def _note(self, statement: StatementRow, who: Identity) -> str:
@@ -186,6 +189,15 @@ class Showing:
             key_until_ms=until,
             schemas=self._schemas.of_state(entry.code),
         )
+
+
+def evidence_of(statement: StatementRow) -> str:
+    """Return how far a statement is proved; nothing unverified is ever called witnessed."""
+    if statement.leaf is not None:
+        return f"witnessed, leaf {statement.leaf}"
+    if statement.logged:
+        return "pending witness"
+    return "promised" if statement.recorded else "not handed over"
 
 
 def event_view(row: EventRow) -> EventView:

@@ -33,7 +33,12 @@ class SeverityView(View, frozen=True, kw_only=True):
 
 
 class DeliveryView(View, frozen=True, kw_only=True):
-    """One recipient of one notice: its state now, and when each state was reached."""
+    """One recipient of one notice: its state now, and when each state was reached.
+
+    ``evidence`` says of each state how far it is proved: ``witnessed, leaf 12``; ``pending witness``,
+    while it is in the ledger and too few witnesses have cosigned; ``promised``, while the coordinator
+    has recorded it; ``not handed over``, while it waits here.
+    """
 
     recipient: str
     state: str
@@ -43,6 +48,7 @@ class DeliveryView(View, frozen=True, kw_only=True):
     officer: str | None
     note: str | None
     reduced_forward_secrecy: bool
+    evidence: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class NoticeView(View, frozen=True, kw_only=True):
@@ -200,6 +206,68 @@ class NodeView(View, frozen=True, kw_only=True):
     inbox_unread: int
     directory_version: int
     clock_skew_ms: int | None
+    alarms: tuple[AlarmView, ...]
+
+
+class PendingView(View, frozen=True, kw_only=True):
+    """A statement that this node has and cannot prove yet."""
+
+    kind: str
+    party: str
+    at_ms: int
+    evidence: str
+
+
+class ProofView(View, frozen=True, kw_only=True):
+    """A receipt as a text file, how many statements it proves, and those it does not hold yet."""
+
+    id: str
+    receipt: str
+    statements: int
+    pending: tuple[PendingView, ...]
+
+
+class WitnessView(View, frozen=True, kw_only=True):
+    """One witness: when it cosigned the newest witnessed checkpoint, or None if it did not."""
+
+    state: str
+    cosigned_ms: int | None
+
+
+class LogView(View, frozen=True, kw_only=True):
+    """One of the coordinator's two logs, as this node has verified it.
+
+    ``size`` and ``root`` are of the newest checkpoint that the log signed; ``witnessed_size`` and
+    ``witnessed_ms`` of the newest one that a quorum cosigned.
+    """
+
+    log: str
+    origin: str
+    size: int
+    root: str
+    witnessed_size: int | None
+    witnessed_ms: int | None
+    cosigned_here: int
+    needed: int
+    witnesses: tuple[WitnessView, ...]
+
+
+class LedgerView(View, frozen=True, kw_only=True):
+    """The ledger as this node sees it.
+
+    ``promised`` statements are recorded and not yet in it, ``unwitnessed`` ones are in it and not yet
+    cosigned. The merge delay is from recorded to in the ledger, of the last statements.
+    """
+
+    coordinator: str
+    connected: bool
+    now_ms: int
+    logs: tuple[LogView, ...]
+    promised: int
+    unwitnessed: int
+    merge_delay_ms: int | None
+    worst_merge_delay_ms: int | None
+    evidence: tuple[str, ...]
     alarms: tuple[AlarmView, ...]
 
 

@@ -13,7 +13,9 @@ from protocol.statement import StatementKind
 class StatementRow:
     """One signed statement about a notice in this store.
 
-    ``recorded`` says whether the coordinator is known to hold it durably.
+    ``recorded`` says whether the coordinator is known to hold it durably, ``logged`` whether it was
+    seen in a ledger that the coordinator signed, and ``leaf`` is where it stands under a checkpoint
+    that a quorum of witnesses cosigned. The last two are read, and never stored with the row.
     """
 
     id: bytes
@@ -26,6 +28,8 @@ class StatementRow:
     recorded: bool
     locked_note: bytes | None
     body: bytes
+    logged: bool = False
+    leaf: int | None = None
 
 
 def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
@@ -52,26 +56,11 @@ def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
 def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
     """Return the statements about an envelope, in the order in which they became known here."""
     query = (
-        "SELECT id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body"
-        " FROM statement WHERE envelope = ? ORDER BY rowid"
+        "SELECT id, envelope, party, kind, statement.at_ms, officer, code, recorded, locked_note, body,"
+        " logged_ms, idx FROM statement LEFT JOIN promise ON promise.statement = id"
+        " LEFT JOIN place ON place.statement = id WHERE envelope = ? ORDER BY statement.rowid"
     )
-    return [
-        StatementRow(
-            id=id_,
-            envelope=about,
-            party=party,
-            kind=StatementKind(kind),
-            at_ms=at_ms,
-            officer=officer,
-            code=code,
-            recorded=bool(recorded),
-            locked_note=note,
-            body=body,
-        )
-        for id_, about, party, kind, at_ms, officer, code, recorded, note, body in db.execute(
-            query, (envelope,)
-        )
-    ]
+    return [_row(*values) for values in db.execute(query, (envelope,))]
 
 
 def mark_recorded(db: apsw.Connection, statement: bytes) -> None:
@@ -104,4 +93,34 @@ def save_pair(db: apsw.Connection, recipient: str, sequence: int, previous: byte
         "INSERT INTO pair VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET sequence = excluded.sequence,"
         " previous = excluded.previous WHERE excluded.sequence > pair.sequence",
         (recipient, sequence, previous),
+    )
+
+
+def _row(
+    id_: bytes,
+    envelope: bytes,
+    party: str,
+    kind: int,
+    at_ms: int,
+    officer: str | None,
+    code: str | None,
+    recorded: int,
+    note: bytes | None,
+    body: bytes,
+    logged_ms: int | None,
+    leaf: int | None,
+) -> StatementRow:
+    return StatementRow(
+        id=id_,
+        envelope=envelope,
+        party=party,
+        kind=StatementKind(kind),
+        at_ms=at_ms,
+        officer=officer,
+        code=code,
+        recorded=bool(recorded),
+        locked_note=note,
+        body=body,
+        logged=logged_ms is not None or leaf is not None,
+        leaf=leaf,
     )
