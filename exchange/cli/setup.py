@@ -19,6 +19,7 @@ from exchange.cli.local import (
     require_place,
     settings_of,
 )
+from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
 
 __all__ = ["coordinator", "governance", "node", "officer"]
@@ -143,6 +144,10 @@ def governance_show(console: Local, folder: Path) -> None:
 @click.group()
 def coordinator() -> None:
     """Set up a coordinator, let it join, run it."""
+
+
+coordinator.add_command(recover)
+coordinator.add_command(auditor)
 
 
 @coordinator.command(

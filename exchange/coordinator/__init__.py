@@ -15,11 +15,13 @@ A delivery's way:
 
 The ledger's way, from rows to what auditors read:
 
-- ``announcing``: says in the log of statements which documents count; ``ledger``: both logs, and all that runs
+- ``announcing``: says in the log of statements which documents count
+- ``ledger``: both logs, and all that runs for them; ``heads``: what is shown of them
 - ``sequencer``: signs what came, durable twice before anybody is told; ``anchor``: the second place;
-  ``recovery``: what a crash may leave behind, and what not; ``heads``: what is shown
+  ``recovery``: what a crash may leave behind, and what not
 - ``witnesses``: asks the nodes to cosign, round after round; ``gathering``: their answers
 - ``locating``: proofs for the nodes
+- ``reading_room``: the ledger over HTTPS; ``pages``: what there is; ``readers``: who may read it
 
 The rest:
 

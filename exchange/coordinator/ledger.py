@@ -18,7 +18,7 @@ from exchange.coordinator.sessions import Sessions
 from exchange.coordinator.witnesses import Witnesses
 from exchange.stores.ledger_contract import LedgerStore
 from keys.note_keys import NoteSecret
-from keys.quorum import Quorum, quorum_of
+from keys.quorum import Quorum, policy_text, quorum_of
 from keys.roster import Roster
 from protocol.errors import OverQuota, SetupError
 from protocol.ledger.checkpoint import parse_checkpoint
@@ -104,6 +104,10 @@ class Ledger:
         """Return who must have signed a log, by the documents trusted now."""
         return quorum_of(self._roster, self._code, which)
 
+    def policy(self, which: Log) -> str:
+        """Return the ``tlog-policy`` file of a log, by the documents trusted now."""
+        return policy_text(self._roster, self._code, which)
+
     async def recover(self) -> None:
         """Bring both logs to where a crash may have interrupted them, and read what was witnessed.
 
@@ -130,6 +134,11 @@ class Ledger:
             works[f"sequencer-{which}"] = self._sequence(which, checkpoint_s)
             works[f"witnesses-{which}"] = self._witnesses[which].run(witness_s)
         return works
+
+    async def finish(self) -> None:
+        """Wait for what must not be torn apart; call it after the works were cancelled."""
+        for sequencer in self._sequencers.values():
+            await sequencer.finish()
 
     def recorded(self) -> None:
         """Say that there are new statements."""

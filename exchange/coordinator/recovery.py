@@ -46,8 +46,14 @@ class Ground:
         return EMPTY if self.anchored is None else self.anchored.extent
 
 
-def require_sound(log: Log, keys: KeyPair, ground: Ground) -> None:
+def require_sound(log: Log, keys: KeyPair, ground: Ground, *, unanchored: bool = False) -> None:
     """Return only if database and anchor may have come from a crash, as far as sizes and signatures tell.
+
+    Args:
+        log: Which log.
+        keys: Its own keys.
+        ground: What stands on the disks.
+        unanchored: Accept that the anchor is missing: somebody is about to make it anew.
 
     Raises:
         SetupError: they may not; the message names both sizes, the hint what to do.
@@ -64,7 +70,7 @@ def require_sound(log: Log, keys: KeyPair, ground: Ground) -> None:
             hint="Restore the newest copy of the database. If there is none, tell the members: this log has"
             " ended, and governance must admit the coordinator with new log keys under another name.",
         )
-    if ground.anchored is None and ground.published.size > 0:
+    if ground.anchored is None and ground.published.size > 0 and not unanchored:
         raise SetupError(
             f"the anchor of the log {log} is missing, and the database has checkpoint {here.size}",
             hint="Name its folder with the setting anchor, or make it anew: almenara coordinator recover",

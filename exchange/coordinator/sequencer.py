@@ -70,6 +70,8 @@ class Sequencer:
         self._clock = clock
         self._published = published
         self._frontier: Frontier | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._grown = asyncio.Event()
         self._grown.set()
 
@@ -153,8 +155,17 @@ class Sequencer:
             self._grown.clear()
             began = loop.time()
             if self._head.halted is None:
-                await self._try()
+                # Shielded, so that a stop does not tear a checkpoint's steps apart.
+                self._working = loop.create_task(self._try())
+                await asyncio.shield(self._working)
             await asyncio.sleep(max(0.0, began + seconds - loop.time()))
+
+    async def finish(self) -> None:
+        """Wait until a checkpoint under way is done; call it after :meth:`run` was cancelled."""
+        if self._working is not None:
+            await asyncio.wait([self._working])
+        if self._retry is not None:
+            self._retry.cancel()
 
     async def _try(self) -> None:
         try:
@@ -162,8 +173,7 @@ class Sequencer:
                 self._grown.set()
         except (StoreFailed, OutcomeUnknown) as error:
             log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
-            self._grown.set()
-            await asyncio.sleep(RETRY_SECONDS)
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._grown.set)
         except AlmenaraError as error:
             log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
             self.halt(HaltReason.CHANGED)

@@ -20,7 +20,10 @@ from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.opening import Parts, opened
+from exchange.coordinator.pages import Pages
 from exchange.coordinator.promises import Promises
+from exchange.coordinator.readers import Readers
+from exchange.coordinator.reading_room import ReadingRoom
 from exchange.coordinator.relay import Relay
 from exchange.coordinator.sessions import Sessions
 from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
@@ -114,7 +117,15 @@ class Coordinator:
             own_certificate=certificate_id(certificate_der(parts.certificate.read_bytes())),
             limits=limits,
         )
+        self._room = ReadingRoom(
+            Pages(self._ledger.heads, parts.ledger, self._ledger.policy),
+            Readers(parts.access, parts.directory),
+            clock,
+            report,
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.ledger_port: int | None = None
+        """Where the ledger is served once the service has started, or None."""
 
     async def start(self) -> int:
         """Begin to work and to listen; return the port.
@@ -129,6 +140,7 @@ class Coordinator:
         await self._announcer.due()
         # First, so that nothing is at work yet if the address is taken; what nodes bring meanwhile waits.
         port = await self._server.listen(settings.host, settings.port, self._tls())
+        self.ledger_port = await self._serve_ledger()
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
@@ -137,6 +149,20 @@ class Coordinator:
         ).items():
             self._begin(name, work)
         log.info("coordinator.started", port=port, members=len(self._parts.directory.states()))
+        return port
+
+    async def _serve_ledger(self) -> int | None:
+        settings = self._settings
+        if settings.ledger_port is None:
+            return None
+        try:
+            port = await self._room.listen(
+                settings.ledger_host, settings.ledger_port, self._tls(optional=True)
+            )
+        except AlmenaraError:
+            await self._server.stop(GOODBYE_SECONDS)
+            raise
+        log.info("ledger.served", port=port)
         return port
 
     async def ready(self) -> bool:
@@ -166,10 +192,11 @@ class Coordinator:
             async with asyncio.timeout(seconds):
                 # Answers go out before the goodbye.
                 await asyncio.wait([self._tasks["relay"]], timeout=seconds - GOODBYE_SECONDS)
-                await self._server.stop(GOODBYE_SECONDS)
+                await asyncio.gather(self._server.stop(GOODBYE_SECONDS), self._room.stop(GOODBYE_SECONDS))
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._ledger.finish()
         try:
             await self._cursors.flush()
         except ServiceError as error:
@@ -179,13 +206,15 @@ class Coordinator:
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self, *, optional: bool = False) -> ssl.SSLContext:
         parts = self._parts
-        return server_context(parts.certificate, parts.certificate_key, pinned_certificates(parts.directory))
+        pinned = pinned_certificates(parts.directory)
+        return server_context(parts.certificate, parts.certificate_key, pinned, optional=optional)
 
     def _documents_changed(self, news: Documents) -> None:
         """Let the new documents count at once: for strangers, for those who are here, for mirrors."""
         self._server.use(self._tls())
+        self._room.use(self._tls(optional=True))
         self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
         self._sessions.tell_everyone(news)
         self._ledger.documented()

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 MAX_HEADER_LINE_BYTES = 4096
 MAX_HEADERS = 32
@@ -100,6 +100,11 @@ class GuardedConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock: from here on the peer has :attr:`ServerLimits.http_seconds`."""
         super().connection_made(transport)
+        self.goes_on()
+
+    def goes_on(self) -> None:
+        """Start the clock anew: whoever asked is known, and may take its answer and ask again."""
+        self.became_session()
         self._deadline = asyncio.get_running_loop().call_later(self._http_seconds, self._cut)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -138,3 +143,14 @@ def plain(status: http.HTTPStatus) -> web.Response:
     answer = web.Response(status=status, text=f"{status.phrase.lower()}\n", headers={"Server": "almenara"})
     answer.force_close()
     return answer
+
+
+def refusal_of(request: web.BaseRequest) -> http.HTTPStatus | None:
+    """Return why no request of this kind is even looked at, wherever it goes, or None."""
+    if request.method != hdrs.METH_GET:
+        return http.HTTPStatus.METHOD_NOT_ALLOWED
+    if hdrs.ORIGIN in request.headers:
+        return http.HTTPStatus.FORBIDDEN  # a browser; no page may speak to a coordinator
+    if hdrs.CONTENT_LENGTH in request.headers or hdrs.TRANSFER_ENCODING in request.headers:
+        return http.HTTPStatus.BAD_REQUEST  # a body before an upgrade is how requests are smuggled
+    return None

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -17,19 +15,15 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from exchange.clock import Clock
-from exchange.link.guard import Doorkeeper, GuardedConnection, ServerLimits, plain
-from exchange.link.internals import require_compiled_parsers
+from exchange.link.door import Door, Report
+from exchange.link.guard import GuardedConnection, ServerLimits, plain, refusal_of
 from exchange.link.pump import MAX_FRAME_BYTES, SESSION_PATH, Link, LinkLimits
-from protocol.errors import AlmenaraError, PeerCode, PeerNotPinned, SetupError
+from protocol.errors import AlmenaraError, PeerCode
 from protocol.session.session import Session
 from protocol.session.table import Side
 
-ACCEPT_PAUSE_SECONDS = 0.2
-"""How long to wait before accepting again, for example when no file descriptor is left."""
-
 Handler = Callable[[Link, bytes], Awaitable[None]]
 Ready = Callable[[], Awaitable[bool]]
-Report = Callable[[AlmenaraError], None]
 
 
 class GuardedServer:
@@ -58,19 +52,14 @@ class GuardedServer:
         limits: ServerLimits | None = None,
         link_limits: LinkLimits | None = None,
     ) -> None:
-        require_compiled_parsers()
         self._handler = handler
         self._ready = ready
         self._report = report
         self._clock = clock
         self._own_certificate = own_certificate
-        self._limits = limits or ServerLimits()
         self._link_limits = link_limits or LinkLimits()
-        self.doorkeeper = Doorkeeper(self._limits)
-        self._http = web.Server(self._answer)
-        self._context: ssl.SSLContext | None = None
-        self._listeners: list[socket.socket] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._door = Door(self._answer, limits=limits or ServerLimits(), report=report)
+        self.doorkeeper = self._door.doorkeeper
         self._links: set[Link] = set()
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
@@ -85,93 +74,19 @@ class GuardedServer:
         Raises:
             SetupError: the address cannot be listened on.
         """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server((host, port), family=family, backlog=128)
-        except OSError as error:
-            raise SetupError(
-                f"cannot listen on {host} port {port}: {error.strerror}",
-                hint="Check that no other process uses the port and that the address is this machine's.",
-            ) from error
-        listener.setblocking(False)
-        self._listeners.append(listener)
-        if context is not None:
-            self._context = context
-        self._start(self._accept(listener, secure=context is not None))
-        return int(listener.getsockname()[1])
+        return await self._door.listen(host, port, context)
 
     def use(self, context: ssl.SSLContext) -> None:
         """Serve every *further* connection with this context: the directory has changed."""
-        self._context = context
+        self._door.use(context)
 
     async def stop(self, seconds: float = 5.0) -> None:
         """Stop listening, say goodbye to every session, and cut what is left after ``seconds``."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for listener in self._listeners:
-            listener.close()
+        await self._door.shut()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(link.close(PeerCode.GOING_AWAY) for link in self._links))
-        self._http.pre_shutdown()
-        await self._http.shutdown(seconds)
-
-    # Connections.
-
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self, listener: socket.socket, *, secure: bool) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, name = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno != errno.ECONNABORTED:  # which is one peer that has gone again
-                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
-                continue
-            if self.doorkeeper.enter(name[0]):
-                self._start(self._open(connection, name[0], secure=secure))
-            else:
-                connection.close()
-
-    async def _open(self, connection: socket.socket, address: str, *, secure: bool) -> None:
-        """Bring one accepted connection to HTTP; its place is given back when it ends."""
-        loop = asyncio.get_running_loop()
-        left = False
-
-        def leave() -> None:
-            nonlocal left
-            if not left:
-                left = True
-                self.doorkeeper.leave(address)
-
-        def guarded() -> GuardedConnection:
-            return GuardedConnection(
-                self._http, loop=loop, http_seconds=self._limits.http_seconds, gone=leave
-            )
-
-        context = self._context if secure else None
-        try:
-            await loop.connect_accepted_socket(
-                guarded,
-                connection,
-                ssl=context,
-                ssl_handshake_timeout=self._limits.tls_seconds if context else None,
-                ssl_shutdown_timeout=self._limits.shutdown_seconds if context else None,
-            )
-        except OSError as error:
-            # The handshake failed or took too long (ssl.SSLError is an OSError): a stranger.
-            leave()
-            self.doorkeeper.failed += 1
-            if isinstance(error, ssl.SSLCertVerificationError):
-                self._report(_not_listed(address, error))
-        except BaseException:
-            leave()
-            raise
+        await self._door.clear(seconds)
 
     # Requests.
 
@@ -219,21 +134,11 @@ class GuardedServer:
         return answer
 
 
-def _not_listed(address: str, error: ssl.SSLCertVerificationError) -> PeerNotPinned:
-    return PeerNotPinned(
-        f"a connection from {address} showed a TLS certificate that is refused: {error.verify_message}",
-        hint="If a member is at that address, compare its certificate with its manifest in force.",
-    )
-
-
 def _refusal(request: web.BaseRequest) -> HTTPStatus | None:
     """Return why this request is not even looked at, or None."""
-    if request.method != hdrs.METH_GET:
-        return HTTPStatus.METHOD_NOT_ALLOWED
-    if hdrs.ORIGIN in request.headers:
-        return HTTPStatus.FORBIDDEN  # a browser; no page may speak to a coordinator
-    if hdrs.CONTENT_LENGTH in request.headers or hdrs.TRANSFER_ENCODING in request.headers:
-        return HTTPStatus.BAD_REQUEST  # a body before an upgrade is how requests are smuggled
+    refusal = refusal_of(request)
+    if refusal is not None:
+        return refusal
     if request.path not in (SESSION_PATH, "/livez", "/readyz"):
         return HTTPStatus.NOT_FOUND
     if request.path == SESSION_PATH and request.transport is not None:

@@ -19,18 +19,23 @@ from protocol.digest import certificate_id
 from protocol.errors import KeyfileError, PeerNotPinned
 
 
-def server_context(certificate: Path, key: Path, pinned: Collection[bytes]) -> ssl.SSLContext:
+def server_context(
+    certificate: Path, key: Path, pinned: Collection[bytes], *, optional: bool = False
+) -> ssl.SSLContext:
     """Return the coordinator's TLS context.
 
     Args:
         certificate: The coordinator's certificate, a PEM file.
         key: Its private key, an unencrypted PEM file.
         pinned: The DER certificates of all members.
+        optional: Whether a peer may come without a certificate; one that it shows must be pinned.
 
     Raises:
         KeyfileError: the certificate and its key cannot be loaded.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, pinned)
+    if optional:
+        context.verify_mode = ssl.CERT_OPTIONAL
     # Without tickets there is no resumption: every connection shows its certificate afresh.
     context.num_tickets = 0
     return context

@@ -1,0 +1,101 @@
+"""Making a coordinator's anchor anew, after its folder was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from exchange.clock import Clock
+from exchange.coordinator.anchor import Anchor
+from exchange.coordinator.community import stored_directory
+from exchange.coordinator.recovery import Ground, require_sound, tree_of
+from exchange.datadir import DataDir
+from exchange.pinned_root import read_pinned_root
+from exchange.settings import CoordinatorSettings
+from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.ledger_contract import EMPTY
+from keys.quorum import quorum_of
+from keys.signer import Verifier
+from protocol.errors import Forked
+from protocol.ledger.origins import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the disks have of one log.
+
+    Attributes:
+        log: Which log.
+        size: How many leaves the newest checkpoint of the database has.
+        root: Its root.
+        anchored: How many the anchor's has, or None if there is no anchor.
+    """
+
+    log: Log
+    size: int
+    root: bytes
+    anchored: int | None
+
+
+async def recover_anchor(
+    settings: CoordinatorSettings, clock: Clock, agree: Callable[[Sequence[Found]], None]
+) -> tuple[Found, ...]:
+    """Make the anchor anew where it is missing, and return what was found before.
+
+    Args:
+        settings: Where data directory and anchor are; the coordinator must not run.
+        clock: The source of time.
+        agree: Shown what was found, before anything is written; raises to stop.
+
+    Raises:
+        DataDirBusy: the coordinator runs.
+        SetupError: the database is an older copy than the anchor, or damaged; nothing was written.
+        StoreFailed: the disk refuses.
+    """
+    place = DataDir(settings.data)
+    with place:
+        anchor = Anchor(settings.anchor)
+        anchor.open()
+        try:
+            store = await SqliteCoordinatorStore.open(place.database, clock)
+            try:
+                return await _recover(settings, clock, store, anchor, agree)
+            finally:
+                await store.close()
+        finally:
+            anchor.close()
+
+
+async def _recover(
+    settings: CoordinatorSettings,
+    clock: Clock,
+    store: SqliteCoordinatorStore,
+    anchor: Anchor,
+    agree: Callable[[Sequence[Found]], None],
+) -> tuple[Found, ...]:
+    pinned = read_pinned_root(settings.data)
+    directory = await stored_directory(store, pinned, Verifier(), clock.now_ms())
+    grounds: dict[Log, Ground] = {}
+    for log in Log:
+        ground = Ground(
+            signed=await store.ledger.signed(log),
+            anchored=anchor.read(log),
+            published=await store.ledger.published(log),
+        )
+        require_sound(log, quorum_of(directory, settings.code, log).log, ground, unanchored=True)
+        await tree_of(store.ledger, log, ground)
+        grounds[log] = ground
+    found = tuple(_found(log, ground) for log, ground in grounds.items())
+    agree(found)
+    for log, ground in grounds.items():
+        if ground.signed is not None and ground.anchored is None:
+            done = await asyncio.to_thread(anchor.swap, log, EMPTY, ground.signed)
+            if not done:
+                raise Forked(f"the anchor of the log {log} was changed meanwhile")
+    return found
+
+
+def _found(log: Log, ground: Ground) -> Found:
+    anchored = None if ground.anchored is None else ground.anchored.extent.size
+    return Found(log, ground.extent.size, ground.extent.root, anchored)
