@@ -31,7 +31,7 @@ from exchange.node.schemas import SchemaBook
 from exchange.node.tokens import Identity, TokenRole
 from exchange.stores.engine import Engine
 from exchange.stores.node_queue import OutgoingRow, read_queue
-from keys.evidence import NO_STATEMENT_YET, Saying, make_statement
+from keys.evidence import NO_STATEMENT_YET, Chain, Saying, make_statement
 from keys.keyfile import KeyKind, KeyRecord, format_secret
 from keys.protection import Token
 from keys.vault import Vault
@@ -79,6 +79,7 @@ class TestNode:
     link_state: LinkState
     desk: Desk
     caught_up: list[int]
+    hub_chain: list[Chain]
 
     @property
     def officer(self) -> Identity:
@@ -102,15 +103,17 @@ class TestNode:
     def relayed(self, envelope: bytes) -> bytes:
         """Return the coordinator's signed promise for an envelope."""
         saying = Saying(kind=StatementKind.RELAYED, envelope=envelope)
-        return make_statement(
+        made = make_statement(
             saying,
             party=HUB,
             signer=self.everyone.hub,
             at_ms=self.clock.now_ms(),
             nonce=secrets.token_bytes(32),
             directory=self.context.directory.head(),
-            chain=NO_STATEMENT_YET,
-        ).data
+            chain=self.hub_chain[-1],
+        )
+        self.hub_chain.append(made.chain)
+        return made.data
 
     async def receive(self, *contents: bytes, kind: ItemKind = ItemKind.ENVELOPE) -> list[Outcome]:
         """Offer mailbox items and return what became of them."""
@@ -183,6 +186,7 @@ async def _assemble(
         link_state=link_state,
         desk=Desk(context, outbox, officers, schemas, Health(context, link_state)),
         caught_up=caught_up,
+        hub_chain=[NO_STATEMENT_YET],
     )
 
 

@@ -1,0 +1,163 @@
+"""Receipts as files: what a node gives out verifies from the pinned root hash alone, and says so in words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import apsw
+import pytest
+
+from exchange.link.pump import Link
+from exchange.node.answers import Answered
+from exchange.node.ledger import Ledger
+from exchange.node.mirror import store_document
+from exchange.node.requests import AnswerRequest
+from keys.receipt import VerifiedReceipt, verify_receipt
+from keys.signer import Verifier
+from protocol.errors import NotFound
+from protocol.session.messages import Accepted, ItemKind, Locate, Message
+from protocol.statement import StatementKind
+from tests.community import community
+from tests.ledgers import PlayedLedger
+from tests.nodes import MONITOR, SENDER, TestNode, a_node, delivery_to
+
+
+class Wire:
+    """A link that keeps what is sent over it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        """Keep a message."""
+        self.sent.append(message)
+
+    def wanted(self) -> tuple[bytes, ...]:
+        """Return what was asked to be located since the last time."""
+        found = tuple(name for one in self.sent if isinstance(one, Locate) for name in one.statements)
+        self.sent.clear()
+        return found
+
+
+@dataclass
+class Scene:
+    """XAA's and XBB's nodes, and a coordinator that the test plays."""
+
+    sender: TestNode
+    recipient: TestNode
+    played: PlayedLedger
+    ledger: Ledger
+    wire: Wire
+
+    async def carry(self) -> str:
+        """Send a notice, let XBB receive and accept it, record everything, and return its id."""
+        submission = await self.sender.send()
+        (row,) = await self.sender.queue()
+        relayed = self.sender.relayed(row.subject)
+        self.played.record(relayed)
+        self.sender.answers.offer(Answered(row, Accepted(ref=1, index=0, statement=relayed)))
+        await self.sender.answers.next_round()
+        await self.recipient.receive(delivery_to("XBB", submission))
+        self.sender.clock.advance(60_000)
+        officer = self.recipient.officer
+        await self.recipient.desk.answer(officer, row.subject.hex(), AnswerRequest(answer="accepted"))
+        await self.record()
+        return row.subject.hex()
+
+    async def record(self) -> None:
+        """Record what the recipient has said, and bring it to the sender."""
+        for row in await self.recipient.queue():
+            self.played.record(row.content)
+            self.recipient.answers.offer(Answered(row, Accepted(ref=1, index=0, statement=None)))
+            await self.recipient.answers.next_round()
+            await self.sender.receive(row.content, kind=ItemKind.STATEMENT)
+
+    async def witness(self, by: tuple[str, ...] = ("XAA", "XBB", "XCC")) -> None:
+        """Announce the ledger to the sender's node, and answer what it asks."""
+        wire = cast(Link, self.wire)
+        await self.ledger.take(wire, self.played.announce(by=by))
+        await self.ledger.take(wire, self.played.locate(self.wire.wanted(), by=by))
+
+    async def proof(self, id_: str) -> VerifiedReceipt:
+        """Return what the sender's receipt proves to a stranger."""
+        view = await self.sender.desk.proof(MONITOR, id_)
+        return verify_receipt(view.receipt.encode(), community().id, Verifier())
+
+
+def _store_all(db: apsw.Connection, documents: tuple[bytes, ...]) -> None:
+    for document in documents:
+        store_document(db, document)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """Return two nodes and a ledger that is empty."""
+    async with AsyncExitStack() as stack:
+        sender = await stack.enter_async_context(a_node(tmp_path / "XAA", "XAA"))
+        recipient = await stack.enter_async_context(a_node(tmp_path / "XBB", "XBB", sender.clock))
+        await sender.context.engine.write(lambda db: _store_all(db, sender.everyone.documents))
+        ledger = Ledger(sender.context, sender.link_state, tmp_path / "evidence")
+        yield Scene(sender, recipient, PlayedLedger(sender.everyone, sender.clock), ledger, Wire())
+
+
+async def test_a_receipt_proves_who_was_told_and_who_answered(scene: Scene) -> None:
+    """One file proves RELAYED, RECEIVED, OPENED and ACCEPTED from the pinned root hash alone."""
+    id_ = await scene.carry()
+    await scene.witness()
+    proved = await scene.proof(id_)
+    assert [one.kind.name for one in proved.statements] == ["RELAYED", "RECEIVED", "OPENED", "ACCEPTED"]
+    assert [one.officer for one in proved.statements] == [None, None, "officer of XBB", "officer of XBB"]
+    assert (proved.envelope.hex(), proved.header.sender) == (id_, "XAA")
+    assert {one.witnessed_ms for one in proved.statements} == {scene.played.seconds * 1000}
+
+
+async def test_the_head_of_a_receipt_says_in_words_what_it_proves(scene: Scene) -> None:
+    """A person reads who was told, who answered and when, in UTC, without any program."""
+    id_ = await scene.carry()
+    await scene.witness()
+    receipt = (await scene.sender.desk.proof(MONITOR, id_)).receipt
+    head = receipt.partition("\n\ncommunity ")[0]
+    print(receipt)
+    assert "# Sent by XAA (Aurelia) at 2026-03-01 03:00:00 UTC: report" in head
+    assert "accepted by officer of XBB (leaf 3)" in head
+    assert "XCC (Celestia):\n#   nothing of it is in this receipt" in head
+
+
+async def test_nothing_is_proved_before_a_quorum_has_witnessed(scene: Scene) -> None:
+    """Without a quorum there is no receipt, the statements are pending, and nothing is held up."""
+    id_ = await scene.carry()
+    await scene.witness(by=("XBB",))
+    with pytest.raises(NotFound, match="witnessed ledger"):
+        await scene.sender.desk.proof(MONITOR, id_)
+    (of_xbb, _) = (await scene.sender.desk.status(SENDER, id_)).deliveries
+    assert of_xbb.evidence == dict.fromkeys(("relayed", "received", "opened", "accepted"), "pending witness")
+    await scene.witness()
+    assert len((await scene.proof(id_)).statements) == 4
+
+
+async def test_a_receipt_says_what_it_does_not_hold_yet(scene: Scene) -> None:
+    """What is not witnessed yet is named, in the file and beside it, and is not in it."""
+    id_ = await scene.carry()
+    await scene.witness()
+    officer = scene.recipient.officer
+    await scene.recipient.desk.answer(officer, id_, AnswerRequest(answer="completed"))
+    await scene.record()
+    view = await scene.sender.desk.proof(MONITOR, id_)
+    assert [(one.kind, one.party, one.evidence) for one in view.pending] == [("completed", "XBB", "promised")]
+    assert "# Not in this receipt" in view.receipt
+    await scene.witness()
+    last = (await scene.proof(id_)).statements[-1]
+    assert (last.kind, last.index) == (StatementKind.COMPLETED, 4)
+
+
+async def test_status_says_where_each_statement_stands(scene: Scene) -> None:
+    """The matrix shows the leaf of what is witnessed."""
+    id_ = await scene.carry()
+    await scene.witness()
+    (of_xbb, of_xcc) = (await scene.sender.desk.status(SENDER, id_)).deliveries
+    assert of_xbb.evidence["accepted"] == "witnessed, leaf 3"
+    assert of_xcc.evidence == {"relayed": "witnessed, leaf 0"}
