@@ -20,6 +20,7 @@ MAX_NAME_BYTES = 255
 KEY_ID_BYTES = 4
 
 _DASH = "\u2014 "
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f+\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
@@ -188,4 +189,4 @@ def _parse_line(line: str) -> NoteSignature:
 
 def _is_plain(name: str) -> bool:
     # str.isspace is true for every Unicode space, which is what the specification excludes.
-    return bool(name) and not any(char.isspace() or char == "+" or char < " " for char in name)
+    return bool(name) and not _NOT_IN_NAMES.search(name) and not any(char.isspace() for char in name)

@@ -22,7 +22,7 @@ LOG_TYPES = frozenset({SignatureType.ED25519, SignatureType.MLDSA44})
 WITNESS_TYPES = frozenset({SignatureType.COSIGNATURE_ED25519, SignatureType.MLDSA44})
 
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # and halves of characters: no UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,5 +201,5 @@ def _define(defined: set[str], name: str) -> None:
 
 
 def _check_word(word: str) -> None:
-    if not word or any(char <= " " or char == "\x7f" for char in word):
+    if not word or " " in word or "\t" in word or "\n" in word or _CONTROLS.search(word):
         raise FormatError("a name or address of the policy is empty, or has a space or control in it")

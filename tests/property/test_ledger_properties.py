@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,14 @@ from protocol.ledger.leaf import (
     parse_document_leaf,
     parse_leaf,
 )
-from protocol.ledger.note import NoteSignature, SignatureType, VerifierKey, parse_note, parse_vkey
+from protocol.ledger.note import (
+    NoteSignature,
+    SignatureType,
+    VerifierKey,
+    parse_note,
+    parse_signature_lines,
+    parse_vkey,
+)
 from protocol.ledger.pack import encode_pack, iter_pack
 from protocol.ledger.policy import format_policy, parse_policy
 from protocol.ledger.proof import TlogProof, format_proof, parse_proof
@@ -174,6 +182,33 @@ def test_a_changed_policy_is_refused_or_means_what_its_own_spelling_means(place:
     except FormatError:
         return
     assert parse_policy(format_policy(found)) == found
+
+
+def test_a_changed_byte_of_a_policy_is_refused_or_means_something_else() -> None:
+    """No name, key or threshold is read past."""
+    meant = parse_policy(POLICY)
+    for place in range(len(POLICY)):
+        for flip in (0x01, 0x02, 0x10, 0x20):
+            changed = POLICY[:place] + chr(ord(POLICY[place]) ^ flip) + POLICY[place + 1 :]
+            try:
+                assert parse_policy(changed) != meant
+            except FormatError:
+                continue
+
+
+@pytest.mark.parametrize(
+    "read", [parse_vkey, parse_policy, parse_proof, parse_tile_path, parse_signature_lines]
+)
+@calm
+@given(start=st.integers(0, 60), put=st.text(st.characters(), max_size=20))
+def test_any_text_at_all_ends_in_a_value_or_a_format_error(
+    read: Callable[[str], Any], start: int, put: str
+) -> None:
+    """Text out of JSON may hold what no UTF-8 can: halves of characters."""
+    good = {parse_vkey: str(KEY), parse_policy: POLICY, parse_tile_path: "tile/1/x001/234.p/17"}
+    for one in (put, good.get(read, SIGNED.note.signatures[0].line)[:start] + put):
+        with contextlib.suppress(FormatError):
+            read(one)
 
 
 @calm

@@ -2,6 +2,7 @@
 // of ours: golang.org/x/mod/sumdb/note and tlog.
 //
 //	reader check DIR        checkpoint, cosignatures, inclusion, consistency, tiles and entries in DIR
+//	reader mldsa DIR        the ML-DSA-44 signatures of the checkpoint in DIR; Go 1.27 and later
 //	reader tiles OLD NEW    the tiles that a tree writes when it grows
 //	reader sign ORIGIN      a checkpoint made and signed here, behind its verifier key
 package main
@@ -31,6 +32,8 @@ func main() {
 	switch os.Args[1] {
 	case "check":
 		check(os.Args[2])
+	case "mldsa":
+		checkQuantumSafe(os.Args[2])
 	case "tiles":
 		tiles(number(os.Args[2]), number(os.Args[3]))
 	case "sign":
