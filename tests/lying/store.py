@@ -1,0 +1,57 @@
+"""Lies told by what is stored: dropped statements, withheld notices, leaves with false times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from exchange.stores.contract import ChainHead, Entry, MailItem, NewEnvelope, NewStatement
+from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from protocol.session.messages import ItemKind
+from tests.lying.lies import Lies
+
+
+class LyingStore:
+    """The coordinator's real store, which forgets and misdates what it is told to.
+
+    Args:
+        honest: The real store; everything that is not a lie is asked of it.
+        lies: What to lie about.
+    """
+
+    def __init__(self, honest: SqliteCoordinatorStore, lies: Lies) -> None:
+        self._honest = honest
+        self._lies = lies
+        self._last = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._honest, name)
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Record what is not dropped, and answer as if all of it were recorded."""
+        kept = [self._dated(entry) for entry in entries if not self._is_dropped(entry)]
+        indexes = iter(await self._honest.commit(kept, chain) if kept else ())
+        answered = []
+        for entry in entries:
+            self._last = self._last + 1 if self._is_dropped(entry) else next(indexes)
+            answered.append(self._last)
+        return tuple(answered)
+
+    async def mail(self, recipient: str, after: int, *, limit: int, max_bytes: int) -> tuple[MailItem, ...]:
+        """Return what is in a mailbox, but for notices that are withheld."""
+        items = await self._honest.mail(recipient, after, limit=limit, max_bytes=max_bytes)
+        if recipient not in self._lies.withhold_from:
+            return items
+        return tuple(item for item in items if item.kind is not ItemKind.ENVELOPE)
+
+    def _is_dropped(self, entry: Entry) -> bool:
+        return isinstance(entry, NewStatement) and entry.party in self._lies.drop_statements_of
+
+    def _dated(self, entry: Entry) -> Entry:
+        if isinstance(entry, NewEnvelope):
+            return replace(entry, relayed=self._misdated(entry.relayed))
+        return self._misdated(entry)
+
+    def _misdated(self, statement: NewStatement) -> NewStatement:
+        return replace(statement, received_ms=statement.received_ms - self._lies.backdate_ms)
