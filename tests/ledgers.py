@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keys.quorum import quorum_of
 from protocol.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_with
 from protocol.ledger.leaf import statement_leaf
 from protocol.ledger.origins import Log, origin
 from protocol.ledger.witness import AddCheckpoint, format_add_checkpoint
-from protocol.session.messages import Compared, Located, Place, Witness, Witnessed
+from protocol.session.messages import (
+    Compare,
+    Compared,
+    Locate,
+    Located,
+    Message,
+    Place,
+    Witness,
+    Witnessed,
+)
 from protocol.statement import StatementKind, parse_statement, statement_id
 from protocol.tree import consistency_proof, inclusion_path, leaf_hash, root_of
 from tests.clocks import FixedClock
-from tests.community import HUB, Community
+from tests.community import Community
 
 ALL = ("XAA", "XBB", "XCC")
 
@@ -108,6 +116,24 @@ class PlayedLedger:
         return Compared(log=self.log, old=old, new=new, proof=tuple(proof))
 
 
-def needed(everyone: Community) -> int:
-    """Return how many witnesses make a quorum."""
-    return quorum_of(everyone.directory(), HUB, Log.ACK).needed
+class Wire:
+    """A link that keeps what a node sends over it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        """Keep a message."""
+        self.sent.append(message)
+
+    def wanted(self) -> tuple[bytes, ...]:
+        """Return what the node asked to be located, and forget all that it sent."""
+        found = tuple(name for one in self.sent if isinstance(one, Locate) for name in one.statements)
+        self.sent.clear()
+        return found
+
+    def questions(self) -> list[Compare]:
+        """Return what the node asked to be compared, and forget all that it sent."""
+        found = [one for one in self.sent if isinstance(one, Compare)]
+        self.sent.clear()
+        return found

@@ -19,28 +19,11 @@ from exchange.node.requests import AnswerRequest
 from keys.receipt import VerifiedReceipt, verify_receipt
 from keys.signer import Verifier
 from protocol.errors import NotFound
-from protocol.session.messages import Accepted, ItemKind, Locate, Message
+from protocol.session.messages import Accepted, ItemKind
 from protocol.statement import StatementKind
 from tests.community import community
-from tests.ledgers import PlayedLedger
+from tests.ledgers import PlayedLedger, Wire
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, delivery_to
-
-
-class Wire:
-    """A link that keeps what is sent over it."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def send(self, message: Message) -> None:
-        """Keep a message."""
-        self.sent.append(message)
-
-    def wanted(self) -> tuple[bytes, ...]:
-        """Return what was asked to be located since the last time."""
-        found = tuple(name for one in self.sent if isinstance(one, Locate) for name in one.statements)
-        self.sent.clear()
-        return found
 
 
 @dataclass
