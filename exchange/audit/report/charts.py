@@ -119,12 +119,12 @@ def latencies(levels: Sequence[SeverityFigures], terms: Terms) -> Chart:
     heard: list[str] = []
     for place, one in enumerate(levels):
         shapes += _latency_row(one, place * row, terms)
-        heard.append(f"{terms.level(one.schema, one.version, one.level)}: {_told(one, terms)}.")
+        heard.append(terms.words.pair(terms.level(one.schema, one.version, one.level), _told(one, terms)))
     bottom = len(levels) * row
     if levels:
         shapes += _bucket_axis(levels[0].to_answer.buckets, bottom, terms)
     title = words.say("Time to the first answer, by severity")
-    told = " ".join(heard) or words.say("There is nothing to show.")
+    told = "; ".join(heard) or words.say("There is nothing to show.")
     return Chart("latencies", title, told, Scene(bottom + 22, tuple(shapes)))
 
 
@@ -132,8 +132,8 @@ def _told(one: SeverityFigures, terms: Terms) -> str:
     answered = terms.of_answered(one.to_answer.count, one.tally.deliveries.count)
     if one.to_answer.median_ms is None:
         return answered
-    median = terms.words.length(one.to_answer.median_ms)
-    return f"{answered}, {terms.words.say('median %(length)s', length=median)}"
+    length = terms.words.length(one.to_answer.median_ms)
+    return terms.words.say("%(answered)s, median %(length)s", answered=answered, length=length)
 
 
 def _latency_row(one: SeverityFigures, top: float, terms: Terms) -> list[Shape]:
@@ -141,7 +141,7 @@ def _latency_row(one: SeverityFigures, top: float, terms: Terms) -> list[Shape]:
     buckets = one.to_answer.buckets
     shapes: list[Shape] = [
         Label(at(0), top + 15, terms.point(one.point), "ink", strong=True),
-        Label(at(1), top + 15, _told(one, terms), anchor="end"),
+        Label(at(1), top + 15, _told(one, terms), anchor="end", minor=True),
         Rule(at(0), floor, at(1), floor, "line"),
     ]
     most = max((bucket.count for bucket in buckets), default=0)
@@ -190,13 +190,13 @@ def outcomes(states: Sequence[StateFigures], terms: Terms) -> Chart:
     heard: list[str] = []
     for place, state in enumerate(states):
         told = terms.of_answered(state.to_answer.count, state.got.deliveries.count)
-        heard.append(f"{terms.plain(state.state)}: {told}.")
+        heard.append(words.pair(terms.plain(state.state), told))
         shapes += [
             Label(at(0), place * row + 15, terms.plain(state.state), "ink", strong=True),
             Label(at(1), place * row + 15, told, anchor="end"),
             *_stack(state, place * row + 23, words.number),
         ]
-    told = " ".join(heard) or words.say("There is nothing to show.")
+    told = "; ".join(heard) or words.say("There is nothing to show.")
     title = words.say("What became of notices, by recipient state")
     return Chart("outcomes", title, told, Scene(len(states) * row + 2, tuple(shapes)))
 
@@ -248,7 +248,7 @@ def one_way(notice: NoticeEvidence, name: str, terms: Terms) -> Chart:
         ]
     bottom = len(shown) * row
     shapes = [*_grid(bottom), *shapes, *_time_axis(bottom, terms)]
-    told = "; ".join(f"{terms.plain(one.state)}: {terms.delivery(one)}" for one in shown)
+    told = "; ".join(terms.words.pair(terms.plain(one.state), terms.delivery(one)) for one in shown)
     title = terms.words.say("From relay to each statement, by recipient")
     return Chart(name, title, told, Scene(bottom + 22, tuple(shapes)))
 

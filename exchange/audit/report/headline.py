@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchange.audit.report.model import Page
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Outcome, Verdict
+from exchange.cli.safe import safe_line
 
 
 def headline(verdict: Verdict, words: Words) -> str:
@@ -20,7 +21,7 @@ def headline(verdict: Verdict, words: Words) -> str:
 
 def lead(page: Page, words: Words) -> str:
     """Return what follows from the verdict, in one or two sentences."""
-    verdict, said = page.verdict, []
+    verdict, said = page.verdict, list[str]()
     match verdict.verdict:
         case Outcome.OK:
             said.append(words.say("Nobody forged, dropped, back-dated or rewrote what this bundle proves."))
@@ -32,7 +33,22 @@ def lead(page: Page, words: Words) -> str:
             said.append(words.say("Too much is missing to say whether this bundle may be relied on."))
     if verdict.range is not None and verdict.checkpoint is not None:
         said.append(_covered(verdict, words))
+    said += _limits(page, words)
     return " ".join(said)
+
+
+def _limits(page: Page, words: Words) -> list[str]:
+    """Return what the verdict does not say, in sentences: what was not there, or not looked at."""
+    verdict, said = page.verdict, list[str]()
+    signatures = verdict.signatures
+    if signatures is not None and signatures.statements_checked < signatures.statements:
+        said.append(words.say("Signatures were verified on a sample, everything else on every leaf."))
+    if verdict.range is not None and verdict.range.member is not None:
+        member = safe_line(verdict.range.member)
+        said.append(words.say("It holds only what concerns %(state)s.", state=member))
+    if page.unchecked.total and verdict.verdict is Outcome.OK:
+        said.append(words.say("Some of it could not be checked, as listed below."))
+    return said
 
 
 def _covered(verdict: Verdict, words: Words) -> str:

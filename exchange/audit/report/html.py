@@ -99,7 +99,7 @@ def _environment(language: str) -> Environment:
 def _values(page: Page, words: Words) -> Mapping[str, Any]:
     verdict, terms, rules = page.verdict, Terms(words), Rules(words)
     style = style_sheet()
-    name = safe_line(verdict.community.name) or "Almenara"
+    name, what = safe_line(verdict.community.name) or "Almenara", words.say("Audit report")
     return {
         "page": page,
         "v": verdict,
@@ -111,7 +111,7 @@ def _values(page: Page, words: Words) -> Mapping[str, Any]:
         "english": Markup("") if words.language == "en" else Markup(' lang="en"'),
         "headline": headline(verdict, words),
         "lead": lead(page, words),
-        "title": f"{terms.standing(verdict.verdict)} · {words.say('Audit report')} · {name}",
+        "title": f"{terms.standing(verdict.verdict)} · {what} · {name}",
         "style": Markup(style),  # noqa: S704  (ours, from the package)
         "style_hash": f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
         "sections": _sections(page, words),

@@ -29,7 +29,7 @@ from exchange.audit.verdict import (
 
 T = TypeVar("T")
 
-MAX_FINDINGS = 200
+MAX_FINDINGS = 400
 MAX_NOTICES = 100
 MAX_ENDINGS = 100
 MAX_KEYS = 400

@@ -47,12 +47,12 @@ class Paper(Sheet):
         document: Block = {
             "lang": words.tag.partition("-")[0],
             "region": words.tag.partition("-")[2],
-            "title": f"{words.say('Audit report')}: {safe_line(verdict.community.name) or 'Almenara'}",
+            "title": words.pair(words.say("Audit report"), safe_line(verdict.community.name) or "Almenara"),
             "outcome": verdict.verdict.value,
             "standing": self.terms.standing(verdict.verdict),
             "headline": headline(verdict, words),
             "lead": lead(page, words),
-            "facts": list(self._facts()),
+            "facts": [(words.pair(name, "").strip(), value) for name, value in self._facts()],
             "blocks": list(self._blocks()),
             "made": made,
         }
@@ -97,7 +97,7 @@ class Paper(Sheet):
             )
             for check in page.verdict.checks
         ]
-        heads = (say("Rule"), say("Outcome"), say("Looked at"), say("Failed"), say("Left out"))
+        heads = (say("Rule"), say("Outcome"), say("Looked at"), say("Failures"), say("Left out"))
         yield table(say("What was checked"), heads, rows, numbers=3)
         yield heading(say("What could not be checked"))
         yield from self._findings(page.unchecked, say("Nothing: the bundle held all that was needed."))
@@ -110,10 +110,10 @@ class Paper(Sheet):
         for one in found.shown:
             yield heading(f"{self.rules.finding(one)} ({safe_line(one.code)})", 3)
             yield {"type": "p", "text": safe_line(one.sentence), "lang": "en"}
-            place = f"{say('Place:')} {safe_line(one.where)}"
+            place = " ".join((say("Place:"), safe_line(one.where)))
             more = self.words.say_n("and %(n)s more of this kind", "and %(n)s more of this kind", one.more)
             yield paragraph(f"{place} · {more}" if one.more else place)
-            yield paragraph(f"{say('Next step:')} {safe_line(self.rules.next_step(one))}")
+            yield paragraph(" ".join((say("Next step:"), safe_line(self.rules.next_step(one)))))
         if not found.total and none:
             yield paragraph(none)
         yield from self.left_out(found)
@@ -223,12 +223,14 @@ class Paper(Sheet):
         say, terms = self.words.say, self.terms
         ways = ways_of(notice)
         yield heading(
-            f"{terms.short(notice.envelope)}: {terms.notice(notice.kind)}, {terms.point(notice.point)}", 3
+            " · ".join((terms.short(notice.envelope), terms.notice(notice.kind), terms.point(notice.point))),
+            3,
         )
-        yield paragraph(f"{say('Envelope')}: {safe_line(notice.envelope)}")
+        yield paragraph(self.words.pair(say("Envelope"), safe_line(notice.envelope)))
+        relayed = self.when(notice.relayed_ms)
         level = terms.level(notice.schema, notice.version, notice.level)
         yield paragraph(
-            f"{safe_line(notice.sender)} · {level} · {say('Relayed')} {self.when(notice.relayed_ms)}"
+            " · ".join((safe_line(notice.sender), level, self.words.pair(say("Relayed"), relayed)))
         )
         heads = (
             *(say("Statement"), say("By"), say("Logged, UTC"), say("After the relay")),
@@ -242,7 +244,7 @@ class Paper(Sheet):
         yield table(say("Statements about this notice"), heads, rows, numbers=1)
 
     def _step(self, step: Step, since_ms: int) -> Sequence[Cell]:
-        reason = f": {self.terms.reason(step.code)}" if step.code else ""
+        reason = f" ({self.terms.reason(step.code)})" if step.code else ""
         officer = f", {safe_line(step.officer)}" if step.officer else ""
         return (
             f"{self.terms.statement(said(step))}{reason}",

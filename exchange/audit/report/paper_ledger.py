@@ -54,9 +54,9 @@ class Ledger(Sheet):
         for one in checkpoints_of(verdict):
             missing = missing_witnesses(verdict, one)
             leaves = self.words.say_n("%(n)s leaf", "%(n)s leaves", one.size)
-            yield heading(f"{terms.log(one.log)}: {leaves}", 3)
-            yield paragraph(f"{say('Origin')}: {safe_line(one.origin)}")
-            yield paragraph(f"{say('Root hash')}: {safe_line(one.root)}")
+            yield heading(self.words.pair(terms.log(one.log), leaves), 3)
+            yield paragraph(self.words.pair(say("Origin"), safe_line(one.origin)))
+            yield paragraph(self.words.pair(say("Root hash"), safe_line(one.root)))
             if one.witnesses or missing:
                 yield self.drawn(drawn.witnesses(one, missing, "witnesses", terms))
             rows: list[Sequence[Cell]] = [
@@ -80,7 +80,7 @@ class Ledger(Sheet):
         yield heading(say("Leaves that this page names"))
         sources: list[Sequence[Cell]] = [
             (
-                f"{terms.owner(one.owner)}: {terms.figure(one.name)}",
+                self.words.pair(terms.owner(one.owner), terms.figure(one.name)),
                 self.words.number(one.figure.count),
                 ", ".join(str(leaf) for leaf in one.figure.leaves[:MAX_LINKS]),
             )

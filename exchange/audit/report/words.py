@@ -56,6 +56,10 @@ class Words:
         text: str = self.translations.ungettext(one, many, n)
         return text % {"n": self.number(n), **values}
 
+    def pair(self, name: str, value: str) -> str:
+        """Return a name and its value, with the colon as it is set in this language."""
+        return self.say("%(name)s: %(value)s", name=name, value=value)
+
     def number(self, value: float) -> str:
         """Return a number as it is written in this language."""
         return format_decimal(value, locale=self.locale)
