@@ -9,7 +9,7 @@ file: :func:`policy_text`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keys.note_keys import log_keys_of, verify_signature, witness_keys_of
 from keys.roster import Roster
@@ -111,6 +111,23 @@ def quorum_of(roster: Roster, coordinator: str, log: Log) -> Quorum:
         witnesses=witnesses,
         needed=quorum_size(len(witnesses)),
     )
+
+
+def strict_quorum(roster: Roster, coordinator: str, log: Log) -> Quorum:
+    """Return who must have cosigned for what leaves this machine: a quorum of all active states.
+
+    As :func:`quorum_of`, but a state whose manifest is not at hand counts as a witness that did not
+    sign: nobody makes a quorum smaller by leaving manifests out.
+
+    Raises:
+        UnknownState, VersionGap: as :func:`quorum_of`.
+    """
+    return replace(quorum_of(roster, coordinator, log), needed=quorum_size(active_states(roster)))
+
+
+def active_states(roster: Roster) -> int:
+    """Return how many active states the directory lists, whether their manifests are at hand or not."""
+    return sum(entry.status is StateStatus.ACTIVE for entry in roster.states())
 
 
 def quorum_size(witnesses: int) -> int:

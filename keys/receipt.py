@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from keys.evidence import check_statement, officer_name
-from keys.quorum import Quorum, quorum_of, quorum_size
-from keys.roster import Roster
+from keys.quorum import Quorum, active_states, strict_quorum
 from keys.signer import Verifier
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
 from protocol import codec
-from protocol.documents import Role, StateStatus
+from protocol.documents import Role
 from protocol.errors import (
     AlmenaraError,
     Forked,
@@ -31,7 +30,7 @@ from protocol.errors import (
     WrongCommunity,
 )
 from protocol.fields import MAX_MILLIS
-from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint
+from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint, sign_with
 from protocol.ledger.leaf import statement_leaf
 from protocol.ledger.origins import Log
 from protocol.ledger.receipt import (
@@ -49,6 +48,8 @@ from protocol.text import format_utc
 from protocol.tree import leaf_hash, root_from_path
 
 MAX_PROOF_BYTES = 8 * 1024
+_LINES = 2
+"""How many signature lines a log or witness has in a checkpoint: one of each type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +128,6 @@ class VerifiedReceipt:
     header: Header = field(repr=False)
     checkpoints: tuple[VerifiedCheckpoint, ...]
     statements: tuple[VerifiedStatement, ...]
-
-
-def strict_quorum(roster: Roster, coordinator: str, log: Log) -> Quorum:
-    """Return who must have cosigned for a receipt: a quorum of all active states of the directory.
-
-    A state whose manifest is not at hand counts as a witness that did not sign: nobody makes a quorum
-    smaller by leaving manifests out.
-
-    Raises:
-        UnknownState, VersionGap: as :func:`keys.quorum.quorum_of`.
-    """
-    return replace(quorum_of(roster, coordinator, log), needed=quorum_size(_active(roster)))
-
-
-def _active(roster: Roster) -> int:
-    return sum(entry.status is StateStatus.ACTIVE for entry in roster.states())
 
 
 def verify_receipt(data: bytes, pinned_root_hash: bytes, verifier: Verifier) -> VerifiedReceipt:
@@ -242,6 +227,20 @@ class ReceiptJudge:
             case StatementSection():
                 self._take_statement(section)
 
+    def trimmed(self, data: bytes) -> bytes:
+        """Return a checkpoint with those signatures alone that the documents so far can prove.
+
+        Raises:
+            FormatError, TrustError: it is no checkpoint of this log, or a signature is false.
+        """
+        signed = parse_checkpoint(data)
+        quorum = self._quorum()
+        quorum.require_log(signed)
+        pairs = [quorum.log, *(quorum.witnesses[state] for state in quorum.cosigned(signed))]
+        names = {(key.name, key.key_id) for pair in pairs for key in pair}
+        kept = [one for one in signed.note.signatures if (one.name, one.key_id) in names]
+        return sign_with(signed.checkpoint, kept).data
+
     def verdict(self) -> VerifiedReceipt:
         """Return what was proved, if it is a receipt at all."""
         if self._notice is None or not self._statements:
@@ -274,11 +273,11 @@ class ReceiptJudge:
         size, root = signed.checkpoint.size, signed.checkpoint.root
         if self._roots.get(size, root) != root:
             raise Forked(f"two checkpoints of this receipt name different roots for size {size} of the log")
-        try:
-            quorum = strict_quorum(self._directory, self._coordinator, Log.ACK)
-        except UnknownState as error:
-            raise UnknownSigner(error.message) from error
+        quorum = self._quorum()
         cosigned = quorum.require(signed)
+        if len(signed.note.signatures) != _LINES * (1 + len(cosigned)):
+            # Whoever changes a line must not turn it into one that is passed over.
+            raise UnknownSigner("the checkpoint has signatures that no document above can prove")
         seconds = quorum.time_of(cosigned)
         if seconds is None or seconds > MAX_MILLIS // 1000:
             raise FormatError("the time of a cosignature is out of bounds")
@@ -287,12 +286,18 @@ class ReceiptJudge:
             VerifiedCheckpoint(
                 checkpoint=signed.checkpoint,
                 cosigned=cosigned,
-                witnesses=_active(self._directory),
+                witnesses=active_states(self._directory),
                 needed=quorum.needed,
                 witnessed_ms=seconds * 1000,
                 directory_version=self._directory.head().version,
             )
         )
+
+    def _quorum(self) -> Quorum:
+        try:
+            return strict_quorum(self._directory, self._coordinator, Log.ACK)
+        except UnknownState as error:
+            raise UnknownSigner(error.message) from error
 
     def _take_statement(self, section: StatementSection) -> None:
         if self._notice is None or not self._checkpoints:

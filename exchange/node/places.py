@@ -27,8 +27,7 @@ from exchange.stores.node_ledger import (
     save_checkpoint,
 )
 from exchange.stores.node_statements import StatementRow
-from keys.quorum import Quorum
-from keys.receipt import strict_quorum
+from keys.quorum import Quorum, strict_quorum
 from protocol.errors import FormatError, TrustError
 from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
 from protocol.ledger.leaf import statement_leaf

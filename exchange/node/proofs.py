@@ -185,7 +185,10 @@ class _Composer:
             self._waiting = [item for item in self._waiting if item not in placed]
 
     def _place(self, item: _Item) -> bool:
-        section = CheckpointSection(item.checkpoint.note)
+        try:
+            section = CheckpointSection(self._judge.trimmed(item.checkpoint.note))
+        except (FormatError, TrustError):
+            return False
         if self._under != section.data:
             if not self._is_proved(section):
                 return False

@@ -22,7 +22,7 @@ from exchange.stores.node_ledger import (
     recent_delays,
 )
 from keys.note_keys import log_keys_of
-from keys.receipt import strict_quorum
+from keys.quorum import strict_quorum
 from protocol.documents import StateStatus
 from protocol.errors import AlmenaraError
 from protocol.ledger.checkpoint import parse_checkpoint
