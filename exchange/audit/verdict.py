@@ -351,3 +351,20 @@ class Verdict(Struct, frozen=True, kw_only=True):
     notices: tuple[NoticeEvidence, ...]
     notices_left_out: int
     disclosed: tuple[DisclosedView, ...] = ()
+
+
+class ReceiptVerdict(Struct, frozen=True, kw_only=True):
+    """The result for one receipt: of one notice, who was told and who answered.
+
+    ``steps`` carry no bracket: ``not_after_ms`` is when a quorum had cosigned a checkpoint over them.
+    """
+
+    verdict: Outcome
+    sentence: str
+    findings: tuple[Finding, ...]
+    community: CommunityView
+    coordinator: str | None = None
+    envelope: str | None = None
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "members": Entry("exchange.cli.looking:members", _WORDS, "List the members of the community."),
         "severity": Entry("exchange.cli.looking:severity", _WORDS, "Show and translate severity levels."),
         "health": Entry("exchange.cli.looking:health", _RUN, "Show how the node is."),
+        "audit": Entry("exchange.cli.auditing:audit", _RUN, "Export the ledger and verify it offline."),
         "ledger": Entry("exchange.cli.proving:ledger", _RUN, "Watch the ledger and its witnesses."),
         "demo": Entry("exchange.demo.command:demo", _RUN, "Watch three states exchange a notice."),
         "governance": Entry("exchange.cli.setup:governance", _RUN, "Make and sign the trust documents."),

@@ -55,6 +55,15 @@ def client_context(certificate: Path, key: Path, pinned: Collection[bytes]) -> s
     return _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, pinned)
 
 
+def reader_context(pinned: Collection[bytes]) -> ssl.SSLContext:
+    """Return the TLS context of somebody who shows no certificate, such as an auditor with a token.
+
+    Args:
+        pinned: The DER certificates of the one coordinator to connect to.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT, None, None, pinned)
+
+
 def peer_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
     """Return SHA-256 of the certificate that the peer itself presented, in DER.
 
@@ -69,7 +78,7 @@ def peer_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
 
 
 def _context(
-    protocol: ssl._SSLMethod, certificate: Path, key: Path, pinned: Collection[bytes]
+    protocol: ssl._SSLMethod, certificate: Path | None, key: Path | None, pinned: Collection[bytes]
 ) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -77,7 +86,8 @@ def _context(
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a listed certificate is its own anchor
     try:
-        context.load_cert_chain(certificate, key)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise KeyfileError(
             f"the TLS certificate {certificate} and its key cannot be loaded: {error}",

@@ -1,6 +1,7 @@
 """The verifier: bytes and the pinned root hash in, a verdict out. No network, clock, disk or settings.
 
 - ``bundle``: the whole audit, in the order of ``protocol/spec/bundle.md``
+- ``receipt``: the same for one receipt
 - ``parts``: the files, compared with the list; ``record``: what was checked, and what was found
 
 The rules by which everything is judged:

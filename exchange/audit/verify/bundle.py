@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from exchange.audit.verdict import (
     CommunityView,
     CoordinatorView,
+    Grade,
     KeyEvent,
     MilestoneView,
     NoticeEvidence,
@@ -36,8 +37,9 @@ from exchange.audit.verify.notices import NoticeAudit
 from exchange.audit.verify.parts import Parts, Source, read_listing
 from exchange.audit.verify.record import Place, Record
 from exchange.audit.verify.tree import StoredTree
-from keys.quorum import policy_text, quorum_of
+from keys.quorum import policy_text, quorum_of, quorum_size
 from keys.signer import Verifier
+from protocol.documents import StateStatus
 from protocol.errors import AlmenaraError, UnknownState
 from protocol.ledger.bundle import LIST_NAME, Listing, policy_name
 from protocol.ledger.checkpoint import SignedCheckpoint
@@ -145,7 +147,18 @@ class _Audit:
         quorum = quorum_of(documents.final, parts.listing.coordinator, Log.DIRECTORY)
         judged = judge_newest(signed, Log.DIRECTORY, [quorum], documents.tree, self._record)
         if judged is not None:
+            self._check_witnesses(documents, judged)
             self._checkpoints[Log.DIRECTORY] = (signed, judged)
+
+    def _check_witnesses(self, documents: DirectoryLog, judged: Judged) -> None:
+        """Say so if the quorum would be larger had every active state published its witness."""
+        active = sum(entry.status is StateStatus.ACTIVE for entry in documents.final.states())
+        if len(judged.cosigned) < quorum_size(active):
+            sentence = (
+                f"{active} states are active and {len(judged.quorum.witnesses)} have published a witness: "
+                "a quorum of these alone proves less"
+            )
+            self._record.note("few-witnesses", sentence, Place(LIST_NAME))
 
     def _read(
         self,
@@ -232,7 +245,9 @@ class _Audit:
         findings, checks = self._record.findings(), self._record.checks()
         if outcome is Outcome.FAILED:
             failed = sum(check.failed for check in checks)
-            first = findings[0]
+            broken = [one for one in findings if one.severity is Grade.FAILED]
+            # A file that was altered says less than the leaf that was.
+            first = next((one for one in broken if one.leaf is not None), broken[0])
             return f"FAILED: {failed} thing(s) are wrong, first at {first.where}: {first.sentence}"
         listing = self._listing
         assert listing is not None  # noqa: S101 - without a list the outcome is FAILED

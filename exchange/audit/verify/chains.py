@@ -133,7 +133,7 @@ class Chains:
         link = series.early.pop(sequence)
         missing = sequence - series.next
         if missing and self._complete:
-            self._record.failed(
+            self._record.missing(
                 _CHECK,
                 "gap",
                 f"{missing} statement(s) of a key of {series.party} before its number {sequence} are not in "

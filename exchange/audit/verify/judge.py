@@ -144,14 +144,14 @@ class Judge:
         record, place = self._record, leaf_at(index)
         if leaf_digest(data) != leaf.digest:
             sentence = f"the statement of leaf {index} is not, byte for byte, the one that the log holds"
-            record.failed("statements", "statement-differs", sentence, place)
+            record.lost("statements", "statement-differs", sentence, place)
             return None
         try:
             signed, statement = parse_statement(data)
             if statement.kind is not leaf.type:
                 raise FormatError("the leaf says another kind than its statement")
         except FormatError as error:
-            record.failed("statements", "statement-malformed", error.message, place)
+            record.lost("statements", "statement-malformed", error.message, place)
             return None
         record.passed("statements")
         if statement.kind is StatementKind.DIRECTORY:
@@ -215,7 +215,7 @@ class Judge:
             self._book.require_suite(statement.suite)
             life = self._book.may_sign(statement.party, statement.key_id, role, statement.at_ms, leaf.at_ms)
         except AlmenaraError as error:
-            self._record.failed("signers", "signer", error.message, leaf_at(index))
+            self._record.lost("signers", "signer", error.message, leaf_at(index))
             return None
         if leaf.at_ms >= life.until_ms:
             sentence = "the key's life was over when this was logged; it says it was made before"
@@ -248,7 +248,7 @@ class Judge:
         try:
             self._verifier.verify(public, role, context, obj, proof)
         except AlmenaraError as error:
-            self._record.failed("signatures", "bad-signature", error.message, leaf_at(index))
+            self._record.lost("signatures", "bad-signature", error.message, leaf_at(index))
             return False
         self._record.passed("signatures")
         return True

@@ -110,7 +110,7 @@ class Ledger:
             leaf = parse_leaf(entry)
         except FormatError as error:
             self.times.append(0)
-            self._record.failed("statements", "leaf", error.message, leaf_at(index))
+            self._record.lost("statements", "leaf", error.message, leaf_at(index))
             return
         self.times.append(leaf.at_ms)
         statement = self._statement(index, leaf, body)
@@ -135,7 +135,7 @@ class Ledger:
             return self._judge.statement(index, leaf, body, chained=index >= listing.bodies_from)
         if expected or leaf.type is StatementKind.DIRECTORY:
             sentence = f"the statement of leaf {index} is not in the bundle"
-            self._record.failed("statements", "statement-missing", sentence, leaf_at(index))
+            self._record.lost("statements", "statement-missing", sentence, leaf_at(index))
         else:
             self._record.left_out("statements")
         return None

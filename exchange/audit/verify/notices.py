@@ -112,7 +112,7 @@ class NoticeAudit:
     def _without_promise(self, said: list[Event]) -> None:
         if self._from == 0 and self._member is None:
             sentence = "this speaks of a notice that the coordinator never promised to relay"
-            self._record.failed("notices", "never-relayed", sentence, leaf_at(said[0].leaf))
+            self._record.missing("notices", "never-relayed", sentence, leaf_at(said[0].leaf))
         else:
             self._record.left_out("notices")
 
@@ -200,7 +200,7 @@ class NoticeAudit:
             self._record.left_out("outcomes")
         else:
             sentence = f"{code} neither has this expired notice, nor is it said that it did not fetch it"
-            self._record.failed("outcomes", "no-outcome", sentence, leaf_at(header.leaf))
+            self._record.missing("outcomes", "no-outcome", sentence, leaf_at(header.leaf))
 
     def _latency(self, relayed: int, leaf: int | None) -> tuple[int, int] | None:
         return None if leaf is None else (self._times[leaf] - self._times[relayed], leaf)

@@ -110,6 +110,8 @@ class Record:
         self._left_out: Counter[str] = Counter()
         self._findings: dict[tuple[Grade, str], list[Finding]] = {}
         self._more: Counter[tuple[Grade, str]] = Counter()
+        self.holes = 0
+        """How many statements could not be taken into account: what lacks one of them proves nothing."""
 
     def passed(self, check: str, count: int = 1) -> None:
         """Count objects that keep a rule."""
@@ -124,6 +126,19 @@ class Record:
         self._done[check] += 1
         self._failed[check] += 1
         self._find(Grade.FAILED, code, sentence, place)
+
+    def lost(self, check: str, code: str, sentence: str, place: Place) -> None:
+        """Record that a statement breaks a rule, and therefore counts nothing."""
+        self.holes += 1
+        self.failed(check, code, sentence, place)
+
+    def missing(self, check: str, code: str, sentence: str, place: Place) -> None:
+        """Record that something lacks: a failure, unless it may be one of the holes of the bundle."""
+        if self.holes:
+            sentence = f"{sentence}; it may be one that this bundle does not hold as it was logged"
+            self.unchecked(check, code, sentence, place)
+        else:
+            self.failed(check, code, sentence, place)
 
     def unchecked(self, check: str, code: str, sentence: str, place: Place) -> None:
         """Record that one object could not be judged, and that a person should know."""
