@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from exchange.stores.contract import MailPlace, NewEnvelope, NewStatement
+from exchange.stores.contract import Entry, MailPlace, NewEnvelope, NewStatement
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
-from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent, Spot, Witnessing
+from exchange.stores.ledger_contract import EMPTY, Extent, ReadTile, SignedExtent, Spot, Witnessing
 from protocol import tree
 from protocol.documents import parse_document, parse_signed_document
 from protocol.errors import StoreFailed
@@ -76,6 +76,11 @@ def envelope(to: tuple[str, ...]) -> NewEnvelope:
 def fakes(count: int) -> list[bytes]:
     """Return leaf hashes."""
     return [tree.leaf_hash(b"%d" % number) for number in range(count)]
+
+
+def root_at(size: int) -> Callable[[ReadTile], bytes]:
+    """Return the calculation of a tree's root from its tiles."""
+    return lambda read: tree.root_by(size, TileHashes(read, size).subtree)
 
 
 async def test_the_leaves_are_made_from_the_rows(store: SqliteCoordinatorStore) -> None:
@@ -145,11 +150,7 @@ async def test_tiles_grow_to_the_tree_of_their_leaves(
         # Again, as after a crash.
         await store.ledger.lay_out(Log.ACK, at, hashes[at : at + step], new)
         at += step
-        size = at
-        root = await store.ledger.on_tiles(
-            Log.ACK, lambda read, size=size: tree.root_by(size, TileHashes(read, size).subtree)
-        )
-        assert root == new.root
+        assert await store.ledger.on_tiles(Log.ACK, root_at(at)) == new.root
         assert await store.ledger.published(Log.ACK) == new
 
 
@@ -186,7 +187,7 @@ async def test_a_member_reads_what_concerns_it_and_an_auditor_everything(
     """A recipient does not learn from the ledger how another one answered."""
     both, other = envelope(("XBB", "XCC")), envelope(("XCC",))
     place = MailPlace("XBB", 1)
-    entries = [
+    entries: list[Entry] = [
         statement(bytes(32), party=HUB, kind=StatementKind.DIRECTORY),
         both,
         statement(both.id, party="XBB"),
