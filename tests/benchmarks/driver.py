@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -42,6 +43,7 @@ class Driver:
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self._http = http
         self._flights: dict[str, _Flight] = {}
+        self._last = ""
         self._notice = json.dumps(
             {
                 "to": RECIPIENTS,
@@ -63,6 +65,7 @@ class Driver:
         flight = self._flights.setdefault(told["id"], _Flight())
         await asyncio.wait_for(flight.done.wait(), PATIENCE_SECONDS)
         del self._flights[told["id"]]
+        self._last = told["id"]
         return time.perf_counter() - started
 
     async def _submit(self, key: str) -> dict[str, str]:
@@ -82,6 +85,26 @@ class Driver:
                 await self.one()
 
         await asyncio.gather(*(keep_on() for _ in range(in_flight)))
+
+    async def paced(self, per_second: float, count: int) -> list[float]:
+        """Do ``count`` Ws, one begun every so often whether the others are done or not; return their seconds.
+
+        Counted from when each was due: a service that falls behind cannot hide it by being asked later.
+        """
+        began = time.perf_counter()
+
+        async def one_at(due: float) -> float:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await self.one()
+            return time.perf_counter() - due
+
+        return list(await asyncio.gather(*(one_at(began + n / per_second) for n in range(count))))
+
+    async def proof(self) -> dict[str, Any]:
+        """Return the receipt of the notice that was sent last, as the node gives it out now."""
+        async with self._http.get(f"{_SITE}/v1/notices/{self._last}/proof") as answer:
+            told: dict[str, Any] = await answer.json()
+            return told if answer.status == 200 else {"statements": 0, "pending": []}
 
     async def follow(self) -> None:
         """Follow the node's events until cancelled."""

@@ -85,7 +85,8 @@ class _Burst:
 
 
 async def measure(folder: Path, plan: Plan) -> EndToEnd:
-    """Set a community up in an empty folder, run the plan on it, and return what it cost."""
+    """Set a community up in a new folder, run the plan on it, and return what it cost."""
+    folder.mkdir()
     stage = await found(folder)
     empty = stage.bytes_on_disk()
     latencies: list[float] = []

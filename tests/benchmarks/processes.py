@@ -39,6 +39,8 @@ class Stage:
 
     folder: Path
     token: str
+    environment: dict[str, str] = field(default_factory=dict)
+    """Settings of the processes started from now on, beyond those in their files."""
     _running: dict[str, Process] = field(default_factory=dict)
 
     @property
@@ -50,6 +52,10 @@ class Stage:
     def coordinator_database(self) -> Path:
         """The coordinator's store."""
         return self.folder / HUB / "almenara.db"
+
+    def log_of(self, name: str) -> Path:
+        """Return where a process writes its log."""
+        return self.folder / f"{name}.log"
 
     def bytes_on_disk(self) -> int:
         """Return the size of all stores; call it while nothing runs, so that no log is left to fold."""
@@ -85,12 +91,13 @@ class Stage:
 
     async def _start(self, name: str, role: str) -> None:
         data = self.folder / name
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with self.log_of(name).open("ab") as log:
             self._running[name] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "exchange.cli.main", role, "run", "--data", str(data)),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=os.environ | self.environment,
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tests.benchmarks.endtoend import EndToEnd
+from tests.benchmarks.evidence import AuditCost, Audits, Service
 from tests.benchmarks.facts import Facts
 from tests.benchmarks.micro import Cost
 
@@ -15,18 +16,26 @@ P50_GOAL_MS = 25.0
 BEYOND_GOAL_S = 2.5
 RSS_GOAL_MB = 150.0
 BUSY_LOAD = 0.5
+AUDIT_GOAL_S = 60.0
+AUDIT_GOAL_MB = 200.0
+AUDIT_GOAL_LEAVES = 1_000_000
+RECEIPT_GOAL_MS = 50.0
+MERGE_GOAL_MS = 1000.0
+DELIVERY_GOAL = 1.1
 
 
-def as_json(facts: Facts, costs: dict[str, Cost], whole: EndToEnd) -> str:
-    """Return one JSON object: the end-to-end figures, with ``machine`` and ``micro`` inside."""
+def as_json(facts: Facts, costs: dict[str, Cost], whole: EndToEnd, service: Service, audits: Audits) -> str:
+    """Return one JSON object: the end-to-end figures, and the others under their names."""
     plain: dict[str, Any] = msgspec.to_builtins(whole)
     plain |= {"machine": msgspec.to_builtins(facts), "micro": msgspec.to_builtins(costs)}
+    plain |= {"service": msgspec.to_builtins(service), "audits": msgspec.to_builtins(audits)}
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 
-def as_text(facts: Facts, costs: dict[str, Cost], whole: EndToEnd) -> str:
+def as_text(facts: Facts, costs: dict[str, Cost], whole: EndToEnd, service: Service, audits: Audits) -> str:
     """Return the report for people."""
-    return "\n".join([*_machine(facts), "", *_micro(costs), "", *_whole(whole)])
+    parts = (_machine(facts), _micro(costs), _whole(whole), _service(service), _audits(audits))
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _machine(facts: Facts) -> list[str]:
@@ -79,6 +88,50 @@ def _whole(whole: EndToEnd) -> list[str]:
         ),
         _line("disk per W", f"{whole.bytes_on_disk_per_w / 1000:.1f} kB, all five stores"),
     ]
+
+
+def _service(service: Service) -> list[str]:
+    ratio = service.delivery_p99_ms / service.delivery_p99_without_ms
+    bare = service.receipt_ms / service.receipt_bare_ms
+    return [
+        f"ledger: {service.statements_per_second:.0f} statements/s from a steady load",
+        _line(
+            "merge delay",
+            f"p50 {service.merge_p50_ms:.0f} ms, p99 {service.merge_p99_ms:.0f} ms",
+            _goal(service.merge_p99_ms, MERGE_GOAL_MS, "ms"),
+        ),
+        _line(
+            "delivery p99",
+            f"{service.delivery_p99_ms:.0f} ms; {service.delivery_p99_without_ms:.0f} ms without checkpoints: "
+            f"{ratio:.2f}x",
+            _goal(ratio, DELIVERY_GOAL, ""),
+        ),
+        _line(
+            "one receipt verified",
+            f"{service.receipt_ms:.1f} ms with {service.receipt_statements} statements and all documents; "
+            f"{bare:.0f} bare verifications",
+            _goal(service.receipt_ms, RECEIPT_GOAL_MS, "ms"),
+        ),
+    ]
+
+
+def _audits(audits: Audits) -> list[str]:
+    return [
+        f"offline audit of {audits.sample.leaves:,} leaves, a bundle of {audits.bundle_mb:,.0f} MB; one process, "
+        "processor seconds",
+        _line("read and hash alone", f"{audits.hashing_s:.1f} s"),
+        _line("  signatures by sample", *_audit(audits.sample)),
+        _line("  all signatures", *_audit(audits.full)),
+    ]
+
+
+def _audit(cost: AuditCost) -> tuple[str, str]:
+    at_goal = cost.cpu_s * AUDIT_GOAL_LEAVES / cost.leaves
+    share = "" if cost.leaves >= AUDIT_GOAL_LEAVES else f" ({at_goal:.0f} s for a million at this rate)"
+    text = f"{cost.cpu_s:.1f} s{share}, {cost.rss_mb:.0f} MB, {cost.signatures:,} signatures verified"
+    met = at_goal <= AUDIT_GOAL_S and cost.rss_mb <= AUDIT_GOAL_MB
+    goal = f"(goal ≤ {AUDIT_GOAL_S:g} s a million and ≤ {AUDIT_GOAL_MB:g} MB: {'met' if met else 'MISSED'})"
+    return text, goal
 
 
 def _line(name: str, value: str, goal: str = "") -> str:
