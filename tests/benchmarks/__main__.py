@@ -27,6 +27,8 @@ def main() -> None:
         folder = Path(name)
         machine = facts(folder)
         costs = micro.measure(rounds)
+        for part in ("endtoend", "evidence"):
+            (folder / part).mkdir()
         whole = asyncio.run(endtoend.measure(folder / "endtoend", plan))
         service = asyncio.run(evidence.measure_service(folder / "evidence", seconds))
         audits = evidence.measure_audits(folder / "audit", leaves)

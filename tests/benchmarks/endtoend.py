@@ -85,8 +85,7 @@ class _Burst:
 
 
 async def measure(folder: Path, plan: Plan) -> EndToEnd:
-    """Set a community up in a new folder, run the plan on it, and return what it cost."""
-    folder.mkdir()
+    """Set a community up in an empty folder, run the plan on it, and return what it cost."""
     stage = await found(folder)
     empty = stage.bytes_on_disk()
     latencies: list[float] = []

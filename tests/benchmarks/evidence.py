@@ -81,7 +81,6 @@ def measure_audits(folder: Path, leaves: int) -> Audits:
 
 async def measure_service(folder: Path, seconds: float) -> Service:
     """Load a real community at a steady rate for so many seconds a run, with and without checkpoints."""
-    folder.mkdir()
     stage = await found(folder)
     merges: list[float] = []
     delivery: dict[bool, list[float]] = {True: [], False: []}

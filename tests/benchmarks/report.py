@@ -102,7 +102,7 @@ def _service(service: Service) -> list[str]:
         ),
         _line(
             "delivery p99",
-            f"{service.delivery_p99_ms:.0f} ms; {service.delivery_p99_without_ms:.0f} ms without checkpoints: "
+            f"{service.delivery_p99_ms:.0f} ms, without checkpoints {service.delivery_p99_without_ms:.0f} ms: "
             f"{ratio:.2f}x",
             _goal(ratio, DELIVERY_GOAL, ""),
         ),
@@ -117,8 +117,8 @@ def _service(service: Service) -> list[str]:
 
 def _audits(audits: Audits) -> list[str]:
     return [
-        f"offline audit of {audits.sample.leaves:,} leaves, a bundle of {audits.bundle_mb:,.0f} MB; one process, "
-        "processor seconds",
+        f"offline audit of {audits.sample.leaves:,} leaves, a bundle of {audits.bundle_mb:,.0f} MB; "
+        "one process, processor seconds",
         _line("read and hash alone", f"{audits.hashing_s:.1f} s"),
         _line("  signatures by sample", *_audit(audits.sample)),
         _line("  all signatures", *_audit(audits.full)),
