@@ -45,10 +45,15 @@ def read_file(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write or replace a public file of mode 0644; it is durable, under its name, when this returns.
+def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write or replace a public file; it is durable, under its name, when this returns.
 
-    A crash leaves the old file or the new one, never a part.
+    A crash leaves the old file or the new one, never a part, and nobody reads it before it has its mode.
+
+    Args:
+        path: Where.
+        data: What.
+        mode: Who may read it.
 
     Raises:
         SetupError: the disk refuses.
@@ -56,11 +61,12 @@ def write_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            with temporary.open("xb") as file:
+            created = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(created, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 MAX_FINDINGS = 400
 MAX_NOTICES = 100
+MAX_DELIVERIES = 1500
 MAX_ENDINGS = 100
 MAX_KEYS = 400
 MAX_LEAVES = 2000
@@ -158,7 +159,8 @@ class Page:
 def page_of(verdict: Verdict) -> Page:
     """Return what the report shows of a verdict; the same verdict gives the same page."""
     figures = verdict.statistics
-    notices = _cap(verdict.notices, MAX_NOTICES, len(verdict.notices) + verdict.notices_left_out)
+    listed = len(verdict.notices) + verdict.notices_left_out
+    notices = _cap(verdict.notices[: _affordable(verdict.notices)], MAX_NOTICES, listed)
     silent = [_ending(notice, way) for notice, way in _ways(verdict) if way.silent]
     declined = [_ending(notice, way) for notice, way in _ways(verdict) if way.outcome == "declined"]
     period_ms, periods = _periods(verdict.notices)
@@ -266,6 +268,16 @@ def _cap(things: Iterable[T], limit: int, total: int | None = None) -> Capped[T]
     return Capped(every[:limit], len(every) if total is None else total)
 
 
+def _affordable(notices: tuple[NoticeEvidence, ...]) -> int:
+    """Return how many notices fit, so that many recipients do not make a page that nobody can open."""
+    room = MAX_DELIVERIES
+    for place, notice in enumerate(notices):
+        room -= min(len(notice.deliveries), MAX_RECIPIENTS_SHOWN)
+        if room < 0 and place:
+            return place
+    return len(notices)
+
+
 def _findings(verdict: Verdict, grade: Grade) -> Capped[Finding]:
     found = [finding for finding in verdict.findings if finding.severity is grade]
     return _cap(found, MAX_FINDINGS, sum(1 + finding.more for finding in found))
@@ -340,9 +352,10 @@ def _with_leaves(page: Page) -> Page:
 
 
 def _told(page: Page) -> Iterator[LeafRow]:
+    relay = page.verdict.coordinator.code if page.verdict.coordinator else None
     endings = (ending.notice for ending in (*page.silent.shown, *page.declined.shown))
     for notice in (*page.notices.shown, *endings):
-        yield LeafRow(notice.leaf, "relayed", None, notice.relayed_ms, notice.envelope)
+        yield LeafRow(notice.leaf, "relayed", relay, notice.relayed_ms, notice.envelope)
         ways = ways_of(notice).shown
         steps = [*notice.by_sender[:MAX_STEPS], *(step for way in ways for step in way.steps[:MAX_STEPS])]
         for step in steps:

@@ -5,6 +5,7 @@ The type setter gets strings, never markup: text from a bundle cannot become a c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -262,7 +263,7 @@ class Paper(Sheet):
         for one in self.page.verdict.disclosed:
             yield heading(safe_line(one.subject), 3)
             yield paragraph(f"{safe_line(one.tlp)} · {safe_line(one.sender)} · {self.when(one.created_ms)}")
-            yield {"type": "p", "text": safe_block(one.text), "lang": safe_line(one.language)[:2]}
+            yield {"type": "p", "text": safe_block(one.text), "lang": _language(one.language)}
 
     def _legend(self) -> str:
         say, statement = self.words.say, self.terms.statement
@@ -271,3 +272,9 @@ class Paper(Sheet):
             "Cross: %(declined)s. Triangle: rejected or undelivered. Upright bar: %(due)s.",
             **{kind: statement(kind) for kind in drawn.MARK_OF},
         )
+
+
+def _language(tag: str) -> str | None:
+    """Return the part of a language's tag that the type setter knows, if there is one."""
+    match = re.fullmatch(r"([a-z]{2,3})(-[A-Z]{2})?", tag)
+    return match[1] if match else None

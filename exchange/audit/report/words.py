@@ -48,7 +48,8 @@ class Words:
 
     def say(self, message: str, **values: object) -> str:
         """Return a message in this language, with its ``%(name)s`` filled in."""
-        text: str = self.translations.ugettext(message)
+        # An empty message would be answered with the head of the catalogue.
+        text: str = self.translations.ugettext(message) if message else ""
         return text % values if values else text
 
     def say_n(self, one: str, many: str, n: int, **values: object) -> str:
