@@ -37,9 +37,8 @@ from exchange.audit.verify.notices import NoticeAudit
 from exchange.audit.verify.parts import Parts, Source, read_listing
 from exchange.audit.verify.record import Place, Record
 from exchange.audit.verify.tree import StoredTree
-from keys.quorum import policy_text, quorum_of, quorum_size
+from keys.quorum import active_states, policy_text, quorum_of, quorum_size
 from keys.signer import Verifier
-from protocol.documents import StateStatus
 from protocol.errors import AlmenaraError, UnknownState
 from protocol.ledger.bundle import LIST_NAME, Listing, policy_name
 from protocol.ledger.checkpoint import SignedCheckpoint
@@ -152,13 +151,13 @@ class _Audit:
 
     def _check_witnesses(self, documents: DirectoryLog, judged: Judged) -> None:
         """Say so if the quorum would be larger had every active state published its witness."""
-        active = sum(entry.status is StateStatus.ACTIVE for entry in documents.final.states())
+        active = active_states(documents.final)
         if len(judged.cosigned) < quorum_size(active):
             sentence = (
                 f"{active} states are active and {len(judged.quorum.witnesses)} have published a witness: "
                 "a quorum of these alone proves less"
             )
-            self._record.note("few-witnesses", sentence, Place(LIST_NAME))
+            self._record.unchecked("checkpoint", "few-witnesses", sentence, Place(LIST_NAME))
 
     def _read(
         self,

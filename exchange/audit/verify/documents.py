@@ -47,7 +47,7 @@ class DirectoryLog:
         self._record = record
         self._times = array("Q")
         self._versions: dict[int, bytes] = {}
-        self._prekeys: set[bytes] = set()
+        self._prekeys: set[tuple[str, bytes]] = set()
         self.tree = StoredTree()
         self.final = TrustedDirectory(pinned_root_hash, verifier)
         self.events: list[KeyEvent] = []
@@ -76,9 +76,9 @@ class DirectoryLog:
         trusted = TrustedDirectory(self._pinned, self._verifier)
         return Replay(self._parts, trusted, self._times)
 
-    def published(self, prekey_id: bytes) -> bool:
-        """Return whether any logged prekey list offers a key of this id."""
-        return prekey_id in self._prekeys
+    def published(self, state: str, prekey_id: bytes) -> bool:
+        """Return whether any logged prekey list of a state offers a key of this id."""
+        return (state, prekey_id) in self._prekeys
 
     def _verify_one(self, index: int, entry: bytes, data: bytes) -> None:
         self._times[index] = at_ms = parse_document_leaf(entry).at_ms
@@ -90,7 +90,7 @@ class DirectoryLog:
         if isinstance(document, Directory):
             self._versions[document.version] = accepted.hash
         elif isinstance(document, PrekeyList):
-            self._prekeys.update(key.key_id for key in document.keys)
+            self._prekeys.update((document.state, key.key_id) for key in document.keys)
         self.events += key_events(before, self.final.documents, document, index, at_ms)
         self._record.passed(_DOCUMENTS)
 

@@ -182,7 +182,7 @@ class Judge:
             return
         self._check_head(index, header.directory)
         for addressee in header.recipients:
-            if self._documents.published(addressee.prekey_id):
+            if self._documents.published(addressee.state, addressee.prekey_id):
                 self._record.passed("prekeys")
             else:
                 sentence = f"the notice is sealed to a key that {addressee.state} has not published"

@@ -61,6 +61,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
         "wrong-hash": _COPY,
         "too-many-files": "Verify the bundle in a directory of its own.",
         "no-quorum": "Export again when more nodes are connected: a quorum of witnesses must have cosigned.",
+        "few-witnesses": "Ask the secretariat why those states have published no manifest.",
         "not-witnessed": "Nothing to do, unless it is frequent: deadlines are judged by other checkpoints.",
         "statement-differs": _ASK,
         "statement-missing": _ASK,
@@ -172,12 +173,10 @@ class Record:
         """Return the findings: failures first, each grade by place and code."""
         found: list[Finding] = []
         for key, listed in self._findings.items():
-            found += listed[:-1]
-            found.append(replace(listed[-1], more=self._more[key]))
+            *first, last = sorted(listed, key=_by_place)
+            found += [*first, replace(last, more=self._more[key])]
         grades = list(Grade)
-        return tuple(
-            sorted(found, key=lambda one: (grades.index(one.severity), one.leaf or 0, one.code, one.where))
-        )
+        return tuple(sorted(found, key=lambda one: (grades.index(one.severity), *_by_place(one))))
 
     def _outcome_of(self, code: str) -> Outcome:
         if self._failed[code]:
@@ -199,3 +198,7 @@ class Record:
                 leaf=place.leaf,
             )
         )
+
+
+def _by_place(finding: Finding) -> tuple[int, str, str]:
+    return (-1 if finding.leaf is None else finding.leaf, finding.code, finding.where)
