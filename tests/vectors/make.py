@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.vectors import make_ledger, make_spec
+from tests.vectors import make_ledger, make_receipt, make_spec
 from tests.vectors.kept import KEPT, Kept
 from tests.vectors.scenarios import encoding, envelope, notice, opening, statement
 
@@ -38,7 +38,7 @@ def main() -> None:
     """Write the vectors, and keep what was randomised."""
     KEPT.thaw()
     made = vectors(KEPT)
-    ledger = make_ledger.files()
+    texts = {"ledger": make_ledger.files(), "receipt": make_receipt.files()}
     pages = make_spec.pages()
     for folder in FORMATS:
         (HERE / folder).mkdir(exist_ok=True)
@@ -47,9 +47,10 @@ def main() -> None:
                 stale.unlink()
     for path, text in made.items():
         (HERE / path).write_text(text)
-    (HERE / "ledger").mkdir(exist_ok=True)
-    for name, text in ledger.items():
-        (HERE / "ledger" / name).write_text(text, "utf-8")
+    for folder, files in texts.items():
+        (HERE / folder).mkdir(exist_ok=True)
+        for name, text in files.items():
+            (HERE / folder / name).write_text(text, "utf-8")
     for page, text in pages.items():
         page.write_text(text, "utf-8")
     KEPT.save()

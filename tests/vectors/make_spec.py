@@ -23,7 +23,7 @@ from protocol.errors import PHRASES, AlmenaraError
 from protocol.notice import envelope_id, header_hash
 from protocol.signed import Context, batch_leaf, batch_root, pae, signing_message
 from protocol.statement import NEEDS_CODE, PROVES_DECRYPTION, SIGNER_ROLE, DeclineReason, statement_id
-from tests.vectors import examples, make_spec_ledger
+from tests.vectors import examples, make_receipt, make_spec_ledger
 from tests.vectors.dump import drawn, hexadecimal
 from tests.vectors.world import NOW_MS, body, fixed, head, info, packed, prekey, secret, tag
 
@@ -35,6 +35,7 @@ PAGES = (
     "keyfile",
     "ledger",
     "notice",
+    "receipt",
     "signatures",
     "statement",
     "witness",
@@ -306,4 +307,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "keyfile-token": key_file(Token(fixed("key file token", 32))),
     "keyfile-passphrase": key_file(Passphrase(b"correct horse", memory_kib=64, iterations=1)),
     **make_spec_ledger.BLOCKS,
+    **make_receipt.BLOCKS,
 }
