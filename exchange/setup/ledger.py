@@ -16,8 +16,9 @@ from exchange.settings import CoordinatorSettings
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY
 from keys.quorum import quorum_of
+from keys.roster import Roster
 from keys.signer import Verifier
-from protocol.errors import Forked
+from protocol.errors import Forked, SetupError
 from protocol.ledger.origins import Log
 
 
@@ -76,6 +77,7 @@ async def _recover(
 ) -> tuple[Found, ...]:
     pinned = read_pinned_root(settings.data)
     directory = await stored_directory(store, pinned, Verifier(), clock.now_ms())
+    code = settings.code or only_coordinator(directory)
     grounds: dict[Log, Ground] = {}
     for log in Log:
         ground = Ground(
@@ -83,7 +85,7 @@ async def _recover(
             anchored=anchor.read(log),
             published=await store.ledger.published(log),
         )
-        require_sound(log, quorum_of(directory, settings.code, log).log, ground, unanchored=True)
+        require_sound(log, quorum_of(directory, code, log).log, ground, unanchored=True)
         await tree_of(store.ledger, log, ground)
         grounds[log] = ground
     found = tuple(_found(log, ground) for log, ground in grounds.items())
@@ -94,6 +96,21 @@ async def _recover(
             if not done:
                 raise Forked(f"the anchor of the log {log} was changed meanwhile")
     return found
+
+
+def only_coordinator(directory: Roster) -> str:
+    """Return the code of the one coordinator that is listed.
+
+    Raises:
+        SetupError: there is none, or more than one.
+    """
+    codes = [entry.code for entry in directory.coordinators()]
+    if len(codes) != 1:
+        raise SetupError(
+            f"the directory lists {len(codes)} coordinators, and the settings do not say which is this one",
+            hint="Set code in almenara.toml of the data directory.",
+        )
+    return codes[0]
 
 
 def _found(log: Log, ground: Ground) -> Found:
