@@ -175,6 +175,18 @@ def open_sealed_body(payload: bytes, header: bytes, content_key: bytes) -> Body:
         raise CannotOpen("the opened content is not a well-formed body") from error
 
 
+def sealed_again(body: Body, header: bytes, content_key: bytes, salt: bytes) -> bytes:
+    """Return the very payload that was sealed with this key and salt; its hash must be compared.
+
+    Args:
+        body: What was sealed.
+        header: The encoded header.
+        content_key: The 32-byte content key.
+        salt: The first 24 bytes of the payload.
+    """
+    return seal_payload(content_key, pad(codec.encode(body)), _payload_context(header_hash(header)), salt)
+
+
 def decryption_proof(content_key: bytes, envelope: bytes, state: str) -> bytes:
     """Return the 32 bytes that prove a state held the content key of an envelope.
 

@@ -19,6 +19,7 @@ from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AnswerView,
     ContentView,
+    DisclosureView,
     EventView,
     LedgerView,
     MemberView,
@@ -189,6 +190,10 @@ async def _proof(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.proof(call.who, call.id))
 
 
+async def _disclose(desk: Desk, call: Call) -> Reply:
+    return Reply(await desk.disclose(call.who, call.id))
+
+
 async def _ledger(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.ledger(call.who))
 
@@ -234,6 +239,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "proof", "GET", "/v1/notices/{id}/proof", MONITOR,
         "Get the receipt of a notice, which anybody can verify offline.", ProofView, _proof,
+    ),
+    Route(
+        "disclose", "POST", "/v1/notices/{id}/disclose", OFFICER,
+        "Open a notice for an auditor: hand over its content key.", DisclosureView, _disclose,
     ),
     Route("events", "GET", "/v1/events", MONITOR, "Follow what happens.", EventView, None, EventsQuery),
     Route("node", "GET", "/v1/node", MONITOR, "Show the node's own condition.", NodeView, _node),

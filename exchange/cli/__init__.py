@@ -14,7 +14,7 @@ Commands that ask a node:
   command), ``rehearsing`` (``--dry-run``) and ``waiting`` (``--wait``)
 - ``notices``: ``inbox``, ``outbox``, ``show``, with ``saving`` for attachments; ``answering``: ``ack``
 - ``following``: ``status``, ``watch``; ``looking``: ``members``, ``severity``, ``health``
-- ``proving``: ``proof``, ``ledger``
+- ``proving``: ``proof``, ``ledger``; ``disclosing``: ``disclose``
 - ``explaining``: ``help``, ``config``
 
 Commands that work on this machine:

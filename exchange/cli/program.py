@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "outbox": Entry("exchange.cli.notices:outbox", _NOTICES, "List sent notices."),
         "show": Entry("exchange.cli.notices:show", _NOTICES, "Read a notice; signs that you opened it."),
         "ack": Entry("exchange.cli.answering:ack", _NOTICES, "Accept, decline or complete a notice."),
+        "disclose": Entry("exchange.cli.disclosing:disclose", _NOTICES, "Open a notice for an auditor."),
         "status": Entry("exchange.cli.following:status", _NOTICES, "Show who has what, and since when."),
         "proof": Entry("exchange.cli.proving:proof", _NOTICES, "Save a receipt that verifies for ever."),
         "watch": Entry("exchange.cli.following:watch", _NOTICES, "Follow events as they happen."),

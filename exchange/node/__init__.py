@@ -26,6 +26,7 @@ People:
 
 - ``desk``: everything that may be asked of a node, behind every face; ``tokens``: who may ask
 - ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
+- ``disclosing``: one notice opened for an auditor
 - ``schemas``: severity in the sender's words and the reader's; ``milestones``: what can be waited for
 - ``showing``: stored rows as ``views``, which is all that faces see; ``health``: how the node is
 

@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from exchange.node.context import NodeContext
+from exchange.node.disclosing import disclosed
 from exchange.node.health import Health
 from exchange.node.milestones import SETTLED, Milestone
 from exchange.node.officers import Officers
@@ -28,6 +29,7 @@ from exchange.node.views import (
     AnswerView,
     ContentView,
     DeliveryView,
+    DisclosureView,
     EventView,
     LedgerView,
     MemberView,
@@ -213,6 +215,12 @@ class Desk:
         del who
         row, _, _ = await self._read(id_)
         return proof_view(row.id.hex(), await self._proofs.prove(row))
+
+    async def disclose(self, who: Identity, id_: str) -> DisclosureView:
+        """Return a notice with its content key, for an auditor; the events keep who did so and when."""
+        who.require(TokenRole.OFFICER)
+        row, _, _ = await self._read(id_)
+        return await disclosed(self._context, row, who)
 
     async def ledger(self, who: Identity) -> LedgerView:
         """Return how the coordinator's ledger stands, as this node has verified it."""

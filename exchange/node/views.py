@@ -227,6 +227,13 @@ class ProofView(View, frozen=True, kw_only=True):
     pending: tuple[PendingView, ...]
 
 
+class DisclosureView(View, frozen=True, kw_only=True):
+    """A notice with the key that opens it, as a file in base64: as secret as the notice itself."""
+
+    id: str
+    disclosure: str
+
+
 class WitnessView(View, frozen=True, kw_only=True):
     """One witness: when it cosigned the newest witnessed checkpoint, or None if it did not."""
 
