@@ -449,3 +449,25 @@ async def test_a_checkpoint_is_asked_about_again_when_the_log_stands_still(
             while min(quorum.require(xaa.shown[Log.ACK]).values()) <= max(first.values()):
                 await xaa.hear()
         assert xaa.shown[Log.ACK].checkpoint.size == 2
+
+
+async def test_a_witness_far_away_is_added_when_its_answer_comes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quorum does not wait for it, and what is shown names it in the end."""
+    monkeypatch.setattr(witnesses_module, "SETTLE_SECONDS", 0.01)
+    quick = hubs.settings
+    monkeypatch.setattr(
+        hubs, "settings", lambda folder: msgspec.structs.replace(quick(folder), witness_s=1.0)
+    )
+    async with running(folder) as (_, port), everybody(tmp_path, port) as (xaa, _, _):
+        quorum = quorum_of(directory(), HUB, Log.ACK)
+        xaa.cosigns = False
+        await relayed(xaa)
+        signed = await xaa.until_witnessed(Log.ACK, 2)
+        assert set(quorum.require(signed)) == {"XBB", "XCC"}
+        xaa.cosign(next(one for one in reversed(xaa.asked) if one.log is Log.ACK))
+        async with asyncio.timeout(10):
+            while "XAA" not in quorum.require(xaa.shown[Log.ACK]):
+                await xaa.hear()
+        assert xaa.shown[Log.ACK].checkpoint == signed.checkpoint
