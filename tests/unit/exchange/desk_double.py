@@ -27,15 +27,20 @@ from exchange.node.views import (
     ContentView,
     DeliveryView,
     EventView,
+    LedgerView,
     LevelView,
+    LogView,
     MemberView,
     NodeView,
     NoticeView,
+    PendingView,
+    ProofView,
     SchemaView,
     SeverityView,
     StatusView,
     SubmittedView,
     TranslationView,
+    WitnessView,
 )
 from protocol.errors import (
     AlmenaraError,
@@ -120,6 +125,50 @@ def notice(id: str, **changes: object) -> NoticeView:
     return msgspec.structs.replace(view, **changes)
 
 
+RECEIPT = "almenara receipt v1\n# Receipt for a notice — señal\n"
+LEDGER = LedgerView(
+    coordinator="HUB",
+    connected=True,
+    now_ms=DAWN + 12_000,
+    logs=(
+        LogView(
+            log="ack",
+            origin="hub.example/almenara/ack",
+            size=1204,
+            root="5a" * 32,
+            witnessed_size=1200,
+            witnessed_ms=DAWN,
+            cosigned_here=1204,
+            needed=2,
+            witnesses=(
+                WitnessView(state="XAA", cosigned_ms=DAWN),
+                WitnessView(state="XBB", cosigned_ms=DAWN),
+                WitnessView(state="XCC", cosigned_ms=None),
+            ),
+        ),
+        LogView(
+            log="dir",
+            origin="hub.example/almenara/dir",
+            size=0,
+            root="",
+            witnessed_size=None,
+            witnessed_ms=None,
+            cosigned_here=0,
+            needed=2,
+            witnesses=(),
+        ),
+    ),
+    promised=0,
+    unwitnessed=3,
+    merge_delay_ms=800,
+    worst_merge_delay_ms=1_400,
+    evidence=("ledger-forked-3f2a9c1e5d6b7a80.txt",),
+    alarms=(
+        AlarmView(code="ledger-forked", message="there are two versions", next="Call XBB.", since_ms=DAWN),
+    ),
+)
+
+
 @dataclass
 class DeskDouble:
     """Keeps notices in dictionaries; ``fail`` is raised by the next call that reaches it."""
@@ -135,6 +184,8 @@ class DeskDouble:
     fail: Exception | None = None
     fail_events: Exception | None = None
     writable: bool = True
+    pending: tuple[PendingView, ...] = ()
+    shown_ledger: LedgerView = field(default_factory=lambda: LEDGER)
 
     async def ready(self) -> None:
         """Say whether the node can write."""
@@ -261,6 +312,16 @@ class DeskDouble:
         if any(d.state == "queued" for d in view.deliveries):
             await asyncio.sleep(timeout_s)
         return view
+
+    async def proof(self, who: Identity, id: str) -> ProofView:
+        """Return a receipt that is only text."""
+        self._check()
+        return ProofView(id=id, receipt=RECEIPT, statements=4, pending=self.pending)
+
+    async def ledger(self, who: Identity) -> LedgerView:
+        """Return a ledger with one silent witness."""
+        self._check()
+        return self.shown_ledger
 
     async def dismiss(self, who: Identity) -> NodeView:
         """Return the node's condition without its alarms."""
