@@ -46,7 +46,7 @@ MARK_OF: Mapping[str, tuple[str, str]] = MappingProxyType(
 """The form and colour of each statement in a drawing; ``due`` is when an answer was expected."""
 
 PARTS: Mapping[str, str] = MappingProxyType(
-    {"in_time": "ok", "late": "late", "waiting": "pale", "silent": "silent", "failed": "bad"}
+    {"in_time": "ok", "late": "late", "waiting": "pale", "silent": "silent", "failed": "broken"}
 )
 """The pattern of each part of the deliveries."""
 

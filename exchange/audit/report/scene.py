@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from exchange.audit.report.colours import LIGHT
 
-_ON_PAPER = {**LIGHT, "late": "url(#late)", "silent": "url(#silent)"}
+_ON_PAPER = {**LIGHT, "late": "url(#late)", "silent": "url(#silent)", "broken": "url(#broken)"}
 Anchor = Literal["start", "middle", "end"]
 _EDGE = 0.012
 """How far the outermost places stay from the edges, so that no mark is cut."""
@@ -134,8 +134,10 @@ _PATTERNS = Markup(
     '<defs><pattern id="late" width="6" height="6" patternUnits="userSpaceOnUse" '
     'patternTransform="rotate(45)"><path d="M1.5 0V6" stroke-width="3" stroke="{late}"/></pattern>'
     '<pattern id="silent" width="4" height="4" patternUnits="userSpaceOnUse">'
-    '<path d="M1 0V4" stroke-width="2" stroke="{silent}"/></pattern></defs>'
-).format(late=LIGHT["ok"], silent=LIGHT["ember"])
+    '<path d="M1 0V4" stroke-width="2" stroke="{silent}"/></pattern>'
+    '<pattern id="broken" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<path d="M0 0L6 6M6 0L0 6" stroke-width="1.5" stroke="{broken}"/></pattern></defs>'
+).format(late=LIGHT["ok"], silent=LIGHT["ember"], broken=LIGHT["bad"])
 
 
 def at(fraction: float) -> float:
