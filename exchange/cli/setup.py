@@ -165,6 +165,11 @@ coordinator.add_command(auditor)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="The TCP port.")
 @click.option("--url", help="How nodes reach it, if not at wss://host:port.")
+@click.option(
+    "--ledger-port",
+    type=click.IntRange(1, 65535),
+    help="The TCP port on which auditors read the ledger; not given: they cannot.",
+)
 @protection_options
 @local
 def coordinator_init(
@@ -176,6 +181,7 @@ def coordinator_init(
     host: str,
     port: int,
     url: str | None,
+    ledger_port: int | None,
     passphrase_file: Path | None,
     unprotected: bool,
 ) -> None:
@@ -196,6 +202,7 @@ def coordinator_init(
         url=url,
         protect=console.protect(f"keys of {code}", settings.passphrase_file, unprotected=unprotected),
         now_ms=SystemClock().now_ms(),
+        ledger_port=ledger_port,
     )
     console.show(
         {"code": made.code, "url": made.url, "fingerprint": made.fingerprint, "request": str(made.request)},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    examples=("almenara demo", "almenara demo --json", "almenara demo --keep", "almenara demo --stop DIR"),
+    examples=("almenara demo", "almenara demo --json", "almenara demo --keep", "almenara demo --bundle DIR"),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--keep", is_flag=True, help="Leave everything running, and say how to explore it.")
@@ -27,19 +27,25 @@ if TYPE_CHECKING:
     "--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), help="An empty folder to use."
 )
 @click.option(
+    "--bundle",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="An empty folder for what the auditor takes along: bundle, report, receipt.",
+)
+@click.option(
     "--stop", metavar="DIR", type=click.Path(path_type=Path), help="End what an earlier --keep left running."
 )
-def demo(as_json: bool, keep: bool, folder: Path | None, stop: Path | None) -> int:
+def demo(as_json: bool, keep: bool, folder: Path | None, bundle: Path | None, stop: Path | None) -> int:
     """Watch three fictitious states exchange a sealed notice over real processes and real cryptography.
 
-    Starts a coordinator and three nodes on this machine, tells the story as it happens, and ends
-    everything again.
+    Starts a coordinator and three nodes on this machine, tells the story as it happens, lets an auditor
+    verify the ledger offline, and ends everything again.
     """
     out = Output(as_json=as_json)
-    return _play(out, folder, keep=keep) if stop is None else _stop(out, stop)
+    return _play(out, folder, bundle, keep=keep) if stop is None else _stop(out, stop)
 
 
-def _play(out: Output, folder: Path | None, *, keep: bool) -> int:
+def _play(out: Output, folder: Path | None, bundle: Path | None, *, keep: bool) -> int:
     from exchange.clock import SystemClock
     from exchange.demo.performance import Failed, perform, what_next
     from exchange.demo.report import Teller
@@ -47,7 +53,7 @@ def _play(out: Output, folder: Path | None, *, keep: bool) -> int:
     clock = SystemClock()
     teller = Teller(out, clock)
     try:
-        summary = perform(teller, clock, folder=folder, keep=keep)
+        summary = perform(teller, clock, folder=folder, bundle=bundle, keep=keep)
     except Failed as failure:
         return _failed(out, failure)
     if out.as_json:
@@ -56,8 +62,9 @@ def _play(out: Output, folder: Path | None, *, keep: bool) -> int:
     teller.lines(
         "",
         f"{summary.notices} notices, {summary.deliveries} deliveries: {summary.received} received, "
-        f"{summary.answered} answered, {summary.tampered_refused} altered copy refused, "
-        f"in {summary.seconds:.1f} s.",
+        f"{summary.answered} answered, {summary.tampered_refused} altered copy refused;",
+        f"{summary.audit.leaves} leaves audited offline, 1 changed byte found at leaf "
+        f"{summary.audit.altered_leaf}; in {summary.seconds:.1f} s.",
     )
     teller.chapter("What to try next")
     teller.lines(*what_next(summary))

@@ -23,6 +23,7 @@ from exchange.setup.words import grouped
 from protocol.documents import Role
 
 RETRY_CAP_S = 0.5
+WITNESS_S = 0.5
 GOVERNANCE = "governance"
 
 
@@ -33,6 +34,7 @@ class Founded:
     stage: Stage
     root_hash: str
     admitted: tuple[str, ...]
+    community: Path
 
 
 def found(folder: Path, clock: Clock) -> Founded:
@@ -54,7 +56,7 @@ def found(folder: Path, clock: Clock) -> Founded:
         now_ms=clock.now_ms(),
     )
     hub = folder / cast.HUB.lower()
-    port = free_port()
+    port, ledger_port = free_port(), free_port()
     asked = coordinator.create_coordinator(
         hub,
         code=cast.HUB,
@@ -65,7 +67,9 @@ def found(folder: Path, clock: Clock) -> Founded:
         url=None,
         protect=unprotected,
         now_ms=clock.now_ms(),
+        ledger_port=ledger_port,
     )
+    _add_settings(hub / "almenara.toml", f"witness_s = {WITNESS_S}")
     made = {state.code: _new_node(folder, state, pinned, clock) for state in cast.STATES}
     community, admitted = _admit(folder, [asked.request, *(one.request for one in made.values())], clock)
     asyncio.run(coordinator.join_community(hub, community, clock))
@@ -73,9 +77,11 @@ def found(folder: Path, clock: Clock) -> Founded:
     for state in cast.STATES:
         data = folder / state.folder
         asyncio.run(joining.join_community(data, community, coordinator=None, clock=clock))
-        _add_settings(data / "almenara.toml")
+        # The node comes back quickly, and keeps its socket here whatever other settings say.
+        _add_settings(data / "almenara.toml", f'socket = "api.sock"\nretry_cap_s = {RETRY_CAP_S}')
         nodes[state.code] = RunningNode(state, data, made[state.code].tokens[0])
-    return Founded(Stage(folder, port, nodes, Crew(folder)), grouped(pinned), admitted)
+    stage = Stage(folder, port, ledger_port, nodes, Crew(folder))
+    return Founded(stage, grouped(pinned), admitted, community)
 
 
 def _new_node(folder: Path, state: cast.State, pinned: bytes, clock: Clock) -> node.NewNode:
@@ -106,7 +112,6 @@ def _admit(folder: Path, requests: list[Path], clock: Clock) -> tuple[Path, tupl
     return folder / GOVERNANCE / COMMUNITY_FILE, tuple(change.code for change in proposal.changes)
 
 
-def _add_settings(path: Path) -> None:
-    """Make a node come back quickly, and keep its socket here whatever other settings say."""
+def _add_settings(path: Path, lines: str) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write(f'socket = "api.sock"\nretry_cap_s = {RETRY_CAP_S}\n')
+        file.write(f"{lines}\n")

@@ -18,6 +18,7 @@ from exchange.node.views import (
     AnswerView,
     ContentView,
     EventView,
+    LedgerView,
     NodeView,
     NoticeView,
     StatusView,
@@ -98,6 +99,10 @@ class RunningNode:
         return self._client().ask(
             "GET", f"/v1/notices/{id_}/status", StatusView, query=query, timeout_s=STATUS_WAIT_S + 5
         )
+
+    def ledger(self) -> LedgerView:
+        """Return the ledger as the node has verified it."""
+        return self._client().ask("GET", "/v1/ledger", LedgerView)
 
     def condition(self) -> NodeView:
         """Return the node's own condition."""

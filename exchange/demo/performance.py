@@ -14,9 +14,10 @@ from types import FrameType
 
 from exchange.clock import Clock
 from exchange.demo import cast
+from exchange.demo.audit import Audit
 from exchange.demo.community import Founded, found
 from exchange.demo.deadline import deadline
-from exchange.demo.report import Summary, Teller
+from exchange.demo.report import Audited, Ledger, Summary, Teller
 from exchange.demo.stage import Stage
 from exchange.demo.story import Story
 from exchange.setup.files import new_place
@@ -39,13 +40,14 @@ class Failed(Exception):
         self.tails = tails
 
 
-def perform(teller: Teller, clock: Clock, *, folder: Path | None, keep: bool) -> Summary:
+def perform(teller: Teller, clock: Clock, *, folder: Path | None, bundle: Path | None, keep: bool) -> Summary:
     """Play the whole demonstration and return its outcome.
 
     Args:
         teller: Tells it.
         clock: The source of time.
         folder: An empty folder to use, or None for a temporary one.
+        bundle: An empty folder for what the auditor takes along, or None for one that is removed.
         keep: Leave the processes running and the folder in place, if all goes well.
 
     Raises:
@@ -53,6 +55,7 @@ def perform(teller: Teller, clock: Clock, *, folder: Path | None, keep: bool) ->
         Failed: a step failed; nothing runs any more and nothing is left.
     """
     began = clock.monotonic()
+    taken = None if bundle is None else _taken(bundle)
     place = _place(folder)
     kept = False
     stage: Stage | None = None
@@ -63,7 +66,8 @@ def perform(teller: Teller, clock: Clock, *, folder: Path | None, keep: bool) ->
             stage = founded.stage
             story = Story(stage, teller, clock)
             story.play()
-            summary = _summary(story, teller, clock.monotonic() - began, place if keep else None)
+            evidence = _audit(founded, teller, place, taken, story.first, keep=keep)
+            summary = _summary(story, evidence, teller, clock.monotonic() - began, place if keep else None)
             kept = keep
             return summary
     except AlmenaraError as error:
@@ -86,7 +90,29 @@ def _hold_ceremony(place: Path, teller: Teller, clock: Clock) -> Founded:
     return founded
 
 
-def _summary(story: Story, teller: Teller, seconds: float, folder: Path | None) -> Summary:
+def _audit(
+    founded: Founded, teller: Teller, place: Path, taken: Path | None, notice: str, *, keep: bool
+) -> tuple[Ledger, Audited]:
+    teller.chapter("Months later: an auditor, who trusts nobody's server.")
+    folder = taken or place / "audit"
+    folder.mkdir(exist_ok=True)
+    return Audit(founded, teller, folder, keep=keep or taken is not None).play(notice)
+
+
+def _taken(bundle: Path) -> Path:
+    """Return an empty folder for what the auditor takes along."""
+    folder = bundle.expanduser().absolute()
+    with new_place(folder):
+        return folder
+
+
+def _summary(
+    story: Story,
+    evidence: tuple[Ledger, Audited],
+    teller: Teller,
+    seconds: float,
+    folder: Path | None,
+) -> Summary:
     with deadline(SUMMARY_S, "the nodes to say how it ended"):
         details = tuple(story.details())
         statuses = story.statuses()
@@ -99,6 +125,8 @@ def _summary(story: Story, teller: Teller, seconds: float, folder: Path | None) 
         answered=sum(one.state in ("accepted", "declined", "completed") for one in details),
         tampered_refused=story.refused,
         readable_at_coordinator=story.readable,
+        ledger=evidence[0],
+        audit=evidence[1],
         seconds=round(seconds, 3),
         folder=None if folder is None else str(folder),
         details=details,

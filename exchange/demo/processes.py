@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +32,13 @@ class Resident(msgspec.Struct, frozen=True):
     name: str
     pid: int
     mark: str
+
+
+class Ran(NamedTuple):
+    """A command that has ended: its exit code, and what it printed."""
+
+    code: int
+    told: dict[str, Any]
 
 
 def mark_of(pid: int) -> str | None:
@@ -76,6 +84,26 @@ class Crew:
                 env=_environment(self._folder),
                 start_new_session=True,
             )
+
+    def run(self, words: Iterable[str]) -> Ran:
+        """Run one command to its end, and return its exit code and the JSON object that it printed.
+
+        Raises:
+            ServiceError: it printed none.
+        """
+        command = [sys.executable, "-m", "exchange.cli.main", *words, "--json"]
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env=_environment(self._folder),
+        )
+        try:
+            return Ran(ended.returncode, msgspec.json.decode(ended.stdout, type=dict[str, Any]))
+        except msgspec.DecodeError as error:
+            told = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise ServiceError(f"the command {' '.join(command[3:5])} did not answer: {told}") from error
 
     def require_running(self, name: str) -> None:
         """Return only if the process lives.

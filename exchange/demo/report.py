@@ -48,6 +48,36 @@ class Detail(msgspec.Struct, frozen=True):
     note: str | None
 
 
+class Ledger(msgspec.Struct, frozen=True):
+    """The ledger at the end, as XAA's node has verified it."""
+
+    origin: str
+    size: int
+    root: str
+    needed: int
+    witnesses: tuple[str, ...]
+    merge_delay_ms: int | None
+
+
+class Audited(msgspec.Struct, frozen=True):
+    """What the auditor's commands said: about the bundle, and about the bundle with one byte changed.
+
+    ``folder`` is where bundle, report and receipt lie, or None if they were removed.
+    """
+
+    exit: int
+    verdict: str
+    leaves: int
+    documents: int
+    statements: int
+    receipt_exit: int
+    altered_leaf: int
+    altered_exit: int
+    altered_verdict: str
+    altered_findings: tuple[str, ...]
+    folder: str | None
+
+
 class Summary(msgspec.Struct, frozen=True):
     """The outcome in numbers.
 
@@ -62,6 +92,8 @@ class Summary(msgspec.Struct, frozen=True):
     answered: int
     tampered_refused: int
     readable_at_coordinator: int
+    ledger: Ledger
+    audit: Audited
     seconds: float
     folder: str | None
     details: tuple[Detail, ...]

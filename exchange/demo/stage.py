@@ -34,12 +34,14 @@ class Stage:
     Args:
         folder: Where all of it lies.
         port: Where the coordinator listens.
+        ledger_port: Where it serves its ledger.
         nodes: The nodes by the code of their state.
         crew: Starts and stops processes.
     """
 
     folder: Path
     port: int
+    ledger_port: int
     nodes: Mapping[str, RunningNode]
     crew: Crew
 

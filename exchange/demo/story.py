@@ -64,6 +64,11 @@ class Story:
         self._refuse_the_copy(update)
         self._last_answers(update)
 
+    @property
+    def first(self) -> str:
+        """The id of the notice that was sent first."""
+        return self._sent[0]
+
     def statuses(self) -> list[StatusView]:
         """Return where each sent notice stands, the first one first."""
         return [self._xaa.status(id_) for id_ in self._sent]

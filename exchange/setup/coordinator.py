@@ -49,6 +49,7 @@ def create_coordinator(
     url: str | None,
     protect: Protect,
     now_ms: int,
+    ledger_port: int | None = None,
 ) -> NewCoordinator:
     """Make a coordinator's keys, settings and request to be admitted.
 
@@ -62,6 +63,7 @@ def create_coordinator(
         url: How nodes reach it, or None if that is ``wss://host:port``.
         protect: How the files of the statement key and the log keys are protected.
         now_ms: The time now, milliseconds UTC.
+        ledger_port: The port on which auditors read the ledger, at the same address; None for none.
 
     Raises:
         BadRequest: a code, name or address does not fit.
@@ -82,6 +84,8 @@ def create_coordinator(
         write_file(place.keys / "tls.crt", certificate.pem)
         write_file(data / ROOT_HASH_FILE, f"{root_hash.hex()}\n".encode())
         settings: dict[str, str | int] = {"code": code, "host": host, "port": port}
+        if ledger_port is not None:
+            settings |= {"ledger_host": host, "ledger_port": ledger_port}
         write_file(place.settings_file, settings_text(f"The coordinator {code}.", settings))
         entry = coordinator_entry(
             signer,

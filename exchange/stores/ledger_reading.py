@@ -33,7 +33,8 @@ STATEMENTS = f"""
 """  # noqa: S608  (all parts are constants of this module)
 
 HEADERS = f"""
-    SELECT s.idx, e.manifest, e.proof FROM statement AS s JOIN envelope AS e ON e.relayed = s.idx
+    SELECT s.idx, e.manifest, e.proof
+    FROM statement AS s JOIN envelope AS e ON e.id = s.envelope AND e.relayed = s.idx
     WHERE s.idx >= :first AND s.idx < :first + :count
         AND (:reader IS NULL OR e.sender = :reader OR {ADDRESSED})
     ORDER BY s.idx

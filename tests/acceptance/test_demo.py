@@ -62,9 +62,15 @@ def place(empty: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def outcome(place: Path) -> dict[str, Any]:
+def taken(empty: Path) -> Path:
+    """Where its auditor leaves what was taken along."""
+    return empty / "taken"
+
+
+@pytest.fixture(scope="session")
+def outcome(place: Path, taken: Path) -> dict[str, Any]:
     """What ``almenara demo --json`` printed; it is run once."""
-    ended = demo("--json", "--dir", str(place))
+    ended = demo("--json", "--dir", str(place), "--bundle", str(taken))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     result: dict[str, Any] = json.loads(ended.stdout)
     return result
@@ -104,6 +110,33 @@ def test_an_altered_copy_is_refused(outcome: dict[str, Any]) -> None:
 def test_the_coordinator_can_read_nothing(outcome: dict[str, Any]) -> None:
     """No text of a notice or note stands anywhere in what the coordinator keeps."""
     assert outcome["readable_at_coordinator"] == 0
+
+
+def test_the_whole_ledger_is_witnessed(outcome: dict[str, Any]) -> None:
+    """What every party said is in it, and a quorum of the states' nodes has cosigned it."""
+    ledger = outcome["ledger"]
+    assert len(ledger["witnesses"]) >= ledger["needed"] == 2
+    assert ledger["size"] == outcome["audit"]["leaves"] == outcome["audit"]["statements"]
+    # DIRECTORY, two RELAYED, and of each delivery RECEIVED, OPENED and an answer.
+    assert ledger["size"] == 1 + 2 + 4 * 3
+
+
+def test_the_audit_holds_and_names_the_leaf_of_a_changed_byte(outcome: dict[str, Any]) -> None:
+    """Exit 0 for the bundle, 3 for the bundle with one byte changed."""
+    audit = outcome["audit"]
+    assert (audit["exit"], audit["receipt_exit"], audit["altered_exit"]) == (0, 0, 3)
+    assert f"leaf {audit['altered_leaf']}" in audit["altered_findings"]
+
+
+def test_what_the_auditor_took_along_stays_and_verifies(outcome: dict[str, Any], taken: Path) -> None:
+    """Bundle, report and receipt: with nothing running, from the root hash alone."""
+    assert sorted(path.name for path in taken.iterdir()) == ["bundle", "receipt.txt", "report.html"]
+    assert outcome["audit"]["folder"] == str(taken)
+    root_hash = "".join(outcome["story"][0]["details"][0].split())
+    for name in ("bundle", "receipt.txt"):
+        words = [*ALMENARA, "audit", "verify", str(taken / name), "--root-hash", root_hash]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_it_is_over_in_half_a_minute(outcome: dict[str, Any]) -> None:

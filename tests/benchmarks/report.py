@@ -102,7 +102,7 @@ def _service(service: Service) -> list[str]:
         ),
         _line(
             "delivery p99",
-            f"{service.delivery_p99_ms:.0f} ms, without checkpoints {service.delivery_p99_without_ms:.0f} ms: "
+            f"{service.delivery_p99_ms:.0f} ms, {service.delivery_p99_without_ms:.0f} ms without checkpoints: "
             f"{ratio:.2f}x",
             _goal(ratio, DELIVERY_GOAL, ""),
         ),
