@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 from exchange.audit.verdict import (
+    Check,
     CheckpointView,
     DeliveryEvidence,
     Figure,
@@ -142,6 +143,7 @@ class Page:
     verdict: Verdict
     failures: Capped[Finding]
     unchecked: Capped[Finding]
+    partly: tuple[Check, ...]
     notes: Capped[Finding]
     at_ms: int | None
     period_ms: int
@@ -169,6 +171,7 @@ def page_of(verdict: Verdict) -> Page:
         verdict=verdict,
         failures=_findings(verdict, Grade.FAILED),
         unchecked=_findings(verdict, Grade.UNCHECKED),
+        partly=tuple(check for check in verdict.checks if check.left_out),
         notes=_findings(verdict, Grade.NOTE),
         at_ms=_last_witnessed(verdict),
         period_ms=period_ms,

@@ -93,7 +93,7 @@ class Paper(Sheet):
         rows: list[Sequence[Cell]] = [
             (
                 self.rules.rule(check),
-                self.terms.standing(check.outcome),
+                self.terms.check(check),
                 *(self.words.number(n) for n in (check.done, check.failed, check.left_out)),
             )
             for check in page.verdict.checks
@@ -101,7 +101,11 @@ class Paper(Sheet):
         heads = (say("Rule"), say("Outcome"), say("Looked at"), say("Failures"), say("Left out"))
         yield table(say("What was checked"), heads, rows, numbers=3)
         yield heading(say("What could not be checked"))
-        yield from self._findings(page.unchecked, say("Nothing: the bundle held all that was needed."))
+        nothing = say("Nothing: the bundle held all that was needed.")
+        yield from self._findings(page.unchecked, "" if page.partly else nothing)
+        for check in page.partly:
+            left_out = self.words.say_n("%(n)s left out", "%(n)s left out", check.left_out)
+            yield paragraph(self.words.pair(self.rules.rule(check), left_out))
         yield heading(say("Findings and next steps"))
         yield from self._findings(page.failures, "" if page.notes.total else say("There are none."))
         yield from self._findings(page.notes, "")

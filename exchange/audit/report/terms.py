@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from exchange.audit.report.words import Words
-from exchange.audit.verdict import DeliveryEvidence, Outcome, SeverityFigures, StateFigures
+from exchange.audit.verdict import Check, DeliveryEvidence, Outcome, SeverityFigures, StateFigures
 from exchange.cli.safe import safe_line
 
 _DAY_MS = 86_400_000
@@ -164,6 +164,11 @@ class Terms:
     def standing(self, outcome: Outcome) -> str:
         """Return how a check, or the whole audit, ended."""
         return self.words.say(STANDINGS[outcome])
+
+    def check(self, check: Check) -> str:
+        """Return how a check ended; one that had nothing before it neither passed nor failed."""
+        nothing = not check.done and not check.left_out
+        return self.words.say("Nothing to check") if nothing else self.standing(check.outcome)
 
     def part(self, name: str) -> str:
         """Return the name of a part of the deliveries."""
