@@ -102,8 +102,8 @@ def _service(service: Service) -> list[str]:
         ),
         _line(
             "delivery p99",
-            f"{service.delivery_p99_ms:.0f} ms, {service.delivery_p99_without_ms:.0f} ms without checkpoints: "
-            f"{ratio:.2f}x",
+            f"{service.delivery_p99_ms:.0f} ms; without checkpoints "
+            f"{service.delivery_p99_without_ms:.0f} ms: {ratio:.2f}x",
             _goal(ratio, DELIVERY_GOAL, ""),
         ),
         _line(
