@@ -48,6 +48,17 @@ class _Pending:
     since_ms: int
 
 
+async def load_heads(context: NodeContext) -> None:
+    """Take up the newest verified checkpoints of the store, before anything is signed or compared."""
+
+    def read(db: apsw.Connection) -> list[HeadRow]:
+        heads = [newest_head(db, log) for log in Log]
+        return [head for head in heads if head is not None]
+
+    for head in await context.engine.read(read):
+        context.heads.verified(Log(head.log), parse_checkpoint(head.note).checkpoint)
+
+
 class Comparisons:
     """Compares checkpoints, and tells when two contradict each other.
 
@@ -60,16 +71,6 @@ class Comparisons:
         self._context = context
         self._unproven_ms = unproven_ms
         self._pending: dict[tuple[Log, int, bytes], _Pending] = {}
-
-    async def load(self) -> None:
-        """Take up the newest verified checkpoints of the store."""
-
-        def read(db: apsw.Connection) -> list[HeadRow]:
-            heads = [newest_head(db, log) for log in Log]
-            return [head for head in heads if head is not None]
-
-        for head in await self._context.engine.read(read):
-            self._context.heads.verified(Log(head.log), parse_checkpoint(head.note).checkpoint)
 
     async def consider(self, log: Log, signed: SignedCheckpoint) -> bool:
         """Take a checkpoint that the log has signed; return whether it is verified against all before.
@@ -103,7 +104,7 @@ class Comparisons:
         """Return what to ask the coordinator now, and tell of what it has not proved in time."""
         asked: list[Compare] = []
         for log in Log:
-            newest = await self._context.engine.read(lambda db, log=log: newest_head(db, log))  # type: ignore[misc]
+            newest = await self._newest(log)
             if newest is None:
                 continue
             asked += [_question(one, newest) for one in self._of(log)]
@@ -209,9 +210,12 @@ class Comparisons:
         late_ms = self._context.clock.now_ms() - self._unproven_ms
         for one in [one for one in self._pending.values() if one.since_ms < late_ms]:
             self._drop(one)
-            newest = await self._context.engine.read(lambda db, log=one.log: newest_head(db, log))  # type: ignore[misc]
+            newest = await self._newest(one.log)
             if newest is not None:
                 await self._tell(_unproven(one, newest))
+
+    async def _newest(self, log: Log) -> HeadRow | None:
+        return await self._context.engine.read(lambda db: newest_head(db, log))
 
     async def _tell(self, finding: Finding) -> None:
         context, now_ms = self._context, self._context.clock.now_ms()

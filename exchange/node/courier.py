@@ -126,6 +126,7 @@ class Courier:
                 self._session = None
                 inbox.forget()
                 self._answers.forget()
+                self._ledger.forget()
             await self._pause()
 
     async def catch_up(self) -> None:

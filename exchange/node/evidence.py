@@ -19,7 +19,7 @@ import structlog
 
 from exchange.node.context import NodeContext
 from exchange.stores.node_books import has_alarm, raise_alarm, record_event
-from exchange.stores.node_ledger import insert_evidence, list_evidence
+from exchange.stores.node_ledger import find_evidence, insert_evidence, list_evidence
 from protocol.text import format_base64, format_utc
 
 HEADER = "almenara evidence v1"
@@ -68,14 +68,15 @@ def report(db: apsw.Connection, state: str, finding: Finding, now_ms: int) -> No
     next_, name, text = finding.next, "", b""
     if finding.exhibits:
         text = evidence_text(state, finding, now_ms)
-        name = file_name(finding.code, text)
+        # What was dismissed and is still wrong is told again, with the file that is there.
+        name = find_evidence(db, finding.code, finding.about) or file_name(finding.code, text)
         next_ = f"{next_} The evidence lies in the node's data directory: evidence/{name}"
     raise_alarm(db, finding.code, finding.about, finding.message, next_, now_ms)
     if not has_alarm(db, finding.code, finding.about):
         # As many of this code stand as a person can use: the rest would only fill the stream.
         return
     if name:
-        insert_evidence(db, name, finding.code, now_ms, text)
+        insert_evidence(db, name, finding.code, finding.about, now_ms, text)
     record_event(
         db,
         now_ms,

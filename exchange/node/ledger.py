@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import apsw
 import structlog
 
 from exchange.link.pump import Link
@@ -89,17 +88,19 @@ class Ledger:
         )
         self._waiting: asyncio.Queue[LedgerMessage] = asyncio.Queue(MOST_WAITING)
         self._asked_up_to = b""
-        self._is_loaded = False
 
     def offer(self, message: LedgerMessage) -> None:
         """Hand in one message; a coordinator that sends faster than this node can judge is not heard."""
         with contextlib.suppress(asyncio.QueueFull):
             self._waiting.put_nowait(message)
 
-    async def serve(self, link: Link) -> None:
-        """Look after the ledger for as long as a session lasts; returns only by cancellation."""
+    def forget(self) -> None:
+        """Drop what waits, because the session is gone: the next one begins with what is newest."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
+
+    async def serve(self, link: Link) -> None:
+        """Look after the ledger for as long as a session lasts; returns only by cancellation."""
         self._asked_up_to = b""
         since_ms = self._context.clock.now_ms()
         await until_first(self._take_all(link), self._look_again(link, since_ms))
@@ -130,7 +131,6 @@ class Ledger:
             link: The session's link.
             since_ms: Since when it is open, milliseconds UTC.
         """
-        await self._load()
         for question in await self._comparisons.questions(since_ms):
             link.send(question)
         self._asked_up_to = b""
@@ -157,11 +157,6 @@ class Ledger:
         except Exception:
             _log.exception("ledger.fault")
 
-    async def _load(self) -> None:
-        if not self._is_loaded:
-            await self._comparisons.load()
-            self._is_loaded = True
-
     async def _seal(self, log: Log, data: bytes) -> Seal:
         """Return who signed a checkpoint; one that the log has not signed is told of."""
         context = self._context
@@ -178,8 +173,10 @@ class Ledger:
         if self._context.state in seal.cosigned:
             await self._witness.adopt(message.log, seal.signed)
         self._promises.cosigned(seal.cosigned)
-        await self._comparisons.consider(message.log, seal.signed)
-        await self._context.engine.write(lambda db: _keep(db, seal))
+        is_verified = await self._comparisons.consider(message.log, seal.signed)
+        if is_verified and seal.witnessed_ms is not None:
+            await self._witness.follow(message.log, seal.signed)
+        await self._context.engine.write(lambda db: store_seal(db, seal))
         self._context.events.ring()
         if message.log is Log.ACK:
             self._asked_up_to = b""
@@ -198,7 +195,3 @@ class Ledger:
         self._asked_up_to = wanted[-1] if wanted else b""
         if wanted:
             link.send(Locate(statements=wanted))
-
-
-def _keep(db: apsw.Connection, seal: Seal) -> None:
-    store_seal(db, seal)

@@ -30,6 +30,8 @@ from protocol.statement import MERGE_DELAY_MS
 from protocol.text import format_utc
 
 WITHHELD = "withheld"
+AT_WORK_MS = 600_000
+"""How long after its last cosignature a state is taken to be at work."""
 _ROUND = 200
 
 
@@ -91,9 +93,13 @@ class Promises:
         promises = list_overdue(db, now_ms - self._late_ms, _ROUND)
         return _Overdue(
             [(promise, find_statement(db, promise.statement)) for promise in promises],
-            list_relayed(db, now_ms + self._skew_ms, _ROUND),
+            list_relayed(db, self._at_work(now_ms), _ROUND),
             newest_head(db, Log.ACK),
         )
+
+    def _at_work(self, now_ms: int) -> list[str]:
+        """Return the states that were seen at work lately: nothing is said about those who are away."""
+        return [state for state, at_ms in self._alive_ms.items() if now_ms - at_ms <= AT_WORK_MS]
 
     @property
     def _skew_ms(self) -> int:

@@ -11,6 +11,7 @@ from exchange.datadir import DataDir
 from exchange.node.answers import Answers
 from exchange.node.backoff import Backoff
 from exchange.node.bell import Bell
+from exchange.node.comparing import load_heads
 from exchange.node.context import NodeContext
 from exchange.node.courier import Courier
 from exchange.node.desk import Desk
@@ -96,6 +97,7 @@ class Node:
             outgoing=Bell(),
             events=Bell(),
         )
+        await load_heads(context)
         return cls(context, await Mirror.open(context), settings, place)
 
     def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:

@@ -72,6 +72,16 @@ class Witness:
         verified = judged.signed.checkpoint if judged.held is not None and judged.signed is not None else None
         return Judged(Cosigned(log=request.log, status=judged.status, body=judged.body), verified)
 
+    async def follow(self, log: Log, signed: SignedCheckpoint) -> None:
+        """Take up a verified checkpoint of a quorum that is larger than what was cosigned here.
+
+        From then on this node cosigns only what continues it: a store that is new, or an older copy,
+        begins where the other witnesses stand.
+        """
+        now_ms, checkpoint = self._context.clock.now_ms(), signed.checkpoint
+        row = WitnessRow(log, checkpoint.size, checkpoint.root, signed.data, now_ms)
+        await self._context.engine.write(lambda db: save_witness(db, row))
+
     async def adopt(self, log: Log, signed: SignedCheckpoint) -> bool:
         """Take up a checkpoint that bears this node's own cosignature and that its store does not know.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import apsw
@@ -199,8 +200,8 @@ def count_promises(db: apsw.Connection) -> tuple[int, int]:
 
 
 def oldest_unwitnessed(db: apsw.Connection) -> int | None:
-    """Return since when the oldest statement that is in the log waits for a quorum."""
-    row = db.execute("SELECT min(since_ms) FROM promise WHERE logged_ms IS NOT NULL").fetchone()
+    """Return since when the statement waits longest for a quorum that is in the log."""
+    row = db.execute("SELECT min(logged_ms) FROM promise").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 
 
@@ -240,15 +241,16 @@ def recent_delays(db: apsw.Connection, limit: int) -> list[int]:
     return [int(delay) for (delay,) in db.execute(query, (limit,))]
 
 
-def list_relayed(db: apsw.Connection, before_ms: int, limit: int) -> list[tuple[bytes, str, int]]:
-    """Return envelope, recipient and time of what was relayed before then and not received, oldest first."""
+def list_relayed(
+    db: apsw.Connection, recipients: Collection[str], limit: int
+) -> list[tuple[bytes, str, int]]:
+    """Return envelope, recipient and time of what was relayed to these and not received, oldest first."""
     query = (
-        "SELECT envelope, recipient, since_ms FROM delivery WHERE state = 'relayed' AND since_ms < ?"
-        " ORDER BY since_ms LIMIT ?"
+        "SELECT envelope, recipient, since_ms FROM delivery WHERE state = 'relayed'"
+        " AND recipient IN (SELECT value FROM json_each(?)) ORDER BY since_ms LIMIT ?"
     )
-    return [
-        (envelope, recipient, since) for envelope, recipient, since in db.execute(query, (before_ms, limit))
-    ]
+    rows = db.execute(query, (json.dumps(sorted(recipients)), limit))
+    return [(envelope, recipient, since) for envelope, recipient, since in rows]
 
 
 def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
@@ -306,13 +308,19 @@ def find_signed(db: apsw.Connection, key_id: bytes, sequence: int) -> tuple[byte
     return None if row is None else (row[0], row[1])
 
 
-def insert_evidence(db: apsw.Connection, name: str, code: str, at_ms: int, text: bytes) -> None:
-    """Keep a piece of evidence; one of the same name is the same, and there is a bound to how many."""
+def insert_evidence(db: apsw.Connection, name: str, code: str, about: str, at_ms: int, text: bytes) -> None:
+    """Keep a piece of evidence; the first about one thing stays, and there is a bound to how many."""
     db.execute(
-        "INSERT INTO evidence SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence) < ?"
+        "INSERT INTO evidence SELECT ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM evidence) < ?"
         " ON CONFLICT DO NOTHING",
-        (name, code, at_ms, text, EVIDENCE_KEPT),
+        (name, code, about, at_ms, text, EVIDENCE_KEPT),
     )
+
+
+def find_evidence(db: apsw.Connection, code: str, about: str) -> str | None:
+    """Return the name of the evidence about one thing, if it is kept."""
+    row = db.execute("SELECT name FROM evidence WHERE code = ? AND about = ?", (code, about)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def list_evidence(db: apsw.Connection) -> list[tuple[str, bytes]]:

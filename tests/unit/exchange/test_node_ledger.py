@@ -16,6 +16,8 @@ import pytest
 
 from exchange.link.pump import Link
 from exchange.node.answers import Answered
+from exchange.node.comparing import load_heads
+from exchange.node.heads import Heads
 from exchange.node.ledger import MOST_WAITING, Ledger, LedgerTimes
 from exchange.stores.node_books import AlarmRow, clear_alarms, read_alarms
 from exchange.stores.node_ledger import count_promises, list_evidence, newest_checkpoint
@@ -218,10 +220,10 @@ async def test_statements_carry_the_newest_verified_checkpoint(scene: Scene, tmp
 
 
 async def test_a_restart_takes_up_the_newest_verified_checkpoint(scene: Scene) -> None:
-    """The heads are read from the store at the first look."""
+    """The heads are read from the store before anything is signed."""
     await scene.announce()
-    fresh = replace(scene.node.context, heads=type(scene.node.context.heads)())
-    await Ledger(fresh, scene.node.link_state, scene.folder).look(scene.link, scene.since_ms)
+    fresh = replace(scene.node.context, heads=Heads())
+    await load_heads(fresh)
     newest = fresh.heads.newest(Log.ACK)
     assert newest is not None
     assert newest.size == 5

@@ -71,8 +71,10 @@ CREATE TABLE signed (
 CREATE TABLE evidence (
     name  TEXT PRIMARY KEY,
     code  TEXT NOT NULL,
+    about TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
-    text  BLOB NOT NULL
+    text  BLOB NOT NULL,
+    UNIQUE (code, about)
 ) STRICT, WITHOUT ROWID;
 
 -- What was relayed and not yet received: somebody may be withholding it.
