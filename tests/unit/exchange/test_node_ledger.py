@@ -25,7 +25,8 @@ from exchange.stores.node_statements import list_statements
 from keys.evidence import NO_STATEMENT_YET, Saying, make_statement
 from protocol.errors import BadSignature, FormatError
 from protocol.ledger.origins import Log
-from protocol.session.messages import Accepted, Compare, Compared, ItemKind, Place, Witnessed
+from protocol.ledger.witness import WitnessStatus
+from protocol.session.messages import Accepted, Compare, Compared, Cosigned, ItemKind, Place, Witnessed
 from protocol.statement import SeenCheckpoint, StatementKind, parse_statement
 from tests.ledgers import PlayedLedger, Wire
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, delivery_to
@@ -238,6 +239,24 @@ async def test_a_larger_checkpoint_counts_once_it_is_proved_to_continue(scene: S
     await scene.look()
     assert scene.wire.questions() == [Compare(log=Log.ACK, old=5, new=9)]
     await scene.ledger.take(scene.link, scene.played.compare(5, 9))
+    assert scene.node.context.heads.newest(Log.ACK) == scene.played.checkpoint(9).checkpoint
+
+
+async def test_a_new_witness_begins_where_a_quorum_stands(scene: Scene) -> None:
+    """The first request must continue what the other witnesses have cosigned, not just anything."""
+    await scene.announce()
+    other = PlayedLedger(scene.node.everyone, scene.node.clock)
+    other.fill(9, b"other")
+    await scene.ledger.take(scene.link, other.ask(0))
+    (refused,) = scene.wire.sent
+    assert isinstance(refused, Cosigned)
+    assert (refused.status, refused.body) == (WitnessStatus.CONFLICT, b"5\n")
+    scene.wire.sent.clear()
+    scene.played.fill(4)
+    await scene.ledger.take(scene.link, scene.played.ask(5))
+    (granted,) = scene.wire.sent
+    assert isinstance(granted, Cosigned)
+    assert granted.status == WitnessStatus.OK
     assert scene.node.context.heads.newest(Log.ACK) == scene.played.checkpoint(9).checkpoint
 
 
@@ -473,3 +492,4 @@ async def test_dismissed_alarms_come_back_while_their_cause_lasts(scene: Scene) 
     await scene.node.context.engine.write(clear_alarms)
     await scene.look()
     assert set(await scene.alarms()) == {"promise-broken"}
+    assert len(await scene.evidence()) == 1

@@ -16,12 +16,14 @@ from exchange.node.answers import Answered
 from exchange.node.ledger import Ledger
 from exchange.node.mirror import store_document
 from exchange.node.requests import AnswerRequest
+from keys import enrolment
+from keys.documents import sign_document
 from keys.receipt import VerifiedReceipt, verify_receipt
 from keys.signer import Verifier
 from protocol.errors import NotFound
 from protocol.session.messages import Accepted, ItemKind
 from protocol.statement import StatementKind
-from tests.community import community
+from tests.community import YEAR_MS, certificate, community, witness_keys
 from tests.ledgers import PlayedLedger, Wire
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, delivery_to
 
@@ -144,3 +146,61 @@ async def test_status_says_where_each_statement_stands(scene: Scene) -> None:
     (of_xbb, of_xcc) = (await scene.sender.desk.status(SENDER, id_)).deliveries
     assert of_xbb.evidence["accepted"] == "witnessed, leaf 3"
     assert of_xcc.evidence == {"relayed": "witnessed, leaf 0"}
+
+
+async def test_a_recipient_proves_what_it_said(scene: Scene, tmp_path: Path) -> None:
+    """Whoever answered can show so, too: its own statements, and the notice they are about."""
+    id_ = await scene.carry()
+    node = scene.recipient
+    await node.context.engine.write(lambda db: _store_all(db, node.everyone.documents))
+    ledger, wire = Ledger(node.context, node.link_state, tmp_path / "evidence"), Wire()
+    await ledger.take(cast(Link, wire), scene.played.announce(by=("XAA", "XCC")))
+    await ledger.take(cast(Link, wire), scene.played.locate(wire.wanted(), by=("XAA", "XCC")))
+    receipt = (await node.desk.proof(MONITOR, id_)).receipt
+    proved = verify_receipt(receipt.encode(), community().id, Verifier())
+    assert [one.kind.name for one in proved.statements] == ["RECEIVED", "OPENED", "ACCEPTED"]
+    assert proved.checkpoints[0].cosigned.keys() == {"XAA", "XCC"}
+
+
+async def test_statements_under_several_checkpoints_stand_in_one_receipt(scene: Scene) -> None:
+    """Each statement is proved under the checkpoint that it was first located under."""
+    id_ = await scene.carry()
+    await scene.witness()
+    await scene.recipient.desk.answer(scene.recipient.officer, id_, AnswerRequest(answer="completed"))
+    await scene.record()
+    scene.sender.clock.advance(5_000)
+    await scene.witness(by=("XAA", "XBB"))
+    proved = await scene.proof(id_)
+    assert [one.checkpoint.size for one in proved.checkpoints] == [4, 5]
+    assert proved.statements[-1].witnessed_ms == proved.statements[0].witnessed_ms + 5_000
+
+
+async def test_a_key_that_was_rotated_since_proves_what_it_signed_before(scene: Scene) -> None:
+    """Each part stands below the documents of its time: a later manifest without the officer is no harm."""
+    id_ = await scene.carry()
+    await scene.witness()
+    everyone, member = scene.sender.everyone, scene.sender.everyone.members["XBB"]
+    manifest = enrolment.next_manifest(
+        everyone.directory().documents.manifests["XBB"],
+        state="XBB",
+        community=everyone.id,
+        keys=member.keys[:1],
+        certificates=[certificate("XBB")],
+        witness=witness_keys("XBB", everyone.id),
+        now_ms=scene.sender.clock.now_ms(),
+        life_ms=YEAR_MS,
+    )
+    later = sign_document(manifest, [member.identity])
+    scene.sender.context.directory.update(later, scene.sender.clock.now_ms())
+    await scene.sender.context.engine.write(lambda db: store_document(db, later))
+    assert [one.officer for one in (await scene.proof(id_)).statements][2:] == ["officer of XBB"] * 2
+
+
+async def test_a_store_that_was_altered_gives_no_false_receipt(scene: Scene) -> None:
+    """The finished file is verified before anybody gets it; what is not proved is left out."""
+    id_ = await scene.carry()
+    await scene.witness()
+    await scene.sender.context.engine.write(lambda db: db.execute("UPDATE place SET idx = 2 WHERE idx = 1"))
+    view = await scene.sender.desk.proof(MONITOR, id_)
+    assert [(one.kind, one.party) for one in view.pending] == [("received", "XBB")]
+    assert view.statements == 3
