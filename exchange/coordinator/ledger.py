@@ -120,7 +120,6 @@ class Ledger:
             kept = await self._store.witnessed(which)
             if kept is not None:
                 self.heads[which].witnessed = parse_checkpoint(kept.checkpoint)
-            log.info("ledger.opened", log=which.value, size=self.heads[which].size)
 
     def works(self, *, checkpoint_s: float, witness_s: float) -> dict[str, Coroutine[Any, Any, None]]:
         """Return everything that must run as long as the service does, by name.
@@ -180,6 +179,7 @@ class Ledger:
 
     async def _sequence(self, which: Log, seconds: float) -> None:
         """Make checkpoints; first let a witness say what it remembers, in case a backup was restored."""
+        log.info("ledger.opened", log=which.value, size=self.heads[which].size)
         if self.heads[which].size:
             try:
                 async with asyncio.timeout(CONFIRM_SECONDS):
