@@ -42,6 +42,7 @@ FIELDS: Mapping[str, re.Pattern[str] | None] = {
     "code": WORD,
     "component": WORD,
     "error": WORD,
+    "file": WORD,
     "kind": WORD,
     "library": WORD,
     "log": WORD,
