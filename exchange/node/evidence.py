@@ -19,7 +19,7 @@ import structlog
 
 from exchange.node.context import NodeContext
 from exchange.stores.node_books import has_alarm, raise_alarm, record_event
-from exchange.stores.node_ledger import find_evidence, insert_evidence, list_evidence
+from exchange.stores.node_ledger import evidence_names, find_evidence, insert_evidence, list_evidence
 from protocol.text import format_base64, format_utc
 
 HEADER = "almenara evidence v1"
@@ -127,7 +127,13 @@ def export(folder: Path, pieces: Sequence[tuple[str, bytes]]) -> list[str]:
 
 
 async def export_all(context: NodeContext, folder: Path) -> None:
-    """Write out all evidence that the store holds; a disk that refuses is told, and stops nothing."""
+    """Write out what evidence the store holds and the folder does not.
+
+    A disk that refuses is told of in the log, and stops nothing: the store has it all.
+    """
+    names = await context.engine.read(evidence_names)
+    if all((folder / name).exists() for name in names):
+        return
     pieces = await context.engine.read(list_evidence)
     try:
         written = await asyncio.to_thread(export, folder, pieces)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -141,17 +141,18 @@ class Ledger:
     async def _take_all(self, link: Link) -> None:
         while True:
             message = await self._waiting.get()
-            await self._guarded(lambda message=message: self.take(link, message))  # type: ignore[misc]
+            await self._guarded(self.take(link, message))
+            await self._guarded(export_all(self._context, self._folder))
 
     async def _look_again(self, link: Link, since_ms: int) -> None:
         while True:
-            await self._guarded(lambda: self.look(link, since_ms))
+            await self._guarded(self.look(link, since_ms))
             await asyncio.sleep(self._times.look_s)
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, work: Awaitable[None]) -> None:
         """Let no trouble with the ledger reach the session, which carries notices."""
         try:
-            await work()
+            await work
         except AlmenaraError as error:
             _log.warning("ledger.failed", code=error.code, reason=error.message)
         except Exception:
