@@ -69,6 +69,8 @@ def test_two_versions_of_the_ledger_meet_in_the_statements(honest_community: Fou
         world.accept("XBB", first)
         assert world.until_told("XAA", *FORKED) <= BOUND_S
         assert "XBB" in world.alarms("XAA")["ledger-forked"]
+        # The alarm is seen as soon as it is durable; its file a moment later.
+        world.until(lambda: bool(world.evidence("XAA")), "XAA's evidence", BOUND_S)
         (file,) = world.evidence("XAA")
         text = file.read_text()
         assert "exhibit 1: the checkpoint that this node verified" in text
