@@ -40,7 +40,7 @@ from exchange.audit.verify.tree import StoredTree
 from keys.quorum import active_states, policy_text, quorum_of, quorum_size
 from keys.signer import Verifier
 from protocol.errors import AlmenaraError, UnknownState
-from protocol.ledger.bundle import LIST_NAME, Listing, policy_name
+from protocol.ledger.bundle import LIST_NAME, README_NAME, Listing, policy_name
 from protocol.ledger.checkpoint import SignedCheckpoint
 from protocol.ledger.origins import Log
 
@@ -114,6 +114,8 @@ class _Audit:
 
     def _verify(self, parts: Parts) -> None:
         verifier = Verifier()
+        # For people alone, and yet a part: an altered one says that somebody was here.
+        parts.read(README_NAME)
         documents = self._documents = DirectoryLog(parts, self._pinned, verifier, self._record)
         documents.verify()
         try:
