@@ -7,6 +7,7 @@ neither learns nothing, not even what there is.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from http import HTTPStatus
 
@@ -57,6 +58,7 @@ class ReadingRoom:
         self._readers = readers
         self._clock = clock
         self._budgets = Budgets(READING_ALLOWANCE)
+        self._one_at_a_time = asyncio.Lock()
         self._door = Door(self._answer, limits=limits, report=report)
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext) -> int:
@@ -98,7 +100,9 @@ class ReadingRoom:
         if not path.startswith(PREFIX):
             return plain(HTTPStatus.NOT_FOUND)
         try:
-            page = await self._pages.find(path.removeprefix(PREFIX), reader.state)
+            # The store has few readers' threads; deliveries need them more.
+            async with self._one_at_a_time:
+                page = await self._pages.find(path.removeprefix(PREFIX), reader.state)
         except ServiceError as error:
             log.error("ledger.page_failed", code=error.code, exc_info=error)
             return plain(HTTPStatus.SERVICE_UNAVAILABLE)
