@@ -15,12 +15,11 @@ from exchange.node.evidence import Exhibit, Finding, report
 from exchange.stores.node_ledger import (
     GossipRow,
     find_signed,
-    find_statement,
     insert_gossip,
     insert_signed,
 )
 from exchange.stores.node_notices import DeliveryRow
-from exchange.stores.node_statements import StatementRow, list_statements
+from exchange.stores.node_statements import StatementRow, find_statement, list_statements
 from protocol.delivery import contradicts
 from protocol.statement import Statement
 

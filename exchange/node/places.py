@@ -20,13 +20,12 @@ from exchange.stores.node_ledger import (
     PlaceRow,
     count_documents,
     find_promise,
-    find_statement,
     insert_place,
     list_promises,
     mark_logged,
     save_checkpoint,
 )
-from exchange.stores.node_statements import StatementRow
+from exchange.stores.node_statements import StatementRow, find_statement
 from keys.quorum import Quorum, strict_quorum
 from protocol.errors import FormatError, TrustError
 from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint

@@ -19,12 +19,11 @@ from exchange.stores.node_books import clear_alarm, has_alarm
 from exchange.stores.node_ledger import (
     HeadRow,
     PromiseRow,
-    find_statement,
     list_overdue,
     list_relayed,
     newest_head,
 )
-from exchange.stores.node_statements import StatementRow
+from exchange.stores.node_statements import StatementRow, find_statement
 from protocol.ledger.origins import Log
 from protocol.statement import MERGE_DELAY_MS
 from protocol.text import format_utc

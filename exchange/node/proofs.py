@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import apsw
 
@@ -125,9 +126,11 @@ def proof_view(id_: str, proved: Proved) -> ProofView:
 
 def _gather(db: apsw.Connection, notice: NoticeRow) -> _Material:
     items, pending = [], []
+    # Many statements stand under one checkpoint, and a checkpoint is large.
+    find = lru_cache(lambda size: find_checkpoint(db, Log.ACK, size))
     for row in list_statements(db, notice.id):
         place = find_place(db, row.id)
-        checkpoint = None if place is None else find_checkpoint(db, Log.ACK, place.size)
+        checkpoint = None if place is None else find(place.size)
         if place is None or checkpoint is None:
             pending.append(row)
             continue

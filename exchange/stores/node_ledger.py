@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from exchange.stores.node_statements import StatementRow, list_statements
-
 HEADS_KEPT = 1024
 """Of how many checkpoints of each log it is remembered that the log has signed them."""
 
@@ -251,14 +249,6 @@ def list_relayed(
     )
     rows = db.execute(query, (json.dumps(sorted(recipients)), limit))
     return [(envelope, recipient, since) for envelope, recipient, since in rows]
-
-
-def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
-    """Return one statement by its id."""
-    row = db.execute("SELECT envelope FROM statement WHERE id = ?", (statement,)).fetchone()
-    if row is None:
-        return None
-    return next(one for one in list_statements(db, row[0]) if one.id == statement)
 
 
 def insert_gossip(db: apsw.Connection, row: GossipRow) -> None:

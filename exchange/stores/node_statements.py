@@ -32,6 +32,13 @@ class StatementRow:
     leaf: int | None = None
 
 
+_SELECT = (
+    "SELECT id, envelope, party, kind, statement.at_ms, officer, code, recorded, locked_note, body,"
+    " logged_ms, idx FROM statement LEFT JOIN promise ON promise.statement = id"
+    " LEFT JOIN place ON place.statement = id"
+)
+
+
 def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
     """Store a statement; False if it is there already."""
     cursor = db.execute(
@@ -55,12 +62,14 @@ def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
 
 def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
     """Return the statements about an envelope, in the order in which they became known here."""
-    query = (
-        "SELECT id, envelope, party, kind, statement.at_ms, officer, code, recorded, locked_note, body,"
-        " logged_ms, idx FROM statement LEFT JOIN promise ON promise.statement = id"
-        " LEFT JOIN place ON place.statement = id WHERE envelope = ? ORDER BY statement.rowid"
-    )
-    return [_row(*values) for values in db.execute(query, (envelope,))]
+    rows = db.execute(f"{_SELECT} WHERE envelope = ? ORDER BY statement.rowid", (envelope,))
+    return [_row(*values) for values in rows]
+
+
+def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
+    """Return one statement by its id."""
+    row = db.execute(f"{_SELECT} WHERE statement.id = ?", (statement,)).fetchone()
+    return None if row is None else _row(*row)
 
 
 def mark_recorded(db: apsw.Connection, statement: bytes) -> None:

@@ -19,17 +19,24 @@ from exchange.node.records import Outcome
 from protocol import codec
 from protocol.envelope import deliver, parse_submission
 from protocol.errors import PeerCode, StoreFailed
+from protocol.ledger.origins import Log
 from protocol.session.messages import (
     Accepted,
     Attest,
     Collected,
+    Compared,
+    Cosigned,
     Deliver,
     Documents,
     ItemKind,
+    Locate,
+    Located,
     Message,
     Ping,
     Submit,
     Unusable,
+    Witness,
+    Witnessed,
 )
 from protocol.session.messages import Mirror as MirrorRequest
 from protocol.statement import StatementKind, parse_statement
@@ -38,6 +45,7 @@ from tests.community import DAY_MS
 from tests.couriers import WELCOME, ScriptedHub, a_hub, accepted, carrying, refused, until
 from tests.envelopes import header as plain_header
 from tests.envelopes import submission as plain_submission
+from tests.ledgers import PlayedLedger
 from tests.nodes import SENDER, TestNode, a_node, delivery_to
 
 
@@ -126,6 +134,54 @@ async def test_an_answer_lost_with_the_connection_is_given_again(place: Place) -
         again = await second.request()
         second.say(msgspec.structs.replace(answer, ref=again.ref))
         await place.queue_is(0)
+
+
+async def test_a_session_carries_the_ledger_beside_the_notices(place: Place) -> None:
+    """The node cosigns over its session, asks where its statements stand, and shows them as witnessed."""
+    node, played = place.node, PlayedLedger(place.node.everyone, place.node.clock)
+    await node.send()
+    async with carrying(place.folder, node):
+        talk = await place.hub.talk()
+        request = await talk.request()
+        relayed = node.relayed(envelope_of(request))
+        played.record(relayed)
+        talk.say(Accepted(ref=request.ref, index=0, statement=relayed))
+        await place.queue_is(0)
+        talk.say(played.ask(0))
+        cosigned = await talk.next()
+        talk.say(played.announce(by=("XBB", "XCC")))
+        located = await talk.next()
+        while isinstance(located, Cosigned):
+            located = await talk.next()
+        assert isinstance(located, Locate)
+        talk.say(played.locate(located.statements))
+
+        async def is_witnessed() -> bool:
+            status = await node.desk.status(SENDER, envelope_of(request).hex())
+            return all(one.evidence["relayed"] == "witnessed, leaf 0" for one in status.deliveries)
+
+        await until(is_witnessed)
+    assert isinstance(cosigned, Cosigned)
+    assert cosigned.status == 200
+
+
+async def test_nothing_about_the_ledger_ends_a_session(place: Place) -> None:
+    """Rubbish in every ledger message, and the notices still leave over the same session."""
+    async with carrying(place.folder, place.node):
+        talk = await place.hub.talk()
+        for log in Log:
+            talk.say(Witness(log=log, body=b"rubbish"))
+            talk.say(Witnessed(log=log, checkpoint=b"rubbish"))
+            talk.say(Compared(log=log, old=1, new=2, proof=()))
+        talk.say(Located(checkpoint=b"rubbish", places=()))
+        await asyncio.sleep(0.05)
+        submission = await place.node.send()
+        message = await talk.next()
+        while not isinstance(message, Submit):
+            assert isinstance(message, Cosigned)
+            message = await talk.next()
+    assert message.submission == submission
+    assert place.hub.visits == 1
 
 
 async def test_a_goodbye_is_followed_by_a_new_session(place: Place) -> None:
