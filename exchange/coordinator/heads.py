@@ -14,6 +14,8 @@ class HaltReason(StrEnum):
 
     CHANGED = "changed"
     """Database or anchor are not what this process left there."""
+    FAULT = "fault"
+    """This program failed in a way that nobody foresaw."""
     WITNESS_AHEAD = "witness-ahead"
     """A witness cosigned more than this log has: what was signed since is lost here."""
     WITNESS_DISAGREES = "witness-disagrees"

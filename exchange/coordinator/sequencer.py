@@ -174,9 +174,10 @@ class Sequencer:
         except (StoreFailed, OutcomeUnknown) as error:
             log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._grown.set)
-        except AlmenaraError as error:
-            log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
-            self.halt(HaltReason.CHANGED)
+        except Exception as error:
+            # Whatever it is, no further checkpoint is better than a wrong one, and notices go on.
+            log.error("ledger.checkpoint_failed", log=self._log.value, exc_info=error)
+            self.halt(HaltReason.CHANGED if isinstance(error, AlmenaraError) else HaltReason.FAULT)
 
     async def _grow(self, frontier: Frontier) -> tuple[Frontier, list[bytes], bytes]:
         """Read the rows behind a tree: the tree with them, their leaf hashes, the id of the last one."""

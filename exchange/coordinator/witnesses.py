@@ -22,7 +22,7 @@ from exchange.coordinator.heads import HaltReason, Head
 from exchange.coordinator.sessions import Sessions
 from exchange.stores.ledger_contract import LedgerStore, ReadTile, Witnessing
 from keys.quorum import Quorum
-from protocol.errors import FormatError, ServiceError, TrustError
+from protocol.errors import FormatError, TrustError
 from protocol.ledger.tiles import TileHashes
 from protocol.ledger.witness import AddCheckpoint, WitnessStatus, format_add_checkpoint, parse_size
 from protocol.session.messages import Cosigned, Witness, Witnessed
@@ -142,8 +142,9 @@ class Witnesses:
                 self._gathering = True
                 await self._ask_all()
                 await self._gather(began, began + seconds)
-            except ServiceError as error:
-                log.error("witness.round_failed", log=self._log.value, code=error.code, exc_info=error)
+            except Exception as error:
+                # Evidence waits for the next round; nothing else does.
+                log.error("witness.round_failed", log=self._log.value, exc_info=error)
             finally:
                 self._gathering = False
             await asyncio.sleep(max(0.0, began + seconds - loop.time()))

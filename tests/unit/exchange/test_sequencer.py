@@ -388,6 +388,20 @@ async def test_a_halted_sequencer_signs_nothing(tmp_path: Path) -> None:
         assert await here.store.ledger.signed(Log.ACK) is None
 
 
+async def test_a_fault_that_nobody_foresaw_halts_the_log_and_not_the_service(tmp_path: Path) -> None:
+    """The task that runs for ever goes on, so the service does."""
+    async with started(tmp_path, **broken("swap", ZeroDivisionError(), after=False, armed=[])) as here:
+        await here.record(1)
+        running = asyncio.create_task(here.sequencer.run(0.01))
+        for _ in range(500):
+            if here.head.halted is not None:
+                break
+            await asyncio.sleep(0.01)
+        assert here.head.halted is HaltReason.FAULT
+        assert not running.done()
+        running.cancel()
+
+
 async def test_it_runs_at_most_once_in_its_time(tmp_path: Path) -> None:
     """Many rows in between share one checkpoint; without new ones there is none."""
     async with started(tmp_path) as here:
