@@ -27,7 +27,7 @@ _ROOT_DIGITS = 16
     examples=(
         "almenara proof 3f2a9c1e -o receipt.txt",
         "almenara proof 3f2a9c1e | less",
-        "almenara audit verify receipt.txt     # by anybody, on any machine, without a network",
+        "almenara audit verify receipt.txt --root-hash root-hash   # anybody, anywhere, no network",
     ),
 )
 @click.argument("id")

@@ -36,6 +36,8 @@ from protocol.tree import verify_consistency
 MOST_PENDING = 64
 """How many checkpoints of the coordinator can wait to be compared."""
 GOSSIP_ROUND = 16
+QUESTIONS = 16
+"""How much is asked at one look: the coordinator counts it, and notices must not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Comparisons:
             asked += [_question(one, newest) for one in self._of(log)]
             asked += await self._gossip_questions(log, newest, connected_since_ms)
         await self._give_up()
-        return list(dict.fromkeys(asked))
+        return list(dict.fromkeys(asked))[:QUESTIONS]
 
     async def compared(self, message: Compared) -> None:
         """Take the coordinator's proof, and judge by it whatever waits for it."""

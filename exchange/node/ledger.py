@@ -133,8 +133,9 @@ class Ledger:
         """
         for question in await self._comparisons.questions(since_ms):
             link.send(question)
-        self._asked_up_to = b""
-        await self._locate(link)
+        # A few: whether they are in the log at all. Where they stand is asked when a quorum has cosigned.
+        if unlogged := await self._places.awaited(unlogged=True):
+            link.send(Locate(statements=unlogged))
         await self._promises.look(since_ms)
         await export_all(self._context, self._folder)
 

@@ -18,6 +18,7 @@ from exchange.stores.node_books import clear_alarm
 from exchange.stores.node_ledger import (
     CheckpointRow,
     PlaceRow,
+    PromiseRow,
     count_documents,
     find_promise,
     insert_place,
@@ -89,9 +90,18 @@ class Places:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
 
-    async def awaited(self, after: bytes) -> tuple[bytes, ...]:
-        """Return up to 64 statements whose place is not known, from behind one of them on."""
-        rows = await self._context.engine.read(lambda db: list_promises(db, MAX_LOCATE, after))
+    async def awaited(self, after: bytes = b"", *, unlogged: bool = False) -> tuple[bytes, ...]:
+        """Return up to 64 statements whose place is not known, from behind one of them on.
+
+        Args:
+            after: The last one that was asked for.
+            unlogged: Only those that were not yet seen in the log under any checkpoint.
+        """
+
+        def read(db: apsw.Connection) -> list[PromiseRow]:
+            return list_promises(db, MAX_LOCATE, after, unlogged=unlogged)
+
+        rows = await self._context.engine.read(read)
         return tuple(row.statement for row in rows)
 
     async def located(self, seal: Seal, message: Located) -> None:

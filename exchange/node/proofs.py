@@ -40,7 +40,7 @@ _LAST_WORDS = (
     "",
     "These lines are for people, and nothing proves that they were not changed. What is proved stands below;",
     "verify it, without any network, against the root hash of the community that you have pinned:",
-    "  almenara audit verify FILE",
+    "  almenara audit verify FILE --root-hash ROOT-HASH",
 )
 
 

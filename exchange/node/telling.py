@@ -16,9 +16,9 @@ _DID: dict[StatementKind, str] = {
     _K.OPENED: "opened by {officer}",
     _K.ACCEPTED: "accepted by {officer}",
     _K.COMPLETED: "completed by {officer}",
-    _K.DECLINED: "declined by {officer} ({code})",
-    _K.REJECTED: "rejected by its node ({code})",
-    _K.UNDELIVERED: "not delivered, says the coordinator ({code})",
+    _K.DECLINED: "declined by {officer}: {code}",
+    _K.REJECTED: "rejected by its node: {code}",
+    _K.UNDELIVERED: "not delivered, says the coordinator: {code}",
     _K.WITHDRAWN: "withdrawn by its sender",
     _K.SUPERSEDED: "superseded by its sender",
 }

@@ -173,12 +173,15 @@ def insert_promise(db: apsw.Connection, statement: bytes, now_ms: int) -> None:
     )
 
 
-def list_promises(db: apsw.Connection, limit: int, after: bytes = b"") -> list[PromiseRow]:
-    """Return recorded statements without a place, by id, from behind one of them."""
+def list_promises(
+    db: apsw.Connection, limit: int, after: bytes = b"", *, unlogged: bool = False
+) -> list[PromiseRow]:
+    """Return recorded statements without a place, by id, from behind one of them; or only the unlogged."""
     query = (
-        "SELECT statement, since_ms, logged_ms FROM promise WHERE statement > ? ORDER BY statement LIMIT ?"
+        "SELECT statement, since_ms, logged_ms FROM promise WHERE statement > ?1"
+        " AND (NOT ?2 OR logged_ms IS NULL) ORDER BY statement LIMIT ?3"
     )
-    return [PromiseRow(*row) for row in db.execute(query, (after, limit))]
+    return [PromiseRow(*row) for row in db.execute(query, (after, unlogged, limit))]
 
 
 def list_overdue(db: apsw.Connection, before_ms: int, limit: int) -> list[PromiseRow]:

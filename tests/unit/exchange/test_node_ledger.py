@@ -143,6 +143,17 @@ async def test_a_log_without_a_quorum_keeps_the_promise_and_proves_nothing(scene
     assert [alarm.code for alarm in health.alarms] == ["witness-pending"]
 
 
+async def test_what_waits_for_witnesses_is_not_asked_for_at_every_look(scene: Scene) -> None:
+    """Without a quorum for a week, the node's questions do not eat the coordinator's budget for notices."""
+    await scene.relay()
+    await scene.look()
+    await scene.ledger.take(scene.link, scene.played.locate(scene.wire.wanted(), by=("XBB",)))
+    await scene.look()
+    assert scene.wire.wanted() == ()
+    await scene.announce()
+    assert len(scene.wire.wanted()) == 1
+
+
 @pytest.mark.parametrize("lie", ["index", "time", "path", "other statement"])
 async def test_a_false_place_is_not_stored_and_told_of(scene: Scene, lie: str) -> None:
     """The leaf is recomputed from the node's own copy: no other leaf's proof passes for its own."""
