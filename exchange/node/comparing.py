@@ -15,7 +15,7 @@ import apsw
 
 from exchange.node.context import NodeContext
 from exchange.node.evidence import Exhibit, Finding, report
-from exchange.node.witness import KEEP_FILE, forked, log_note
+from exchange.node.witness import KEEP_FILE, forked, note_by
 from exchange.stores.node_ledger import (
     GossipRow,
     HeadRow,
@@ -80,7 +80,7 @@ class Comparisons:
         One that is neither equal to a known one nor the first waits for :meth:`questions`.
         """
         context, checkpoint = self._context, signed.checkpoint
-        note = log_note(signed, log_keys_of(context.directory.coordinator(context.coordinator).log, log))
+        note = note_by(signed, log_keys_of(context.directory.coordinator(context.coordinator).log, log))
 
         def work(db: apsw.Connection) -> HeadRow | None:
             known = find_head(db, log, checkpoint.size)

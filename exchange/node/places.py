@@ -14,6 +14,7 @@ import structlog
 
 from exchange.node.context import NodeContext
 from exchange.node.evidence import Exhibit, Finding, report
+from exchange.node.witness import note_by
 from exchange.stores.node_books import clear_alarm
 from exchange.stores.node_ledger import (
     CheckpointRow,
@@ -53,6 +54,12 @@ class Seal:
     quorum: Quorum = field(repr=False)
     witnessed_ms: int | None
 
+    @property
+    def note(self) -> bytes:
+        """The checkpoint with those signatures alone that were verified: others could be of any size."""
+        pairs = (self.quorum.log, *(self.quorum.witnesses[state] for state in self.cosigned))
+        return note_by(self.signed, [key for pair in pairs for key in pair])
+
 
 def seal_of(context: NodeContext, log: Log, data: bytes) -> Seal:
     """Return who has signed a checkpoint of this node's coordinator.
@@ -75,9 +82,7 @@ def store_seal(db: apsw.Connection, seal: Seal) -> None:
     if seal.witnessed_ms is None:
         return
     size = seal.signed.checkpoint.size
-    save_checkpoint(
-        db, CheckpointRow(seal.log, size, seal.signed.data, seal.witnessed_ms, count_documents(db))
-    )
+    save_checkpoint(db, CheckpointRow(seal.log, size, seal.note, seal.witnessed_ms, count_documents(db)))
 
 
 class Places:
@@ -169,7 +174,7 @@ def _false_place(seal: Seal, place: Place, row: StatementRow) -> Finding:
         "repeats, tell the secretariat.",
         (
             Exhibit(f"the signed statement of {row.party}", row.body, is_text=False),
-            Exhibit("the checkpoint that it was said to stand under", seal.signed.data),
+            Exhibit("the checkpoint that it was said to stand under", seal.note),
         ),
         event="ledger.place-refused",
         envelope=row.envelope,

@@ -7,6 +7,7 @@ node go back. Source: C2SP tlog-witness, section "add-checkpoint".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -20,6 +21,7 @@ from keys.note_keys import log_keys_of
 from keys.quorum import KeyPair
 from protocol.errors import FormatError, UnknownSigner
 from protocol.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_with
+from protocol.ledger.note import VerifierKey
 from protocol.ledger.origins import Log
 from protocol.ledger.witness import WitnessStatus, parse_add_checkpoint
 from protocol.session.messages import Cosigned
@@ -59,7 +61,7 @@ class Witness:
             StoreFailed, OutcomeUnknown: nothing may be answered.
         """
         context = self._context
-        keys = log_keys_of(context.directory.coordinator(context.coordinator).log, request.log)
+        keys = self._log_keys(request.log)
         name, now_ms = self._name(), context.clock.now_ms()
 
         def work(db: apsw.Connection) -> Answer:
@@ -79,7 +81,8 @@ class Witness:
         begins where the other witnesses stand.
         """
         now_ms, checkpoint = self._context.clock.now_ms(), signed.checkpoint
-        row = WitnessRow(log, checkpoint.size, checkpoint.root, signed.data, now_ms)
+        note = note_by(signed, self._log_keys(log))
+        row = WitnessRow(log, checkpoint.size, checkpoint.root, note, now_ms)
         await self._context.engine.write(lambda db: save_witness(db, row))
 
     async def adopt(self, log: Log, signed: SignedCheckpoint) -> bool:
@@ -91,17 +94,20 @@ class Witness:
             Whether there was something to take up.
         """
         context, now_ms = self._context, self._context.clock.now_ms()
-        checkpoint = signed.checkpoint
+        checkpoint, note = signed.checkpoint, note_by(signed, self._log_keys(log))
 
         def work(db: apsw.Connection) -> bool:
             held = read_witness(db, log)
             if held is not None and held.size >= checkpoint.size:
                 return False
-            save_witness(db, WitnessRow(log, checkpoint.size, checkpoint.root, signed.data, now_ms))
+            save_witness(db, WitnessRow(log, checkpoint.size, checkpoint.root, note, now_ms))
             report(db, context.state, _rolled_back(log, held, checkpoint.size), now_ms)
             return True
 
         return await context.engine.write(work)
+
+    def _log_keys(self, log: Log) -> KeyPair:
+        return log_keys_of(self._context.directory.coordinator(self._context.coordinator).log, log)
 
     def _name(self) -> str:
         manifest = self._context.directory.documents.manifest(self._context.state)
@@ -119,7 +125,7 @@ class Witness:
         if answer.held is not None and answer.signed is not None:
             self._keep(db, request.log, answer.signed, keys, now_ms)
             return answer
-        finding = self._finding(request, answer, row)
+        finding = self._finding(request, answer, row, keys)
         if finding is not None:
             report(db, self._context.state, finding, now_ms)
         return answer
@@ -127,14 +133,16 @@ class Witness:
     def _keep(
         self, db: apsw.Connection, log: Log, signed: SignedCheckpoint, keys: KeyPair, now_ms: int
     ) -> None:
-        checkpoint, note = signed.checkpoint, log_note(signed, keys)
+        checkpoint, note = signed.checkpoint, note_by(signed, keys)
         kept = save_witness(db, WitnessRow(log, checkpoint.size, checkpoint.root, note, now_ms))
         if not kept:
             # The judgement above has excluded this; a second look costs nothing and is the last one.
             raise AssertionError("a witness never goes back")
         insert_head(db, HeadRow(log, checkpoint.size, checkpoint.root, note))
 
-    def _finding(self, request: Request, answer: Answer, row: WitnessRow | None) -> Finding | None:
+    def _finding(
+        self, request: Request, answer: Answer, row: WitnessRow | None, keys: KeyPair
+    ) -> Finding | None:
         """Return what a person must know about a request that was not granted."""
         if answer.signed is None:
             return _unsigned(request.log, answer.status)
@@ -143,7 +151,10 @@ class Witness:
             return None
         exhibits = (
             Exhibit(f"the checkpoint that this node cosigned: {row.size} leaves", row.note),
-            Exhibit(f"the checkpoint that it was shown afterwards: {shown.size} leaves", answer.signed.data),
+            Exhibit(
+                f"the checkpoint that it was shown afterwards: {shown.size} leaves",
+                note_by(answer.signed, keys),
+            ),
         )
         differs = shown.size == row.size and shown.root != row.root
         if answer.status is WitnessStatus.INCONSISTENT or differs:
@@ -183,10 +194,11 @@ def forked(log: Log, size: int, shown: Checkpoint, exhibits: tuple[Exhibit, ...]
     )
 
 
-def log_note(signed: SignedCheckpoint, keys: KeyPair) -> bytes:
-    """Return a checkpoint with the log's own signatures alone: those of witnesses are many and large."""
-    own = [one for one in signed.note.signatures if any(one.is_by(key) for key in keys)]
-    return sign_with(signed.checkpoint, own).data
+def note_by(signed: SignedCheckpoint, keys: Sequence[VerifierKey]) -> bytes:
+    """Return a checkpoint with the signature lines of these keys alone, as a note."""
+    names = {(key.name, key.key_id) for key in keys}
+    kept = [one for one in signed.note.signatures if (one.name, one.key_id) in names]
+    return sign_with(signed.checkpoint, kept).data
 
 
 def note_unsigned(db: apsw.Connection, state: str, log: Log, now_ms: int) -> None:
