@@ -7,7 +7,8 @@ What everything stands on:
 
 - ``errors``: the one tree of errors, with the code that a peer is told and the operator's next step
 - ``fields``: the field types with their bounds, and ``Wire``, the base of every structure
-- ``codec``: strict canonical MessagePack, the only reader and writer of wire bytes
+- ``codec``: strict canonical MessagePack, the only reader and writer of wire bytes; ``typed``: its
+  short way for what is plainly canonical
 - ``text``: hexadecimal, base64 and times as text, the only reader of them
 - ``digest``: tagged hashes; the ids of keys and certificates
 - ``tree``: Merkle trees, for batch signatures and for the ledger

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgpack
 import msgspec
 
+from protocol import typed
 from protocol.errors import FormatError, NotCanonical, TooLarge, UnknownKind
 from protocol.fields import MAX_UINT
 
@@ -57,6 +58,9 @@ def decode(data: bytes, type_: type[T], *, limit: int, what: str) -> T:
     """
     if len(data) > limit:
         raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
+    short = typed.reader(cast(Any, type_), MAX_UINT, MAX_DEPTH)
+    if short is not None and (plainly := short.read(data)) is not None:
+        return cast(T, plainly)
     plain = _unpack(data, what)
     value = _convert(plain, type_, what)
     _require_profile(plain, data, what)

@@ -1,0 +1,148 @@
+"""The codec's short way and its long way: the same value, or the same refusal, for any bytes."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from protocol import codec, typed
+from protocol.documents import Directory, PrekeyList, Publication, SignedDocument, StateManifest
+from protocol.envelope import Delivery, Submission
+from protocol.errors import AlmenaraError
+from protocol.fields import MAX_UINT, Wire
+from protocol.ledger.bundle import SignedManifest
+from protocol.notice import Attachment, Body, DirectoryHead, Header, Manifest
+from protocol.signed import Proof
+from protocol.statement import SealedDetail, SeenCheckpoint, SignedStatement, Statement
+from tests.community import community
+from tests.vectors import examples
+from tests.vectors.world import body, header, packed
+
+LIMIT = 1 << 22
+TYPES: list[type[Wire]] = [
+    *(Attachment, Body, Delivery, Directory, DirectoryHead, Header, Manifest, PrekeyList, Proof, Publication),
+    *(
+        SealedDetail,
+        SeenCheckpoint,
+        SignedDocument,
+        SignedManifest,
+        SignedStatement,
+        StateManifest,
+        Statement,
+    ),
+    Submission,
+]
+GOOD = [
+    packed(header("XBB", "XCC")),
+    packed(body()),
+    packed(body(subject="Ataque na Pra\u00e7a", text="one\ntwo\tthree")),
+    packed(examples.delivery()),
+    packed(examples.submission()),
+    packed(examples.received()),
+    packed(examples.signed(examples.accepted(), "officer")),
+    examples.envelope().manifest,
+    *community().documents[:4],
+]
+MORE = [
+    msgpack.packb(value, use_bin_type=True)
+    for value in ([0, bytes(32)], [1.0, bytes(32)], [True, bytes(32)], [MAX_UINT, bytes(32)], [1, "x" * 32])
+]
+
+
+def long_way(data: bytes, type_: type[Any]) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typed, "reader", lambda *_: None)
+        return answer(data, type_)
+
+
+def answer(data: bytes, type_: type[Any]) -> Any:
+    try:
+        return codec.decode(data, type_, limit=LIMIT, what="thing")
+    except AlmenaraError as error:
+        return type(error), error.message
+
+
+def agree(data: bytes, type_: type[Any]) -> None:
+    assert answer(data, type_) == long_way(data, type_)
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=lambda type_: str(type_.__name__))
+def test_every_structure_has_a_short_way(type_: type[Wire]) -> None:
+    """Nobody changes a field into one that makes an audit slow without noticing."""
+    assert typed.reader(type_, MAX_UINT, codec.MAX_DEPTH) is not None
+
+
+@pytest.mark.parametrize("type_", TYPES, ids=lambda type_: str(type_.__name__))
+def test_both_ways_agree_on_what_is_well_formed(type_: type[Wire]) -> None:
+    """For every good object, read as every type."""
+    for data in (*GOOD, *MORE):
+        agree(data, type_)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(GOOD), st.sampled_from(TYPES), st.data())
+def test_both_ways_agree_on_whatever_was_changed(good: bytes, type_: type[Wire], data: st.DataObject) -> None:
+    """One byte of anything, replaced, left out or doubled, where the shape is and where it is not."""
+    at = data.draw(st.integers(0, min(len(good) - 1, 400)))
+    with_ = data.draw(st.binary(max_size=3))
+    agree(good[:at] + with_ + good[at + 1 :], type_)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=80), st.sampled_from(TYPES))
+def test_both_ways_agree_on_junk(data: bytes, type_: type[Wire]) -> None:
+    """Any bytes at all."""
+    agree(data, type_)
+
+
+TEXTS = st.text(max_size=30).map(lambda text: unicodedata.normalize("NFC", text)) | st.text(max_size=30)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, st.integers(-(2**63), 2**64 - 1), st.none() | st.binary(min_size=32, max_size=32))
+def test_both_ways_agree_on_any_text_and_number(text: str, number: int, root: bytes | None) -> None:
+    """Controls, other normal forms, negative and large numbers."""
+    try:
+        data = msgpack.packb([text, number, root], use_bin_type=True)
+    except UnicodeEncodeError:
+        return
+    agree(data, SeenCheckpoint)
+    agree(msgpack.packb([number, root], use_bin_type=True), DirectoryHead)
+
+
+class Loose(Wire, frozen=True):
+    """Fields that the profile does not bound."""
+
+    number: int
+
+
+class Floating(Wire, frozen=True):
+    """A field that the profile does not list."""
+
+    number: float
+
+
+class Deep(Wire, frozen=True):
+    """Arrays as deep as they may lie, and one deeper."""
+
+    items: tuple[tuple[tuple[tuple[tuple[tuple[tuple[tuple[tuple[tuple[tuple[tuple[bytes, ...], ...], ...], ...], ...], ...], ...], ...], ...], ...], ...], ...]  # fmt: skip  # noqa: E501
+
+
+class Wide(Wire, frozen=True):
+    """A number without an upper bound."""
+
+    number: Annotated[int, Meta(ge=0)]
+
+
+@pytest.mark.parametrize("type_", [Loose, Floating, Deep, Wide], ids=lambda type_: str(type_.__name__))
+def test_a_type_that_could_hold_more_than_the_profile_has_no_short_way(type_: type[Wire]) -> None:
+    """Then the long way alone decides."""
+    assert typed.reader(type_, MAX_UINT, codec.MAX_DEPTH) is None
+    for data in (b"\x91\xff", b"\x91\xcb" + bytes(8), b"\x91\xcf" + b"\xff" * 8, b"\x91" * 14 + b"\x90"):
+        agree(data, type_)
