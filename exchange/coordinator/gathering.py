@@ -18,13 +18,13 @@ class Gathering:
     Attributes:
         signed: The checkpoint with the log's own signatures.
         quorum: Who must have signed it.
-        asked: The states that were asked and have not answered, each with the old size it was told.
+        asked: The states that were asked and have not answered.
         retried: Those that were asked once more, because they had cosigned another size before.
     """
 
     signed: SignedCheckpoint
     quorum: Quorum
-    asked: dict[str, int] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     retried: set[str] = field(default_factory=set)
     _lines: dict[str, tuple[NoteSignature, ...]] = field(default_factory=dict)
     _times: dict[str, int] = field(default_factory=dict)

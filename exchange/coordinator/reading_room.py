@@ -52,14 +52,14 @@ class ReadingRoom:
         readers: Readers,
         clock: Clock,
         report: Report,
-        limits: ServerLimits = LIMITS,
+        limits: ServerLimits | None = None,
     ) -> None:
         self._pages = pages
         self._readers = readers
         self._clock = clock
         self._budgets = Budgets(READING_ALLOWANCE)
         self._one_at_a_time = asyncio.Lock()
-        self._door = Door(self._answer, limits=limits, report=report)
+        self._door = Door(self._answer, limits=limits or LIMITS, report=report)
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Begin to serve on one address; return the port, which may be asked for as 0.

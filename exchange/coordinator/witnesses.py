@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -36,6 +37,9 @@ SETTLE_SECONDS = 0.25
 
 REFRESH_SECONDS = 60.0
 """After so long a checkpoint that did not change is asked about again: it says that the log stood still."""
+
+MOST_UNANSWERED = 4
+"""How many questions a witness may leave unanswered before it is asked nothing more."""
 
 MILESTONE_MS = 60_000
 
@@ -76,6 +80,8 @@ class Witnesses:
         self._quorum = quorum
         self._halt = halt
         self._sizes: dict[str, int] = {}
+        self._asked: dict[str, deque[tuple[Gathering, int]]] = defaultdict(deque)
+        """What each connected witness was asked and has not answered, oldest first, with the old size."""
         self._round: Gathering | None = None
         self._gathering = False
         self._news = asyncio.Event()
@@ -96,6 +102,7 @@ class Witnesses:
 
     async def entered(self, state: str) -> None:
         """Show a node that has just connected what is witnessed, and ask it to cosign."""
+        self.left(state)
         if self._head.witnessed is not None:
             self._sessions.tell(state, Witnessed(log=self._log, checkpoint=self._head.witnessed.data))
         if self._gathering and self._round is not None and state in self._round.quorum.witnesses:
@@ -105,17 +112,17 @@ class Witnesses:
 
     def left(self, state: str) -> None:
         """Forget what a node was asked: it has gone."""
-        if self._round is not None:
-            self._round.asked.pop(state, None)
-            self._answered.set()
+        for gathering, _ in self._asked.pop(state, ()):
+            gathering.asked.discard(state)
+        self._answered.set()
 
     async def answered(self, state: str, message: Cosigned) -> None:
-        """Take a witness's answer; one that was not asked for is passed over."""
-        gathering = self._round
-        old = None if gathering is None else gathering.asked.pop(state, None)
-        if gathering is None or old is None:
+        """Take a witness's answer to the oldest question; one that was not asked for is passed over."""
+        if not self._asked[state]:
             log.debug("witness.unasked", log=self._log.value, state=state)
             return
+        gathering, old = self._asked[state].popleft()
+        gathering.asked.discard(state)
         match message.status:
             case WitnessStatus.OK:
                 self._cosigned(gathering, state, message.body)
@@ -160,11 +167,13 @@ class Witnesses:
 
     async def _ask(self, gathering: Gathering, state: str) -> None:
         old = self._sizes.get(state, 0)
-        if old > gathering.size or not self._sessions.has(state):
+        silent = len(self._asked[state]) >= MOST_UNANSWERED
+        if old > gathering.size or silent or not self._sessions.has(state):
             return
         proof = await self._proof(old, gathering.size)
         body = format_add_checkpoint(AddCheckpoint(old, proof, gathering.signed.data))
-        gathering.asked[state] = old
+        gathering.asked.add(state)
+        self._asked[state].append((gathering, old))
         self._sessions.tell(state, Witness(log=self._log, body=body))
 
     async def _proof(self, old: int, new: int) -> tuple[bytes, ...]:

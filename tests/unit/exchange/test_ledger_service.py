@@ -471,3 +471,29 @@ async def test_a_witness_far_away_is_added_when_its_answer_comes(
             while "XAA" not in quorum.require(xaa.shown[Log.ACK]):
                 await xaa.hear()
         assert xaa.shown[Log.ACK].checkpoint == signed.checkpoint
+
+
+async def test_answers_that_come_late_are_taken_for_what_was_asked_then(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None
+) -> None:
+    """A witness slower than the rounds is never mistaken for one that lies; a silent one is not flooded."""
+    monkeypatch.setattr(witnesses_module, "PATIENCE_SECONDS", SOON)
+    events = EventLog()
+    async with running(folder) as (_, port), node(tmp_path, "XAA", port) as xaa:
+        xaa.cosigns = False
+        for ref in range(1, 12):
+            await relayed(xaa, ref)
+            await asyncio.sleep(2 * SOON)
+        waiting = [one for one in xaa.asked if one.log is Log.ACK]
+        assert 2 <= len(waiting) <= witnesses_module.MOST_UNANSWERED
+        async with node(tmp_path, "XBB", port) as xbb:
+            listening = asyncio.create_task(listen(xbb))
+            for asked in waiting:
+                xaa.cosign(asked)
+            xaa.cosigns = True
+            await relayed(xaa, 12)
+            signed = await xaa.until_witnessed(Log.ACK, 12)
+            listening.cancel()
+        assert set(quorum_of(directory(), HUB, Log.ACK).require(signed)) == {"XAA", "XBB"}
+    assert "witness.bad_cosignature" not in events.text
+    assert "ledger.halted" not in events.text

@@ -14,8 +14,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from exchange.coordinator import reading_room
 from exchange.coordinator.service import Coordinator
 from exchange.datadir import DataDir
+from exchange.link.guard import ServerLimits
 from exchange.link.tls import client_context
 from exchange.setup.auditors import add_auditor, auditors, revoke_auditor
 from exchange.stores.contract import NewStatement
@@ -363,6 +365,43 @@ async def test_one_connection_serves_many_requests(folder: Path) -> None:
                     assert answer.status == 200
                     assert answer.headers["Server"] == "almenara"
         assert len(coordinator._room._door.doorkeeper) <= 1
+
+
+async def test_a_stranger_is_cut_off_and_a_reader_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who says nothing, or is not known, has so many seconds; who reads may go on."""
+    monkeypatch.setattr(reading_room, "LIMITS", ServerLimits(http_seconds=0.4, connections_per_address=2))
+    async with serving(folder) as (coordinator, _, port):
+        await record(coordinator, 5)
+        ana = auditor(folder, port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=ana.context)
+        connector = aiohttp.TCPConnector(limit=1)
+        url = f"https://127.0.0.1:{port}/v1/ledger/ack/tile/0/000.p/5"
+        async with aiohttp.ClientSession(headers=ana.headers, connector=connector) as http:
+            for _ in range(8):
+                async with http.get(url, ssl=ana.context) as answer:
+                    assert answer.status == 200
+                await asyncio.sleep(0.1)
+            # Both places of this address were taken; the silent one was cut long ago.
+            assert len(coordinator._room._door.doorkeeper) == 1
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_more_connections_than_an_address_may_have_are_turned_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sessions' listener has its own places and does not notice."""
+    monkeypatch.setattr(reading_room, "LIMITS", ServerLimits(connections_per_address=2))
+    async with serving(folder) as (coordinator, _, port):
+        ana = auditor(folder, port)
+        open_ = [await asyncio.open_connection("127.0.0.1", port, ssl=ana.context) for _ in range(2)]
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await asyncio.open_connection("127.0.0.1", port, ssl=ana.context)
+        assert coordinator._room._door.doorkeeper.refused == 1
+        for _, writer in open_:
+            writer.close()
 
 
 def test_auditors_are_added_listed_and_taken_back(tmp_path: Path) -> None:
