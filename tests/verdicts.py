@@ -390,7 +390,7 @@ def disclosed(notice: NoticeEvidence) -> DisclosedView:
         sender=notice.sender,
         recipients=tuple(way.state for way in notice.deliveries),
         created_ms=notice.created_ms,
-        tlp="TLP:AMBER+STRICT",
+        tlp="amber+strict",
         language="es",
         subject="Campaña de phishing contra registros civiles",
         text="Dominio: ejemplo.invalid\nSe observa desde las 04:00 UTC.",

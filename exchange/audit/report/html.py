@@ -24,6 +24,7 @@ from exchange.audit.report.model import (
     MAX_STEPS,
     Page,
     checkpoints_of,
+    marking_of,
     milestones_of,
     missing_witnesses,
     page_of,
@@ -112,6 +113,7 @@ def _values(page: Page, words: Words) -> Mapping[str, Any]:
         "headline": headline(verdict, words),
         "lead": lead(page, words),
         "title": f"{terms.standing(verdict.verdict)} · {what} · {name}",
+        "marking": marking_of(verdict),
         "style": Markup(style),  # noqa: S704  (ours, from the package)
         "style_hash": f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
         "sections": _sections(page, words),

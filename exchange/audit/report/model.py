@@ -27,6 +27,7 @@ from exchange.audit.verdict import (
     Tally,
     Verdict,
 )
+from protocol.marking import Tlp
 
 T = TypeVar("T")
 
@@ -207,6 +208,12 @@ def missing_witnesses(verdict: Verdict, checkpoint: CheckpointView) -> tuple[str
             (held.add if event.event == "added" else held.discard)(event.key_id)
     cosigned = {witness.state for witness in checkpoint.witnesses}
     return tuple(sorted(state for state, held in keys.items() if held and state not in cosigned))
+
+
+def marking_of(verdict: Verdict) -> Tlp | None:
+    """Return the strictest label of the notices whose text is on the page, which the page then has too."""
+    labels = [Tlp(one.tlp) if one.tlp in set(Tlp) else Tlp.RED for one in verdict.disclosed]
+    return max(labels, key=lambda label: label.strictness, default=None)
 
 
 def milestones_of(verdict: Verdict) -> Capped[MilestoneView]:

@@ -17,6 +17,7 @@ from exchange.audit.report.model import (
     Capped,
     Ending,
     figures_of,
+    marking_of,
     said,
     ways_of,
 )
@@ -45,10 +46,12 @@ class Paper(Sheet):
         """Return everything that is printed, every string of it fit for the fonts at hand."""
         page, words, verdict = self.page, self.words, self.page.verdict
         made = words.say("Made by almenara %(version)s from the bundle alone.", version=VERSION)
+        marking = marking_of(verdict)
         document: Block = {
             "lang": words.tag.partition("-")[0],
             "region": words.tag.partition("-")[2],
             "title": words.pair(words.say("Audit report"), safe_line(verdict.community.name) or "Almenara"),
+            "marking": marking.label if marking else "",
             "outcome": verdict.verdict.value,
             "standing": self.terms.standing(verdict.verdict),
             "headline": headline(verdict, words),
@@ -266,7 +269,9 @@ class Paper(Sheet):
         yield heading(self.words.say("Notices that a state disclosed to the auditor"))
         for one in self.page.verdict.disclosed:
             yield heading(safe_line(one.subject), 3)
-            yield paragraph(f"{safe_line(one.tlp)} · {safe_line(one.sender)} · {self.when(one.created_ms)}")
+            yield paragraph(
+                f"{self.terms.label(one.tlp)} · {safe_line(one.sender)} · {self.when(one.created_ms)}"
+            )
             yield {"type": "p", "text": safe_block(one.text), "lang": _language(one.language)}
 
     def _legend(self) -> str:

@@ -11,6 +11,7 @@ import re
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Check, DeliveryEvidence, Outcome, SeverityFigures, StateFigures
 from exchange.cli.safe import safe_line
+from protocol.marking import Tlp
 
 _DAY_MS = 86_400_000
 _SOURCE = re.compile(r"([a-z]{1,12}) ([0-9]{1,20})(?: of .*)?")
@@ -205,6 +206,11 @@ class Terms:
     def mode(self, mode: str) -> str:
         """Return how much of the log the bundle covers."""
         return self._known(MODES, mode)
+
+    @staticmethod
+    def label(tlp: str) -> str:
+        """Return a sharing label as FIRST writes it."""
+        return Tlp(tlp).label if tlp in set(Tlp) else safe_line(tlp)
 
     def event(self, event: str) -> str:
         """Return what happened to a key."""

@@ -67,9 +67,9 @@ class Elements(HTMLParser):
         return self._open
 
 
-def troubled() -> Verdict:
+def troubled(notices: int = 6) -> Verdict:
     """Return a verdict with everything in it that a page can show."""
-    verdict = good()
+    verdict = good(notices)
     opened = (disclosed(verdict.notices[0]),)
     return replace(verdict, verdict=Outcome.FAILED, findings=findings(), disclosed=opened)
 
@@ -315,6 +315,21 @@ def test_the_page_moves_only_for_those_who_want_it_and_prints() -> None:
     assert ":focus-visible{outline:3px" in style
     assert "@page{size:A4" in style
     assert "::details-content" in style
+
+
+def test_a_page_with_disclosed_text_has_the_strictest_label_of_it() -> None:
+    """Whoever is handed the page sees at its head how far it may go."""
+    verdict = good(2)
+    opened = [disclosed(notice) for notice in verdict.notices]
+    for labels, shown in (
+        (("clear", "amber+strict"), "TLP:AMBER+STRICT"),
+        (("red", "green"), "TLP:RED"),
+        (("clear", "unheard of"), "TLP:RED"),
+    ):
+        both = tuple(replace(one, tlp=tlp) for one, tlp in zip(opened, labels, strict=True))
+        page = render_html(replace(verdict, disclosed=both), "en").decode()
+        assert f'<strong class="label">{shown}</strong>' in page.partition("<h1>")[0]
+    assert 'class="label"' not in render_html(verdict, "en").decode()
 
 
 def test_a_verdict_on_nothing_still_makes_a_page() -> None:
