@@ -111,7 +111,7 @@ class Comparisons:
                 continue
             asked += [_question(one, newest) for one in self._of(log)]
             asked += await self._gossip_questions(log, newest, connected_since_ms)
-        await self._give_up()
+        await self._give_up(connected_since_ms)
         return list(dict.fromkeys(asked))[:QUESTIONS]
 
     async def compared(self, message: Compared) -> None:
@@ -207,10 +207,11 @@ class Comparisons:
 
         await context.engine.write(work)
 
-    async def _give_up(self) -> None:
-        """Tell of checkpoints that the coordinator has not proved to fit in time."""
+    async def _give_up(self, connected_since_ms: int) -> None:
+        """Tell of checkpoints that the coordinator, while connected, has not proved to fit in time."""
         late_ms = self._context.clock.now_ms() - self._unproven_ms
-        for one in [one for one in self._pending.values() if one.since_ms < late_ms]:
+        late = [one for one in self._pending.values() if max(one.since_ms, connected_since_ms) < late_ms]
+        for one in late:
             self._drop(one)
             newest = await self._newest(one.log)
             if newest is not None:

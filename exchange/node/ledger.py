@@ -25,6 +25,7 @@ from exchange.node.places import Places, Seal, seal_of, store_seal
 from exchange.node.promises import Promises
 from exchange.node.together import until_first
 from exchange.node.witness import Witness, note_unsigned
+from keys.held import Documents
 from protocol.errors import AlmenaraError, FormatError, TrustError
 from protocol.ledger.origins import Log
 from protocol.session.messages import Compared, Locate, Located, Witnessed
@@ -54,6 +55,15 @@ class LedgerTimes:
     merge_delay_ms: int = MERGE_DELAY_MS
     withheld_ms: int = 50_000
     unproven_ms: int = 45_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """The last checkpoint that was judged, and by which documents."""
+
+    data: bytes
+    documents: Documents
+    seal: Seal
 
 
 class Ledger:
@@ -88,6 +98,7 @@ class Ledger:
         )
         self._waiting: asyncio.Queue[LedgerMessage] = asyncio.Queue(MOST_WAITING)
         self._asked_up_to = b""
+        self._sealed: _Sealed | None = None
 
     def offer(self, message: LedgerMessage) -> None:
         """Hand in one message; a coordinator that sends faster than this node can judge is not heard."""
@@ -162,13 +173,20 @@ class Ledger:
     async def _seal(self, log: Log, data: bytes) -> Seal:
         """Return who signed a checkpoint; one that the log has not signed is told of."""
         context = self._context
+        documents = context.directory.documents
+        last = self._sealed
+        if last is not None and last.documents is documents and (last.seal.log, last.data) == (log, data):
+            # Page after page of places comes under one checkpoint.
+            return last.seal
         try:
-            return seal_of(context, log, data)
+            seal = seal_of(context, log, data)
         except (FormatError, TrustError):
             now_ms = context.clock.now_ms()
             await context.engine.write(lambda db: note_unsigned(db, context.state, log, now_ms))
             context.events.ring()
             raise
+        self._sealed = _Sealed(data, documents, seal)
+        return seal
 
     async def _take_witnessed(self, link: Link, message: Witnessed) -> None:
         seal = await self._seal(message.log, message.checkpoint)

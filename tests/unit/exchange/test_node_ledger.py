@@ -297,6 +297,18 @@ async def test_a_coordinator_that_proves_nothing_is_told_of(scene: Scene) -> Non
     assert set(await scene.alarms()) == {"ledger-unproven"}
 
 
+async def test_a_proof_that_was_asked_for_before_a_cut_is_asked_for_again(scene: Scene) -> None:
+    """An hour without a link is not an hour in which the coordinator proved nothing."""
+    await scene.announce()
+    scene.played.fill(4)
+    await scene.announce()
+    scene.node.clock.advance(3600_000)
+    scene.since_ms = scene.node.clock.now_ms()
+    await scene.look()
+    assert scene.wire.questions() == [Compare(log=Log.ACK, old=5, new=9)]
+    assert await scene.alarms() == {}
+
+
 async def test_gossip_of_the_same_root_is_no_news(scene: Scene) -> None:
     """Another member that has seen what this node has seen raises nothing."""
     envelope = await scene.relay()
