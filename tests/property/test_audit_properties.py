@@ -69,11 +69,11 @@ def test_listed_junk_for_any_file_is_a_verdict_and_no_crash(name: str, data: byt
 
 
 @settings(deadline=None)
-@given(sizes=st.lists(st.integers(0, 300), max_size=6), asked=st.integers(0, 2000))
-def test_a_stored_tree_knows_every_earlier_root(sizes: list[int], asked: int) -> None:
-    """Roots at any size are those of the plain definition."""
-    tree = StoredTree()
+@given(sizes=st.lists(st.integers(0, 400), max_size=8), asked=st.integers(0, 2000), kept=st.integers(0, 600))
+def test_a_stored_tree_knows_every_earlier_root(sizes: list[int], asked: int, kept: int) -> None:
+    """Roots at any size are those of the plain definition, however many leaves are kept."""
     hashes: list[bytes] = []
+    tree = StoredTree(lambda number: hashes[256 * number : 256 * (number + 1)], kept)
     for size in sizes:
         more = [leaf_hash(str(len(hashes) + at).encode()) for at in range(size)]
         tree.extend(more)

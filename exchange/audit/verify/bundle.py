@@ -32,7 +32,7 @@ from exchange.audit.verify.disclosure import Disclosures
 from exchange.audit.verify.documents import DirectoryLog
 from exchange.audit.verify.events import Events
 from exchange.audit.verify.judge import Judge, Sample
-from exchange.audit.verify.ledger import Ledger, Progress
+from exchange.audit.verify.ledger import Ledger, Progress, leaves_again
 from exchange.audit.verify.notices import NoticeAudit
 from exchange.audit.verify.parts import Parts, Source, read_listing
 from exchange.audit.verify.record import Place, Record
@@ -88,7 +88,6 @@ class _Audit:
         self._record = Record()
         self._events = Events()
         self._disclosures = Disclosures(options.disclosures, self._record)
-        self._tree = StoredTree()
         self._listing: Listing | None = None
         self._documents: DirectoryLog | None = None
         self._checkpoints: dict[Log, tuple[SignedCheckpoint, Judged]] = {}
@@ -170,11 +169,12 @@ class _Audit:
         log_name: str,
     ) -> None:
         listing, record = parts.listing, self._record
+        tree = StoredTree(leaves_again(parts))
         root, total = signed.checkpoint.root, listing.leaves
         chains = Chains(record, complete=listing.member is None, from_start=listing.bodies_from == 0)
         judge = self._judge = Judge(
             documents,
-            self._tree,
+            tree,
             coordinator=listing.coordinator,
             log_name=log_name,
             verifier=verifier,
@@ -184,12 +184,12 @@ class _Audit:
             disclosures=self._disclosures,
             record=record,
         )
-        milestones = Milestones(parts, self._tree, record)
-        ledger = self._ledger = Ledger(parts, self._tree, judge, milestones, record, self._options.progress)
+        milestones = Milestones(parts, tree, record)
+        ledger = self._ledger = Ledger(parts, tree, judge, milestones, record, self._options.progress)
         if not ledger.read():
             return
         chains.finish()
-        judged = judge_newest(signed, Log.ACK, judge.quorums(), self._tree, record)
+        judged = judge_newest(signed, Log.ACK, judge.quorums(), tree, record)
         witnessed = list(milestones.witnessed)
         if judged is not None:
             self._checkpoints[Log.ACK] = (signed, judged)

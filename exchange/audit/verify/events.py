@@ -17,7 +17,7 @@ from protocol.statement import Statement, StatementKind
 
 T = TypeVar("T")
 
-_EVENT = struct.Struct(">32sQQBHHH")
+_EVENT = struct.Struct(">32sIQBHHH")
 _HEADER = struct.Struct(">QQQQHHBBB")
 _PLACE = struct.Struct(">H")
 _NONE_MS = 2**64 - 1

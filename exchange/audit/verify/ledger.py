@@ -32,6 +32,19 @@ from protocol.tree import leaf_hash
 Progress = Callable[[int, int], None]
 
 
+def leaves_again(parts: Parts) -> Callable[[int], list[bytes]]:
+    """Return a reader of the leaf hashes of one file of entries, for :class:`StoredTree`."""
+
+    def read(number: int) -> list[bytes]:
+        size = parts.listing.leaves
+        data = parts.read(entries_name(Log.ACK, number, size), again=True)
+        if data is None:
+            raise FormatError("a file of entries went away while it was read")
+        return [leaf_hash(entry) for entry in parse_entries(data, width_at(0, number, size))]
+
+    return read
+
+
 class Ledger:
     """Reads every leaf and every statement, and hands each to the judge at its place.
 
