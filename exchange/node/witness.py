@@ -17,7 +17,7 @@ from exchange.node.context import NodeContext
 from exchange.node.evidence import Exhibit, Finding, report
 from exchange.stores.node_ledger import HeadRow, WitnessRow, insert_head, read_witness, save_witness
 from keys.cosigning import NOTHING_YET, Answer, Witnessed, answer_checkpoint
-from keys.note_keys import log_keys_of
+from keys.note_keys import log_keys_of, witness_keys_of
 from keys.quorum import KeyPair
 from protocol.errors import FormatError, UnknownSigner
 from protocol.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_with
@@ -94,14 +94,17 @@ class Witness:
             Whether there was something to take up.
         """
         context, now_ms = self._context, self._context.clock.now_ms()
-        checkpoint, note = signed.checkpoint, note_by(signed, self._log_keys(log))
+        checkpoint, keys = signed.checkpoint, self._log_keys(log)
+        note, own = note_by(signed, keys), note_by(signed, (*keys, *self._own_keys()))
 
         def work(db: apsw.Connection) -> bool:
             held = read_witness(db, log)
             if held is not None and held.size >= checkpoint.size:
                 return False
             save_witness(db, WitnessRow(log, checkpoint.size, checkpoint.root, note, now_ms))
-            report(db, context.state, _rolled_back(log, held, checkpoint.size), now_ms)
+            exhibits = (Exhibit("the checkpoint that this node has cosigned, with its signatures", own),)
+            finding = _rolled_back(log, 0 if held is None else held.size, checkpoint.size, exhibits)
+            report(db, context.state, finding, now_ms)
             return True
 
         return await context.engine.write(work)
@@ -109,11 +112,14 @@ class Witness:
     def _log_keys(self, log: Log) -> KeyPair:
         return log_keys_of(self._context.directory.coordinator(self._context.coordinator).log, log)
 
-    def _name(self) -> str:
+    def _own_keys(self) -> KeyPair:
         manifest = self._context.directory.documents.manifest(self._context.state)
         if manifest is None:
             raise UnknownSigner(f"the manifest of {self._context.state} is not in force")
-        return manifest.witness.name
+        return witness_keys_of(manifest.witness)
+
+    def _name(self) -> str:
+        return self._own_keys()[0].name
 
     def _judge(self, db: apsw.Connection, request: Request, keys: KeyPair, name: str, now_ms: int) -> Answer:
         """Compare, decide and store in one transaction; what it signs leaves only once that is durable."""
@@ -170,7 +176,7 @@ class Witness:
                 event="ledger.shrunk",
             )
         if _old_size(request.body) > row.size:
-            return _rolled_back(request.log, row, _old_size(request.body))
+            return _rolled_back(request.log, row.size, _old_size(request.body), exhibits)
         return None
 
 
@@ -221,14 +227,15 @@ def _unsigned(log: Log, status: WitnessStatus) -> Finding:
     )
 
 
-def _rolled_back(log: Log, held: WitnessRow | None, size: int) -> Finding:
+def _rolled_back(log: Log, held: int, size: int, exhibits: tuple[Exhibit, ...]) -> Finding:
     return Finding(
         "witness-rolled-back",
         f"{log}/{size}",
         f"this node has cosigned {size} leaves of the {log} ledger and remembers "
-        f"{0 if held is None else held.size}: its store is an older copy",
+        f"{held}: its store is an older copy",
         "If this node's data directory was restored from a backup, say so to the secretariat. If not, the "
         "coordinator claims what is not true: compare with other members.",
+        exhibits,
         event="ledger.rolled-back",
     )
 

@@ -198,6 +198,9 @@ async def test_an_older_copy_takes_up_its_own_cosignature(scene: Scene) -> None:
     assert await scene.witness.adopt(Log.ACK, scene.played.witnessed())
     assert await scene.size() == 7
     assert await scene.alarms() == ["witness-rolled-back"]
+    (text,) = await scene.evidence()
+    assert text.count("\u2014 almenara/test/XAA ") == 2
+    assert "almenara/test/XBB" not in text
     assert not await scene.witness.adopt(Log.ACK, scene.played.witnessed(5))
     assert await scene.size() == 7
 
@@ -208,6 +211,7 @@ async def test_a_coordinator_that_knows_more_of_us_than_we_do_is_told_of(scene: 
     scene.played.fill(4)
     assert await scene.status(scene.played.ask(5)) == CONFLICT
     assert await scene.alarms() == ["witness-rolled-back"]
+    assert len(await scene.evidence()) == 1
 
 
 async def test_each_log_is_held_apart(scene: Scene) -> None:
