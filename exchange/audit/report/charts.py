@@ -24,7 +24,7 @@ from exchange.audit.verdict import (
     StateFigures,
 )
 
-MAX_WAYS = 24
+MAX_WAYS = 18
 MAX_LINES = 12
 _SHORTEST_MS, _LONGEST_MS = 100, 7 * 86_400_000
 _TICKS_MS = (1_000, 10_000, 60_000, 600_000, 3_600_000, 28_800_000, 86_400_000, 604_800_000)
