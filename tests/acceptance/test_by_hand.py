@@ -24,7 +24,7 @@ import pytest
 from tests.acceptance.world import free_port, short_folder
 
 ROOT = Path(__file__).parents[2]
-SHOWN_PORT = "8443"
+SHOWN_PORT, SHOWN_LEDGER_PORT = "8443", "8444"
 STARTED = {"HUB": "coordinator.started", "XAA": "node.started", "XBB": "node.started", "XCC": "node.started"}
 PATIENCE_S = 30.0
 SCRIPT = f"""#!/bin/sh
@@ -40,16 +40,19 @@ class Shown:
     set_up: tuple[str, ...]
     run: str
     work: str
+    audit: str
 
 
-def shown(port: int) -> Shown:
-    """Return the commands for a machine on which this port is free."""
+def shown(port: int, ledger_port: int) -> Shown:
+    """Return the commands for a machine on which these ports are free."""
     text = (ROOT / "README.md").read_text("utf-8")
     section = text[text.index("## By hand") : text.index("**Later.**")]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    passphrase, *set_up, run, work = (block.replace(SHOWN_PORT, str(port)) for block in blocks)
+    passphrase, *set_up, run, work, audit = (
+        block.replace(SHOWN_PORT, str(port)).replace(SHOWN_LEDGER_PORT, str(ledger_port)) for block in blocks
+    )
     assert any(str(port) in block for block in set_up)
-    return Shown(passphrase, tuple(set_up), run, work)
+    return Shown(passphrase, tuple(set_up), run, work, audit)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ class Desk:
 
     folder: Path
     port: int
+    ledger_port: int
+
+    @property
+    def shown(self) -> Shown:
+        """The commands for this desk."""
+        return shown(self.port, self.ledger_port)
 
     def type(self, *blocks: str) -> str:
         """Type into one shell, which stops at the first failure; return what was printed."""
@@ -115,7 +124,7 @@ def desk() -> Iterator[Desk]:
         program.parent.mkdir()
         program.write_text(SCRIPT)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        yield Desk(folder, free_port())
+        yield Desk(folder, free_port(), free_port())
 
 
 @contextmanager
@@ -162,7 +171,7 @@ def wait_until_started(desk: Desk, running: Mapping[str, subprocess.Popen[bytes]
 def typed() -> Iterator[tuple[Desk, str]]:
     """The whole section typed, passphrases and all, and left running; with what the last block printed."""
     with desk() as here:
-        commands = shown(here.port)
+        commands = here.shown
         here.type(commands.passphrase, *commands.set_up)
         with services(here, commands.run):
             yield here, here.type(commands.work)
@@ -198,6 +207,44 @@ def test_an_officer_reads_and_answers_and_the_sender_sees_it(typed: tuple[Desk, 
     assert "accepted" in told
     assert "declined" in told
     assert [one["id"] for one in here.json("outbox", who="XAA")["notices"]] == [id_]
+
+
+def test_an_auditor_takes_the_ledger_along_and_verifies_it(typed: tuple[Desk, str]) -> None:
+    """Export, verify, report, as the README shows; and a receipt of the sender's, with the same command."""
+    here, _ = typed
+    id_ = here.json("outbox", who="XAA")["notices"][0]["id"]
+    end = time.monotonic() + PATIENCE_S
+    while not is_witnessed(here.json("ledger", "watch", "--once", who="XAA")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    printed = here.type(here.shown.audit)
+    assert "OK:" in printed
+    assert (here.folder / "report.html").stat().st_size > 10_000
+    here.almenara("proof", id_, "-o", "receipt.txt", who="XAA")
+    told = here.almenara("audit", "verify", "receipt.txt", "--root-hash", "governance/root-hash")
+    assert "OK" in told
+    assert "Rosa Prieto" in here.almenara("coordinator", "auditor", "list", "--data", "HUB")
+    here.almenara("disclose", id_, "-o", "notice.disclosure", who="XAA")
+    opened = json.loads(
+        here.almenara(
+            *("audit", "verify", "bundle", "--root-hash", "governance/root-hash", "--json"),
+            *("--disclosure", "notice.disclosure"),
+        )
+    )
+    assert opened["disclosed"][0]["text"] == "Two control rooms are affected.\n"
+    here.almenara(
+        *("audit", "export", "--member", "XCC", "--url", f"https://127.0.0.1:{here.ledger_port}"),
+        *("--community", "governance/community.alm", "-o", "what-concerns-us"),
+    )
+    told = here.almenara("audit", "verify", "what-concerns-us", "--root-hash", "governance/root-hash")
+    assert "OK" in told
+
+
+def is_witnessed(view: dict[str, Any]) -> bool:
+    """Whether a quorum has cosigned everything that a node has said or heard."""
+    ack = next((log for log in view["logs"] if log["log"] == "ack"), None)
+    waits = view["promised"] or view["unwitnessed"]
+    return ack is not None and not waits and ack["witnessed_size"] == ack["size"]
 
 
 def test_watching_tells_everything_from_the_beginning(typed: tuple[Desk, str]) -> None:
@@ -258,7 +305,7 @@ def test_members_and_health_are_shown(typed: tuple[Desk, str]) -> None:
 def test_every_command_of_the_set_up_speaks_json() -> None:
     """The same section once more: each command with --json prints one object, and it works all the same."""
     with desk() as here:
-        lines = [line for block in shown(here.port).set_up for line in block.splitlines()]
+        lines = [line for block in here.shown.set_up for line in block.splitlines()]
         script = ['say() { almenara "$@" --json; }']
         for line in lines:
             unprotected = " --unprotected" if " init " in line else ""
