@@ -27,6 +27,7 @@ from protocol.documents import Directory, Root, StateManifest, parse_document, p
 from protocol.errors import FormatError, NotFound, TrustError
 from protocol.ledger.origins import Log
 from protocol.ledger.receipt import (
+    MAX_COMMENTS,
     CheckpointSection,
     DocumentSection,
     NoticeSection,
@@ -151,7 +152,9 @@ def _make(material: _Material, community: bytes, coordinator: str, verifier: Ver
     pending = tuple(sorted([*material.pending, *left], key=lambda row: row.at_ms))
     plain = Receipt(community, coordinator, tuple(sections))
     verified = verify_receipt(format_receipt(plain), community, verifier)
-    comments = (*tell(verified), *_not_yet(pending), *_LAST_WORDS)
+    words = [*tell(verified), *_not_yet(pending)]
+    # However many officers have answered: the file must stay one that its reader takes.
+    comments = (*words[: MAX_COMMENTS - len(_LAST_WORDS)], *_LAST_WORDS)
     return Proved(format_receipt(replace(plain, comments=comments)), verified, pending)
 
 
