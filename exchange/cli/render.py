@@ -6,7 +6,7 @@ stands behind a bar, so that it cannot pretend to be this program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich import box
@@ -169,9 +169,18 @@ def _remarks(delivery: DeliveryView) -> Iterable[str]:
     if delivery.note:
         yield f"note: {safe_line(delivery.note)}"
     if delivery.evidence:
-        yield "evidence: " + "; ".join(f"{one} {how}" for one, how in delivery.evidence.items())
+        yield _proved(delivery.evidence)
     if delivery.reduced_forward_secrecy:
         yield "sealed with reduced forward secrecy: that state has published no fresh key"
+
+
+def _proved(evidence: Mapping[str, str]) -> str:
+    """Return what is witnessed, with its leaves, and what is not yet, in the order of what happened."""
+    groups: dict[str, list[str]] = {}
+    for what, how in evidence.items():
+        status, _, leaf = safe_line(how).partition(", ")
+        groups.setdefault(status, []).append(f"{safe_line(what)} ({leaf})" if leaf else safe_line(what))
+    return "; ".join(f"{status}: {', '.join(whats)}" for status, whats in groups.items())
 
 
 def print_facts(console: Console, rows: Iterable[tuple[str, str]]) -> None:

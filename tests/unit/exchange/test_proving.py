@@ -116,7 +116,7 @@ def test_status_says_how_far_each_step_is_proved(node: Cli) -> None:
         ),
     )
     node("status", ID)
-    assert "evidence: relayed witnessed, leaf 12; received pending witness" in " ".join(node.out.split())
+    assert "XBB: witnessed: relayed (leaf 12); pending witness: received" in " ".join(node.out.split())
 
 
 def test_without_a_node_nothing_is_watched(alone: Cli) -> None:
