@@ -12,7 +12,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from exchange.audit.report.html import render_html
-from exchange.audit.report.words import LANGUAGES
 from exchange.audit.verdict import Verdict
 from tests.unit.exchange.test_report_html import HOSTILE, poisoned, troubled
 from tests.verdicts import good
@@ -53,10 +52,10 @@ def unfold(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
 
 
-@pytest.mark.parametrize(("language", "scheme"), list(zip(LANGUAGES, ("light", "dark") * 2, strict=True)))
+@pytest.mark.parametrize(("language", "scheme"), [("fr", "light"), ("es", "dark")])
 def test_nobody_is_shut_out(browser: Browser, tmp_path: Path, language: str, scheme: str) -> None:
-    """axe finds nothing against WCAG 2.2 AA, in any language, light or dark, with everything unfolded."""
-    page = opened(browser, tmp_path, troubled(3), language, color_scheme=scheme)
+    """axe finds nothing against WCAG 2.2 AA, light or dark, with everything unfolded."""
+    page = opened(browser, tmp_path, troubled(2), language, color_scheme=scheme)
     unfold(page)
     found = Axe().run(page, options=RULES)
     assert found.violations_count == 0, found.generate_report()
@@ -65,7 +64,7 @@ def test_nobody_is_shut_out(browser: Browser, tmp_path: Path, language: str, sch
 def test_a_phone_shows_the_page_without_scrolling_sideways(browser: Browser, tmp_path: Path) -> None:
     """Everything reflows at 320 pixels; only wide tables scroll, each by itself (WCAG 1.4.10)."""
     for width in (320, 360, 768):
-        page = opened(browser, tmp_path, troubled(3), "fr", viewport={"width": width, "height": 800})
+        page = opened(browser, tmp_path, troubled(2), "pt", viewport={"width": width, "height": 800})
         unfold(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert Axe().run(page, options=RULES).violations_count == 0
