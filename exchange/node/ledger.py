@@ -71,7 +71,7 @@ class Ledger:
 
     Args:
         context: The node.
-        link_state: Knows by how much the coordinator's clock differs.
+        link_state: Knows whether this clock is wrong, and by how much the coordinator's differs.
         folder: Where files of evidence are written.
         times: How often, and how long.
     """
@@ -84,6 +84,7 @@ class Ledger:
         times: LedgerTimes = LedgerTimes(),
     ) -> None:
         self._context = context
+        self._link_state = link_state
         self._folder = folder
         self._times = times
         self._witness = Witness(context)
@@ -124,10 +125,7 @@ class Ledger:
         """
         match message:
             case WitnessRequest():
-                judged = await self._witness.answer(message)
-                if judged.verified is not None:
-                    self._context.heads.verified(message.log, judged.verified)
-                link.send(judged.answer)
+                await self._cosign(link, message)
             case Witnessed():
                 await self._take_witnessed(link, message)
             case Located():
@@ -187,6 +185,14 @@ class Ledger:
             raise
         self._sealed = _Sealed(data, documents, seal)
         return seal
+
+    async def _cosign(self, link: Link, message: WitnessRequest) -> None:
+        # The time in a cosignature is evidence for ever: a clock that is known to be wrong states none.
+        self._link_state.require_right_clock()
+        judged = await self._witness.answer(message)
+        if judged.verified is not None:
+            self._context.heads.verified(message.log, judged.verified)
+        link.send(judged.answer)
 
     async def _take_witnessed(self, link: Link, message: Witnessed) -> None:
         seal = await self._seal(message.log, message.checkpoint)

@@ -23,7 +23,7 @@ from exchange.stores.node_books import AlarmRow, clear_alarms, read_alarms
 from exchange.stores.node_ledger import count_promises, list_evidence, newest_checkpoint
 from exchange.stores.node_statements import list_statements
 from keys.evidence import NO_STATEMENT_YET, Saying, make_statement
-from protocol.errors import BadSignature, FormatError
+from protocol.errors import BadSignature, ClockSkew, FormatError
 from protocol.ledger.origins import Log
 from protocol.ledger.witness import WitnessStatus
 from protocol.session.messages import Accepted, Compare, Compared, Cosigned, ItemKind, Place, Witnessed
@@ -269,6 +269,17 @@ async def test_a_new_witness_begins_where_a_quorum_stands(scene: Scene) -> None:
     assert isinstance(granted, Cosigned)
     assert granted.status == WitnessStatus.OK
     assert scene.node.context.heads.newest(Log.ACK) == scene.played.checkpoint(9).checkpoint
+
+
+async def test_a_clock_that_is_known_to_be_wrong_cosigns_nothing(scene: Scene) -> None:
+    """The time in a cosignature is evidence for ever; the next request comes when the clock is right."""
+    scene.node.link_state.opened(skew_ms=3600_000)
+    with pytest.raises(ClockSkew):
+        await scene.ledger.take(scene.link, scene.played.ask(0))
+    assert scene.wire.sent == []
+    scene.node.link_state.opened(skew_ms=0)
+    await scene.ledger.take(scene.link, scene.played.ask(0))
+    assert len(scene.wire.sent) == 1
 
 
 async def test_another_history_is_a_fork_with_evidence(scene: Scene) -> None:
