@@ -50,6 +50,7 @@ def test_everything_secret_is_private(applied: Founded) -> None:
     assert modes == {
         ".": 0o700,
         "keys": 0o700,
+        "keys/log.key": 0o600,
         "keys/statement.key": 0o600,
         "keys/tls.key": 0o600,
         "keys/tls.crt": 0o644,
