@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from exchange.audit.report.html import render_html
 from exchange.audit.verdict import Verdict
@@ -119,20 +119,19 @@ def test_a_figure_leads_to_its_leaf(browser: Browser, tmp_path: Path) -> None:
     page = opened(browser, tmp_path, good(5))
     page.locator(".figures a").nth(2).click()
     row = page.locator("tr:target")
-    assert "Silent" in row.inner_text()
+    expect(row).to_contain_text("Silent")
     row.locator("a").first.click()
-    assert "ack/statements/000" in page.locator("tr:target").inner_text()
+    expect(row).to_contain_text("ack/statements/000")
 
 
 def test_paper_shows_what_the_screen_folds_away(browser: Browser, tmp_path: Path) -> None:
     """A printed report has all its evidence, dark ink on white, and no contents to click."""
     page = opened(browser, tmp_path, good(5), color_scheme="dark")
     page.emulate_media(media="print")
-    seen = page.evaluate(
+    page.wait_for_function(
         "[...document.querySelectorAll('details .inside, details table')].every(one => one.checkVisibility("
         "{contentVisibilityAuto: true, visibilityProperty: true}) && one.getBoundingClientRect().height > 0)"
     )
-    assert seen
     assert page.locator("nav").is_hidden()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

@@ -157,7 +157,7 @@ def _charts(page: Page, terms: Terms) -> Mapping[str, drawn.Chart]:
         "over_time": drawn.over_time(page.periods, page.period_ms, terms),
         "ways": drawn.ways(page.notices.shown, terms),
         "latencies": drawn.latencies(page.levels.shown, terms),
-        "outcomes": drawn.outcomes(page.states.shown, terms),
+        "outcomes": drawn.outcomes(page.recipients, terms),
         "growth": drawn.growth(milestones_of(page.verdict).shown, terms),
     }
 

@@ -158,6 +158,11 @@ class Page:
     leaves: Capped[LeafRow]
     documents: tuple[DocumentRow, ...]
 
+    @property
+    def recipients(self) -> tuple[StateFigures, ...]:
+        """The listed states to which anything was addressed."""
+        return tuple(state for state in self.states.shown if state.got.deliveries.count)
+
 
 def page_of(verdict: Verdict) -> Page:
     """Return what the report shows of a verdict; the same verdict gives the same page."""

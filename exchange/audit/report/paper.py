@@ -154,7 +154,7 @@ class Paper(Sheet):
             yield self._times(say("Times by severity"), say("Severity"), times)
         yield heading(say("Who answered"))
         if page.states.shown:
-            yield self.drawn(drawn.outcomes(page.states.shown, terms))
+            yield self.drawn(drawn.outcomes(page.recipients, terms))
             states = [(safe_line(one.state), one.got) for one in page.states.shown]
             yield self._counts(say("Figures by state"), say("State"), states)
             answers = [(safe_line(one.state), one.to_received, one.to_answer) for one in page.states.shown]
