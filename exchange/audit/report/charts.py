@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exchange.audit.report.model import Period, said, split_of
+from exchange.audit.report.model import (
+    Period,
+)
+from exchange.audit.report.reading import (
+    said,
+    split_of,
+)
 from exchange.audit.report.scene import Bar, Label, Mark, Rule, Scene, Shape, at
 from exchange.audit.report.terms import Terms
 from exchange.audit.verdict import (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from exchange.audit.report.model import Page
+from exchange.audit.report.model import (
+    Page,
+)
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Outcome, Verdict
 from exchange.cli.safe import safe_line

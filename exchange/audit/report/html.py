@@ -23,13 +23,15 @@ from exchange.audit.report.model import (
     MAX_LINKS,
     MAX_STEPS,
     Page,
+    page_of,
+    sources_of,
+)
+from exchange.audit.report.reading import (
     checkpoints_of,
     marking_of,
     milestones_of,
     missing_witnesses,
-    page_of,
     said,
-    sources_of,
     ways_of,
 )
 from exchange.audit.report.rules import Rules

@@ -7,19 +7,25 @@ reader goes from any number to its row, and from there to the bundle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
 
+from exchange.audit.report.reading import (
+    MAX_RECIPIENTS_SHOWN,
+    Capped,
+    capped,
+    checkpoints_of,
+    figures_of,
+    said,
+    ways_of,
+)
 from exchange.audit.verdict import (
     Check,
-    CheckpointView,
     DeliveryEvidence,
     Figure,
     Finding,
     Grade,
     KeyEvent,
-    MilestoneView,
     NoticeEvidence,
     SeverityFigures,
     StateFigures,
@@ -27,9 +33,6 @@ from exchange.audit.verdict import (
     Tally,
     Verdict,
 )
-from protocol.marking import Tlp
-
-T = TypeVar("T")
 
 MAX_FINDINGS = 400
 MAX_NOTICES = 100
@@ -39,9 +42,7 @@ MAX_KEYS = 400
 MAX_LEAVES = 2000
 MAX_STATES = 200
 MAX_LEVELS = 60
-MAX_MILESTONES = 200
 MAX_PERIODS = 48
-MAX_RECIPIENTS_SHOWN = 40
 MAX_STEPS = 20
 MAX_LINKS = 5
 """How many leaves are named beside one figure."""
@@ -51,19 +52,6 @@ _PERIODS_MS = (
     *(86_400_000, 7 * 86_400_000, 28 * 86_400_000, 91 * 86_400_000, 364 * 86_400_000),
 )
 ANSWERS = ("accepted", "declined", "completed")
-
-
-@dataclass(frozen=True, slots=True)
-class Capped(Generic[T]):
-    """The first of many things, and how many there are."""
-
-    shown: tuple[T, ...]
-    total: int
-
-    @property
-    def left_out(self) -> int:
-        """How many are not on the page."""
-        return max(self.total - len(self.shown), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,28 +104,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Deliveries, each counted once: the five add up to ``deliveries``."""
-
-    deliveries: int
-    in_time: int
-    late: int
-    waiting: int
-    silent: int
-    failed: int
-
-    @property
-    def answered(self) -> int:
-        """How many a named officer answered."""
-        return self.in_time + self.late
-
-    def parts(self) -> tuple[tuple[str, int], ...]:
-        """Return the five with their names, best first."""
-        names = ("in_time", "late", "waiting", "silent", "failed")
-        return tuple((name, getattr(self, name)) for name in names)
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """The whole report; ``verdict`` is what it was made from."""
 
@@ -168,11 +134,11 @@ def page_of(verdict: Verdict) -> Page:
     """Return what the report shows of a verdict; the same verdict gives the same page."""
     figures = verdict.statistics
     listed = len(verdict.notices) + verdict.notices_left_out
-    notices = _cap(verdict.notices[: _affordable(verdict.notices)], MAX_NOTICES, listed)
+    notices = capped(verdict.notices[: _affordable(verdict.notices)], MAX_NOTICES, listed)
     silent = [_ending(notice, way) for notice, way in _ways(verdict) if way.silent]
     declined = [_ending(notice, way) for notice, way in _ways(verdict) if way.outcome == "declined"]
     period_ms, periods = _periods(verdict.notices)
-    keys = _cap(verdict.keys, MAX_KEYS)
+    keys = capped(verdict.keys, MAX_KEYS)
     page = Page(
         verdict=verdict,
         failures=_findings(verdict, Grade.FAILED),
@@ -182,51 +148,16 @@ def page_of(verdict: Verdict) -> Page:
         at_ms=_last_witnessed(verdict),
         period_ms=period_ms,
         periods=periods,
-        states=_cap(figures.states if figures else (), MAX_STATES),
-        levels=_cap(sorted(figures.severities, key=_gravest_first) if figures else (), MAX_LEVELS),
-        silent=_cap(silent, MAX_ENDINGS, figures.total.silent.count if figures else None),
-        declined=_cap(declined, MAX_ENDINGS, _declined_total(verdict, len(declined))),
+        states=capped(figures.states if figures else (), MAX_STATES),
+        levels=capped(sorted(figures.severities, key=_gravest_first) if figures else (), MAX_LEVELS),
+        silent=capped(silent, MAX_ENDINGS, figures.total.silent.count if figures else None),
+        declined=capped(declined, MAX_ENDINGS, _declined_total(verdict, len(declined))),
         notices=notices,
         keys=keys,
         leaves=Capped((), 0),
         documents=_documents(keys.shown),
     )
     return _with_leaves(page)
-
-
-def ways_of(notice: NoticeEvidence) -> Capped[DeliveryEvidence]:
-    """Return a notice's deliveries as far as they are listed: the troubled first, then by state."""
-
-    def order(delivery: DeliveryEvidence) -> tuple[bool, bool, str]:
-        troubled = delivery.silent or delivery.outcome in ("rejected", "undelivered")
-        return not troubled, not delivery.late, delivery.state
-
-    return _cap(sorted(notice.deliveries, key=order), MAX_RECIPIENTS_SHOWN)
-
-
-def missing_witnesses(verdict: Verdict, checkpoint: CheckpointView) -> tuple[str, ...]:
-    """Return the states whose witness keys are known and which did not cosign a checkpoint."""
-    keys: dict[str, set[str]] = {}
-    for event in verdict.keys:
-        if event.role == "witness":
-            held = keys.setdefault(event.party, set())
-            (held.add if event.event == "added" else held.discard)(event.key_id)
-    cosigned = {witness.state for witness in checkpoint.witnesses}
-    return tuple(sorted(state for state, held in keys.items() if held and state not in cosigned))
-
-
-def marking_of(verdict: Verdict) -> Tlp | None:
-    """Return the strictest label of the notices whose text is on the page, which the page then has too."""
-    labels = [Tlp(one.tlp) if one.tlp in set(Tlp) else Tlp.RED for one in verdict.disclosed]
-    return max(labels, key=lambda label: label.strictness, default=None)
-
-
-def milestones_of(verdict: Verdict) -> Capped[MilestoneView]:
-    """Return witnessed checkpoints of the statements' log, evenly chosen if there are many."""
-    every = sorted(verdict.milestones, key=lambda one: one.size)
-    step = -(-len(every) // MAX_MILESTONES) or 1
-    # Counted from the end: the newest is always among them.
-    return Capped(tuple(reversed(every[::-1][::step])), len(every))
 
 
 def sources_of(page: Page) -> Iterator[Source]:
@@ -248,41 +179,6 @@ def _sources(group: str, owner: StateFigures | SeverityFigures | None, tally: Ta
             yield Source(f"{group}-{name}", owner, name, figure)
 
 
-def split_of(tally: Tally, answered: int) -> Split:
-    """Return the deliveries of a tally, each counted once.
-
-    Args:
-        tally: What became of them.
-        answered: How many a named officer answered.
-    """
-    deliveries, silent, waiting = tally.deliveries.count, tally.silent.count, tally.waiting.count
-    late = min(tally.late.count, answered)
-    failed = max(deliveries - answered - silent - waiting, 0)
-    return Split(deliveries, answered - late, late, waiting, silent, failed)
-
-
-def said(step: Step) -> str:
-    """Return the kind of a statement as states of delivery are written, such as ``received``."""
-    return step.kind.lower()
-
-
-def figures_of(tally: Tally) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of a tally with their names."""
-    for name in Tally.__struct_fields__:
-        yield name, getattr(tally, name)
-
-
-def checkpoints_of(verdict: Verdict) -> tuple[CheckpointView, ...]:
-    """Return the checkpoints of both logs, as far as they could be read."""
-    both = (verdict.checkpoint, verdict.directory_checkpoint)
-    return tuple(checkpoint for checkpoint in both if checkpoint is not None)
-
-
-def _cap(things: Iterable[T], limit: int, total: int | None = None) -> Capped[T]:
-    every = tuple(things)
-    return Capped(every[:limit], len(every) if total is None else total)
-
-
 def _affordable(notices: tuple[NoticeEvidence, ...]) -> int:
     """Return how many notices fit, so that many recipients do not make a page that nobody can open."""
     room = MAX_DELIVERIES
@@ -295,7 +191,7 @@ def _affordable(notices: tuple[NoticeEvidence, ...]) -> int:
 
 def _findings(verdict: Verdict, grade: Grade) -> Capped[Finding]:
     found = [finding for finding in verdict.findings if finding.severity is grade]
-    return _cap(found, MAX_FINDINGS, sum(1 + finding.more for finding in found))
+    return capped(found, MAX_FINDINGS, sum(1 + finding.more for finding in found))
 
 
 def _gravest_first(one: SeverityFigures) -> tuple[int, str, int, str]:
@@ -361,7 +257,7 @@ def _with_leaves(page: Page) -> Page:
     known = {row.index: row for row in _told(page)}
     for index in _named(page):
         known.setdefault(index, LeafRow(index, None, None, None, None))
-    rows = _cap((known[index] for index in sorted(known)), MAX_LEAVES)
+    rows = capped((known[index] for index in sorted(known)), MAX_LEAVES)
     values = {field.name: getattr(page, field.name) for field in fields(page)}
     return Page(**(values | {"leaves": rows}))
 

@@ -14,14 +14,16 @@ from exchange.audit.report.blocks import Block, Cell, fit, heading, paragraph, t
 from exchange.audit.report.headline import headline, lead
 from exchange.audit.report.model import (
     MAX_STEPS,
-    Capped,
     Ending,
+)
+from exchange.audit.report.paper_ledger import Ledger
+from exchange.audit.report.reading import (
+    Capped,
     figures_of,
     marking_of,
     said,
     ways_of,
 )
-from exchange.audit.report.paper_ledger import Ledger
 from exchange.audit.report.sheet import Sheet
 from exchange.audit.verdict import Finding, Latency, NoticeEvidence, Step
 from exchange.cli.safe import safe_block, safe_line

@@ -8,10 +8,12 @@ from exchange.audit.report import charts as drawn
 from exchange.audit.report.blocks import Block, Cell, heading, paragraph, table
 from exchange.audit.report.model import (
     MAX_LINKS,
+    sources_of,
+)
+from exchange.audit.report.reading import (
     checkpoints_of,
     milestones_of,
     missing_witnesses,
-    sources_of,
 )
 from exchange.audit.report.sheet import Sheet
 from exchange.cli.safe import safe_line

@@ -7,7 +7,9 @@ from importlib import resources
 from importlib.util import find_spec
 from typing import Final
 
-from exchange.audit.report.model import page_of
+from exchange.audit.report.model import (
+    page_of,
+)
 from exchange.audit.report.paper import Paper
 from exchange.audit.report.sheet import FONT
 from exchange.audit.report.words import Words

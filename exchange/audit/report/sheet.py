@@ -7,7 +7,12 @@ from typing import Any
 
 from exchange.audit.report.blocks import Block, Cell, fit, paragraph
 from exchange.audit.report.charts import Chart
-from exchange.audit.report.model import Capped, Page
+from exchange.audit.report.model import (
+    Page,
+)
+from exchange.audit.report.reading import (
+    Capped,
+)
 from exchange.audit.report.rules import Rules
 from exchange.audit.report.scene import fixed_svg
 from exchange.audit.report.terms import Terms

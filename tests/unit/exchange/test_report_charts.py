@@ -25,7 +25,10 @@ from exchange.audit.report.charts import (
 )
 from exchange.audit.report.colours import LIGHT
 from exchange.audit.report.html import style_sheet
-from exchange.audit.report.model import Period, page_of
+from exchange.audit.report.model import (
+    Period,
+    page_of,
+)
 from exchange.audit.report.scene import MARKS, Bar, Label, Mark, Rule, Scene, at, fixed_svg, fluid_svg
 from exchange.audit.report.terms import Terms
 from exchange.audit.report.words import Words

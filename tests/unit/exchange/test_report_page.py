@@ -6,15 +6,17 @@ from msgspec.structs import replace
 
 from exchange.audit.report.model import (
     MAX_LEAVES,
-    MAX_MILESTONES,
     MAX_NOTICES,
     MAX_PERIODS,
+    page_of,
+    sources_of,
+)
+from exchange.audit.report.reading import (
+    MAX_MILESTONES,
     MAX_RECIPIENTS_SHOWN,
     checkpoints_of,
     milestones_of,
     missing_witnesses,
-    page_of,
-    sources_of,
     split_of,
     ways_of,
 )

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 
 from exchange.audit.report.blocks import fit
 from exchange.audit.report.html import render_html
-from exchange.audit.report.model import page_of
+from exchange.audit.report.model import (
+    page_of,
+)
 from exchange.audit.report.paper import Paper
 from exchange.audit.report.rules import FINDINGS
 from exchange.audit.report.terms import NOTICES, OUTCOMES, REASONS, STATEMENTS, Terms
