@@ -45,11 +45,6 @@ class Head:
         return 0 if self.published is None else self.published.checkpoint.size
 
     @property
-    def witnessed_size(self) -> int:
-        """How many leaves a quorum has cosigned."""
-        return 0 if self.witnessed is None else self.witnessed.checkpoint.size
-
-    @property
     def shown(self) -> SignedCheckpoint | None:
         """The checkpoint that readers are given: the witnessed one, or before there is any, the published."""
         return self.published if self.witnessed is None else self.witnessed

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -94,11 +94,6 @@ class Witnesses:
     def published(self) -> None:
         """Say that there is a newer checkpoint to ask about."""
         self._news.set()
-
-    @property
-    def cosigned(self) -> Mapping[str, int]:
-        """Who has cosigned the checkpoint of the last round, and when, seconds UTC."""
-        return {} if self._round is None else self._round.cosigned
 
     async def entered(self, state: str) -> None:
         """Show a node that has just connected what is witnessed, and ask it to cosign."""
