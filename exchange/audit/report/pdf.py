@@ -12,7 +12,7 @@ from exchange.audit.report.model import (
 )
 from exchange.audit.report.paper import Paper
 from exchange.audit.report.sheet import FONT
-from exchange.audit.report.words import Words
+from exchange.audit.report.words import Words, seconds
 from exchange.audit.verdict import Verdict
 from protocol.errors import SetupError
 
@@ -52,5 +52,5 @@ def render_pdf(verdict: Verdict, language: str) -> bytes:
         sys_inputs={"data": data, "font": FONT},
         ignore_system_fonts=True,
         pdf_standards=STANDARD,
-        timestamp=(page.at_ms or 0) // 1000,
+        timestamp=seconds(page.at_ms or 0),
     )

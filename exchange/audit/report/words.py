@@ -20,6 +20,8 @@ from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 from babel.units import format_unit
 
+from protocol.fields import MAX_MILLIS
+
 SOURCE: Final = "en"
 LANGUAGES: Final = ("en", "es", "pt", "fr")
 """English is written in the code; the others have a catalogue each."""
@@ -116,8 +118,13 @@ def catalogue(language: str) -> bytes:
     return resources.files(__package__).joinpath("locale", f"{language}.po").read_bytes()
 
 
+def seconds(at_ms: int) -> int:
+    """Return a time in whole seconds that a calendar can show: a hostile clock ends in the year 9999."""
+    return min(max(at_ms, 0), MAX_MILLIS) // 1000
+
+
 def _utc(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms // 1000, UTC)
+    return datetime.fromtimestamp(seconds(at_ms), UTC)
 
 
 @cache

@@ -20,12 +20,14 @@ from exchange.audit.report.model import (
     page_of,
 )
 from exchange.audit.report.paper import Paper
+from exchange.audit.report.pdf import render_pdf
 from exchange.audit.report.rules import FINDINGS
 from exchange.audit.report.terms import NOTICES, OUTCOMES, REASONS, STATEMENTS, Terms
 from exchange.audit.report.words import LANGUAGES, SOURCE, Words, catalogue, iso
-from exchange.audit.verdict import Outcome
+from exchange.audit.verdict import MilestoneView, Outcome
 from exchange.audit.verify.record import NEXT, RULES
 from protocol.delivery import DeliveryState
+from protocol.fields import MAX_MILLIS
 from protocol.notice import Kind
 from protocol.statement import DeclineReason, StatementKind
 from tests.unit.exchange.test_report_page import nothing
@@ -225,6 +227,17 @@ def test_plurals_follow_the_language(language: str, none: str, one: str, two: st
     """Zero is singular in French and Portuguese, plural in Spanish and English."""
     words = Words(language)
     assert [words.say_n("%(n)s leaf", "%(n)s leaves", n) for n in (0, 1, 2)] == [none, one, two]
+
+
+def test_a_hostile_clock_ends_in_the_year_9999() -> None:
+    """A leaf may carry any 64 bits as its time; the page shows the last day there is."""
+    for at_ms in (2**64 - 1, MAX_MILLIS + 1, MAX_MILLIS):
+        assert Words("es").time(at_ms) == "31 dic 9999, 23:59:59 UTC"
+    assert Words("en").time(-1) == "1 Jan 1970, 00:00:00 UTC"
+    late = replace(good(2), milestones=(MilestoneView(1, 2**64),))
+    notices = tuple(replace(notice, relayed_ms=2**64 - 1, respond_by_ms=2**64) for notice in late.notices)
+    assert b"9999" in render_html(replace(late, notices=notices), "fr")
+    assert render_pdf(replace(late, notices=notices), "fr").startswith(b"%PDF")
 
 
 def test_machines_read_the_same_time_in_every_language() -> None:
