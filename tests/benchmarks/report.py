@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from tests.benchmarks.detection import Detection
 from tests.benchmarks.endtoend import EndToEnd
 from tests.benchmarks.evidence import AuditCost, Audits, Service
 from tests.benchmarks.facts import Facts
@@ -22,19 +24,39 @@ AUDIT_GOAL_LEAVES = 1_000_000
 RECEIPT_GOAL_MS = 50.0
 MERGE_GOAL_MS = 1000.0
 DELIVERY_GOAL = 1.1
+LIE_GOAL_S = 60.0
 
 
-def as_json(facts: Facts, costs: dict[str, Cost], whole: EndToEnd, service: Service, audits: Audits) -> str:
+@dataclass(frozen=True)
+class Found:
+    """Everything that was measured in one run."""
+
+    machine: Facts
+    micro: dict[str, Cost]
+    whole: EndToEnd
+    service: Service
+    audits: Audits
+    lies: dict[str, Detection]
+
+
+def as_json(found: Found) -> str:
     """Return one JSON object: the end-to-end figures, and the others under their names."""
-    plain: dict[str, Any] = msgspec.to_builtins(whole)
-    plain |= {"machine": msgspec.to_builtins(facts), "micro": msgspec.to_builtins(costs)}
-    plain |= {"service": msgspec.to_builtins(service), "audits": msgspec.to_builtins(audits)}
+    plain: dict[str, Any] = msgspec.to_builtins(found.whole)
+    for name in ("machine", "micro", "service", "audits", "lies"):
+        plain[name] = msgspec.to_builtins(getattr(found, name))
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
 
-def as_text(facts: Facts, costs: dict[str, Cost], whole: EndToEnd, service: Service, audits: Audits) -> str:
+def as_text(found: Found) -> str:
     """Return the report for people."""
-    parts = (_machine(facts), _micro(costs), _whole(whole), _service(service), _audits(audits))
+    parts = (
+        _machine(found.machine),
+        _micro(found.micro),
+        _whole(found.whole),
+        _service(found.service),
+        _lies(found.lies),
+        _audits(found.audits),
+    )
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -113,6 +135,15 @@ def _service(service: Service) -> list[str]:
             _goal(service.receipt_ms, RECEIPT_GOAL_MS, "ms"),
         ),
     ]
+
+
+def _lies(lies: dict[str, Detection]) -> list[str]:
+    lines = ["lies of the coordinator that a node told its people of, and the longest time until then"]
+    for name, one in lies.items():
+        met = one.found == one.told and one.worst_s <= LIE_GOAL_S
+        goal = f"(goal: all, ≤ {LIE_GOAL_S:g} s: {'met' if met else 'MISSED'})"
+        lines.append(_line(name, f"{one.found} of {one.told}, {one.worst_s:.0f} s", goal))
+    return lines
 
 
 def _audits(audits: Audits) -> list[str]:
