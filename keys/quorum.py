@@ -1,15 +1,15 @@
 """Which logs and witnesses count, by the trusted directory, and whether enough of them signed a checkpoint.
 
-The witnesses of a community are its active states whose manifest is in force. Of n witnesses, at
-most f = ⌊(n-1)/3⌋ may lie, and q = ⌊(n+f)/2⌋+1 make a quorum: any two quorums share a witness that
-does not lie. Both signature types are asked for everywhere. The same rules as a C2SP ``tlog-policy``
-file: :func:`policy_text`.
+The witnesses of a community are its active states; one whose manifest is not in force cannot sign,
+and still counts. Of n witnesses, at most f = ⌊(n-1)/3⌋ may lie, and q = ⌊(n+f)/2⌋+1 make a quorum: any
+two quorums share a witness that does not lie. Both signature types are asked for everywhere. The same
+rules as a C2SP ``tlog-policy`` file: :func:`policy_text`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keys.note_keys import log_keys_of, verify_signature, witness_keys_of
 from keys.roster import Roster
@@ -34,7 +34,7 @@ class Quorum:
     Attributes:
         log: The log's own keys.
         witnesses: Each witness's keys, by the code of its state.
-        needed: How many witnesses make a quorum; 1 more than there are if there is none.
+        needed: How many witnesses make a quorum; it may be more than are known here.
     """
 
     log: KeyPair
@@ -105,24 +105,12 @@ def quorum_of(roster: Roster, coordinator: str, log: Log) -> Quorum:
         UnknownState: the directory lists no such coordinator.
         VersionGap: there is no directory yet.
     """
-    witnesses = _witnesses(roster)
     return Quorum(
         log=log_keys_of(roster.coordinator(coordinator).log, log),
-        witnesses=witnesses,
-        needed=quorum_size(len(witnesses)),
+        witnesses=_witnesses(roster),
+        # Of all active states: nobody makes a quorum smaller by leaving a state's manifest out.
+        needed=quorum_size(active_states(roster)),
     )
-
-
-def strict_quorum(roster: Roster, coordinator: str, log: Log) -> Quorum:
-    """Return who must have cosigned for what leaves this machine: a quorum of all active states.
-
-    As :func:`quorum_of`, but a state whose manifest is not at hand counts as a witness that did not
-    sign: nobody makes a quorum smaller by leaving manifests out.
-
-    Raises:
-        UnknownState, VersionGap: as :func:`quorum_of`.
-    """
-    return replace(quorum_of(roster, coordinator, log), needed=quorum_size(active_states(roster)))
 
 
 def active_states(roster: Roster) -> int:
@@ -139,7 +127,8 @@ def quorum_size(witnesses: int) -> int:
 def policy_text(roster: Roster, coordinator: str, log: Log) -> str:
     """Return the ``tlog-policy`` file for one log of a coordinator, by the documents trusted now.
 
-    Such a file accepts either of a log's two signatures; whoever follows ``spec/ledger.md`` asks for both.
+    Such a file accepts either of a log's two signatures; whoever follows ``spec/ledger.md`` asks for both. It
+    cannot ask for more witnesses than it names: where a quorum cannot be had, it asks for all of them.
 
     Raises:
         UnknownState, VersionGap: as :func:`quorum_of`.
@@ -152,7 +141,8 @@ def policy_text(roster: Roster, coordinator: str, log: Log) -> str:
         witnesses += both
         groups.append(PolicyGroup(state, len(both), tuple(one.name for one in both)))
     if groups:
-        groups.append(PolicyGroup(STATES, quorum.needed, tuple(quorum.witnesses)))
+        threshold = min(quorum.needed, len(quorum.witnesses))
+        groups.append(PolicyGroup(STATES, threshold, tuple(quorum.witnesses)))
     return format_policy(
         Policy(
             logs=tuple(PolicyLog(key) for key in quorum.log),

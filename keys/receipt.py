@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from keys.evidence import check_statement, officer_name
-from keys.quorum import Quorum, active_states, strict_quorum
+from keys.quorum import Quorum, active_states, quorum_of
 from keys.signer import Verifier
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
 from protocol import codec
@@ -295,7 +295,7 @@ class ReceiptJudge:
 
     def _quorum(self) -> Quorum:
         try:
-            return strict_quorum(self._directory, self._coordinator, Log.ACK)
+            return quorum_of(self._directory, self._coordinator, Log.ACK)
         except UnknownState as error:
             raise UnknownSigner(error.message) from error
 

@@ -28,7 +28,7 @@ from exchange.stores.node_ledger import (
     save_checkpoint,
 )
 from exchange.stores.node_statements import StatementRow, find_statement
-from keys.quorum import Quorum, strict_quorum
+from keys.quorum import Quorum, quorum_of
 from protocol.errors import FormatError, TrustError
 from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
 from protocol.ledger.leaf import statement_leaf
@@ -70,7 +70,7 @@ def seal_of(context: NodeContext, log: Log, data: bytes) -> Seal:
         UnknownState: the directory lists no such coordinator.
     """
     signed = parse_checkpoint(data)
-    quorum = strict_quorum(context.directory, context.coordinator, log)
+    quorum = quorum_of(context.directory, context.coordinator, log)
     quorum.require_log(signed)
     cosigned = quorum.cosigned(signed)
     seconds = quorum.time_of(cosigned)

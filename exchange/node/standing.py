@@ -22,7 +22,7 @@ from exchange.stores.node_ledger import (
     recent_delays,
 )
 from keys.note_keys import log_keys_of
-from keys.quorum import strict_quorum
+from keys.quorum import quorum_of
 from protocol.documents import StateStatus
 from protocol.errors import AlmenaraError
 from protocol.ledger.checkpoint import parse_checkpoint
@@ -82,7 +82,7 @@ class Standing:
     def _log(self, log: Log, books: _Books) -> LogView:
         directory, head, row = self._context.directory, books.heads[log], books.checkpoints[log]
         held = books.witness[log]
-        quorum = strict_quorum(directory, self._context.coordinator, log)
+        quorum = quorum_of(directory, self._context.coordinator, log)
         cosigned = {} if row is None else self._cosigned(log, row)
         return LogView(
             log=log.value,
@@ -102,7 +102,7 @@ class Standing:
 
     def _cosigned(self, log: Log, row: CheckpointRow) -> dict[str, int]:
         """Return who cosigned a stored checkpoint, by the documents of today."""
-        quorum = strict_quorum(self._context.directory, self._context.coordinator, log)
+        quorum = quorum_of(self._context.directory, self._context.coordinator, log)
         try:
             found = quorum.cosigned(parse_checkpoint(row.note))
         except AlmenaraError:

@@ -29,7 +29,6 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "extra-header": N_("A notice where none was relayed"),
         "extra-file": N_("A file that does not belong there"),
         "false-decryption-proof": N_("A false proof of decryption"),
-        "few-witnesses": N_("States without a witness"),
         "fork": N_("Two versions of one signer’s statements"),
         "gap": N_("A missing statement in a signer’s series"),
         "header": N_("A notice that is not the one relayed"),

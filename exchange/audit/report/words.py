@@ -18,7 +18,6 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
-from babel.units import format_unit
 
 from protocol.fields import MAX_MILLIS
 
@@ -105,7 +104,17 @@ class Words:
         return " ".join(parts)
 
     def _unit(self, count: float, name: str) -> str:
-        return format_unit(count, f"duration-{name}", length="narrow", locale=self.locale)
+        # The tables of Babel say "1 horas" in two of our languages; symbols are the same for any number.
+        n = self.number(count)
+        match name:
+            case "day":
+                return self.say("%(n)s\u00a0d", n=n)
+            case "hour":
+                return self.say("%(n)s\u00a0h", n=n)
+            case "minute":
+                return self.say("%(n)s\u00a0min", n=n)
+            case _:
+                return self.say("%(n)s\u00a0s", n=n)
 
 
 def iso(at_ms: int) -> str:

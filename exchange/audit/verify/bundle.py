@@ -37,7 +37,7 @@ from exchange.audit.verify.notices import NoticeAudit
 from exchange.audit.verify.parts import Parts, Source, read_listing
 from exchange.audit.verify.record import Place, Record
 from exchange.audit.verify.tree import StoredTree
-from keys.quorum import active_states, policy_text, quorum_of, quorum_size
+from keys.quorum import policy_text, quorum_of
 from keys.signer import Verifier
 from protocol.errors import AlmenaraError, UnknownState
 from protocol.ledger.bundle import LIST_NAME, README_NAME, Listing, policy_name
@@ -147,18 +147,7 @@ class _Audit:
         quorum = quorum_of(documents.final, parts.listing.coordinator, Log.DIRECTORY)
         judged = judge_newest(signed, Log.DIRECTORY, [quorum], documents.tree, self._record)
         if judged is not None:
-            self._check_witnesses(documents, judged)
             self._checkpoints[Log.DIRECTORY] = (signed, judged)
-
-    def _check_witnesses(self, documents: DirectoryLog, judged: Judged) -> None:
-        """Say so if the quorum would be larger had every active state published its witness."""
-        active = active_states(documents.final)
-        if len(judged.cosigned) < quorum_size(active):
-            sentence = (
-                f"{active} states are active and {len(judged.quorum.witnesses)} have published a witness: "
-                "a quorum of these alone proves less"
-            )
-            self._record.unchecked("checkpoint", "few-witnesses", sentence, Place(LIST_NAME))
 
     def _read(
         self,

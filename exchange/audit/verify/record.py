@@ -61,7 +61,6 @@ NEXT: Mapping[str, str] = MappingProxyType(
         "wrong-hash": _COPY,
         "too-many-files": "Verify the bundle in a directory of its own.",
         "no-quorum": "Export again when more nodes are connected: a quorum of witnesses must have cosigned.",
-        "few-witnesses": "Ask the secretariat why those states have published no manifest.",
         "not-witnessed": "Nothing to do, unless it is frequent: deadlines are judged by other checkpoints.",
         "statement-differs": _ASK,
         "statement-missing": _ASK,

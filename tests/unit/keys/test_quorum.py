@@ -8,6 +8,7 @@ import pytest
 
 from keys.note_keys import verify_signature
 from keys.quorum import Quorum, policy_text, quorum_of, quorum_size
+from keys.trust import TrustedDirectory
 from protocol.errors import BadSignature, ThresholdNotMet, UnknownSigner, UnknownState
 from protocol.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_with
 from protocol.ledger.note import NoteSignature
@@ -101,6 +102,21 @@ def test_the_checkpoint_of_another_log_is_refused_by_name() -> None:
         quorum().require(sign_with(other, note_secret(HUB).sign_log(other, SECONDS)))
     with pytest.raises(UnknownState):
         quorum_of(community().directory(), "HUB2", Log.ACK)
+
+
+def test_a_state_without_a_manifest_counts_and_cannot_sign() -> None:
+    """Nobody makes a quorum smaller by leaving manifests out."""
+    built = community()
+    trusted = TrustedDirectory(built.id, built.verifier)
+    for document in built.documents[:3]:
+        trusted.update(document, built.now_ms)
+    known = quorum_of(trusted, HUB, Log.ACK)
+    assert (set(known.witnesses), known.needed) == ({"XAA"}, 2)
+    with pytest.raises(ThresholdNotMet, match="1 of 1 witnesses"):
+        known.require(signed("XAA", "XBB", "XCC"))
+    # A policy file cannot name witnesses that nobody knows: it asks for all there are.
+    policy = parse_policy(policy_text(trusted, HUB, Log.ACK))
+    assert policy.is_met({"XAA/ed25519", "XAA/mldsa44"})
 
 
 @pytest.mark.parametrize("log", Log)
