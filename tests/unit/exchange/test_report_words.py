@@ -190,20 +190,38 @@ def test_lengths_of_time_have_at_most_two_units() -> None:
     """A length is as exact as its size deserves."""
     words = Words("en")
     told = {
-        0: "0s",
-        42: "0.04s",
-        999: "1s",
-        1500: "1.5s",
-        60_000: "1m",
-        61_000: "1m 1s",
-        3_600_000: "1h",
-        3_601_000: "1h",
-        5_400_000: "1h 30m",
-        90_000_000: "1d 1h",
-        86_400_000 + 59_000: "1d",
-        -1500: "-1.5s",
+        0: "0 s",
+        42: "0.04 s",
+        999: "1 s",
+        1500: "1.5 s",
+        60_000: "1 min",
+        61_000: "1 min 1 s",
+        3_600_000: "1 h",
+        3_601_000: "1 h",
+        5_400_000: "1 h 30 min",
+        90_000_000: "1 d 1 h",
+        86_400_000 + 59_000: "1 d",
+        -1500: "-1.5 s",
     }
-    assert {millis: words.length(millis) for millis in told} == told
+    assert {millis: words.length(millis).replace("\xa0", " ") for millis in told} == told
+
+
+@pytest.mark.parametrize(
+    ("language", "day", "seconds"),
+    [
+        ("en", "1 d 2 h", "1.1 s"),
+        ("es", "1 d 2 h", "1,1 s"),
+        ("pt", "1 d 2 h", "1,1 s"),
+        ("fr", "1 j 2 h", "1,1 s"),
+    ],
+)
+def test_units_of_time_are_symbols_that_do_not_break_from_their_number(
+    language: str, day: str, seconds: str
+) -> None:
+    """A length reads the same for one and for many, and stays on one line."""
+    words = Words(language)
+    assert words.length(93_600_000).replace("\xa0", " ") == day
+    assert words.length(1100) == seconds.replace(" ", "\xa0")
 
 
 @pytest.mark.parametrize(
