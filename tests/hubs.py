@@ -37,6 +37,7 @@ from keys.trust import TrustedDirectory
 from protocol.documents import Role, StateStatus
 from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
 from protocol.ledger.origins import Log
+from protocol.ledger.witness import WitnessStatus
 from protocol.session.messages import (
     Accepted,
     Attest,
@@ -164,6 +165,8 @@ class Node:
     link: Link
     cosigns: bool = True
     held: dict[Log, Held] = field(default_factory=lambda: dict.fromkeys(Log, NOTHING_YET))
+    notes: dict[Log, bytes] = field(default_factory=dict)
+    """What is held, as the log signed it."""
     shown: dict[Log, SignedCheckpoint] = field(default_factory=dict)
     asked: list[Witness] = field(default_factory=list)
 
@@ -200,9 +203,11 @@ class Node:
         answer = answer_checkpoint(
             asked.body, self.held[asked.log], quorum.log, member.witness, name, seconds
         )
-        if answer.held is not None:
+        if answer.held is not None and answer.signed is not None:
             self.held[asked.log] = answer.held
-        self.link.send(Cosigned(log=asked.log, status=answer.status, body=answer.body))
+            self.notes[asked.log] = answer.signed.data
+        shown = None if answer.status is WitnessStatus.OK else self.notes.get(asked.log)
+        self.link.send(Cosigned(log=asked.log, status=answer.status, body=answer.body, held=shown))
 
     async def _next(self) -> Message:
         while (message := await self.hear()) is None:

@@ -77,7 +77,7 @@ EXAMPLES: tuple[Message, ...] = (
     Mirror(index=0),
     Documents(first=0, documents=(b"signed",), head=1),
     Witness(log=Log.ACK, body=b"old 0\n\n"),
-    Cosigned(log=Log.ACK, status=409, body=b"7\n"),
+    Cosigned(log=Log.ACK, status=409, body=b"7\n", held=b"a note"),
     Witnessed(log=Log.DIRECTORY, checkpoint=b"signed"),
     Locate(statements=(bytes(32),)),
     Located(

@@ -4,8 +4,8 @@ A round asks every connected witness about the newest published checkpoint, each
 what it cosigned last. When a quorum has answered, the checkpoint is kept and shown to all. A
 missing quorum stops nothing else: the operator is told once, and the next round asks again.
 
-A witness that remembers more than this log has, or that finds it inconsistent, stops the log's
-sequencer: this coordinator may have lost what it signed, and must not sign another version of it.
+A witness that shows a checkpoint which this log has signed and does not continue stops the log's
+sequencer: this coordinator has lost what it signed, and must not sign another version of it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from exchange.coordinator.sessions import Sessions
 from exchange.stores.ledger_contract import LedgerStore, ReadTile, Witnessing
 from keys.quorum import Quorum
 from protocol.errors import FormatError, TrustError
+from protocol.ledger.checkpoint import parse_checkpoint
 from protocol.ledger.tiles import TileHashes
 from protocol.ledger.witness import AddCheckpoint, WitnessStatus, format_add_checkpoint, parse_size
-from protocol.session.messages import Cosigned, Witness, Witnessed
-from protocol.tree import consistency_proof_by
+from protocol.session.messages import MAX_COSIGNED_BYTES, Cosigned, Witness, Witnessed
+from protocol.tree import consistency_proof_by, root_by
 
 PATIENCE_SECONDS = 10.0
 """How long a round waits for witnesses without which there is no quorum, before it gives way to the next."""
@@ -121,10 +122,12 @@ class Witnesses:
         match message.status:
             case WitnessStatus.OK:
                 self._cosigned(gathering, state, message.body)
+            case WitnessStatus.CONFLICT | WitnessStatus.INCONSISTENT if await self._is_refuted(
+                gathering, state, message.held
+            ):
+                log.error("witness.contradicts", log=self._log.value, state=state, status=message.status)
             case WitnessStatus.CONFLICT:
                 await self._conflict(gathering, state, old, message.body)
-            case WitnessStatus.INCONSISTENT:
-                self._halt(HaltReason.WITNESS_DISAGREES, state=state, size=old)
             case status:
                 log.warning("witness.refused", log=self._log.value, state=state, status=status)
         self._answered.set()
@@ -196,13 +199,44 @@ class Witnesses:
             log.warning("witness.bad_answer", log=self._log.value, state=state, exc_info=error)
             return
         if size > self._head.size:
-            self._halt(HaltReason.WITNESS_AHEAD, state=state, size=size)
+            # Only the log's own signature over such a size would have to be believed.
+            log.warning("witness.unproven", log=self._log.value, state=state, size=size)
             return
         self.confirmed.set()
         self._sizes[state] = size
         if size != old and state not in gathering.retried:
             gathering.retried.add(state)
             await self._ask(gathering, state)
+
+    async def _is_refuted(self, gathering: Gathering, state: str, held: bytes | None) -> bool:
+        """Stop the log if a witness shows a checkpoint of it that it does not continue; return whether.
+
+        What counts is this log's own signature over that checkpoint: no member can stop the log with
+        its word alone.
+        """
+        if held is None:
+            return False
+        try:
+            signed = parse_checkpoint(held, limit=MAX_COSIGNED_BYTES)
+            gathering.quorum.require_log(signed)
+        except (FormatError, TrustError) as error:
+            log.warning("witness.bad_answer", log=self._log.value, state=state, exc_info=error)
+            return False
+        size = signed.checkpoint.size
+        if size > self._head.size:
+            self._halt(HaltReason.WITNESS_AHEAD, state=state, size=size)
+            return True
+        if await self._root(size) != signed.checkpoint.root:
+            self._halt(HaltReason.WITNESS_DISAGREES, state=state, size=size)
+            return True
+        return False
+
+    async def _root(self, size: int) -> bytes:
+        """Return the root of the published tree at an earlier size."""
+        published = self._head.size
+        return await self._store.on_tiles(
+            self._log, lambda read: root_by(size, TileHashes(read, published).subtree)
+        )
 
     async def _gather(self, began: float, following: float) -> None:
         """Wait for answers, and show the checkpoint as soon as a quorum is full.

@@ -31,6 +31,9 @@ KEEP_FILE = (
     "Notices go on. Tell the secretariat and two other members on another channel, and compare what "
     "their nodes show with: almenara ledger watch --once."
 )
+CONTRADICTING = frozenset({WitnessStatus.CONFLICT, WitnessStatus.INCONSISTENT})
+"""Answers that show the coordinator what this node has cosigned, for it may have lost or forked it."""
+
 _log = structlog.get_logger()
 
 
@@ -64,15 +67,18 @@ class Witness:
         keys = self._log_keys(request.log)
         name, now_ms = self._name(), context.clock.now_ms()
 
-        def work(db: apsw.Connection) -> Answer:
-            return self._judge(db, request, keys, name, now_ms)
+        def work(db: apsw.Connection) -> tuple[Answer, bytes | None]:
+            answer = self._judge(db, request, keys, name, now_ms)
+            row = read_witness(db, request.log) if answer.status in CONTRADICTING else None
+            return answer, None if row is None else row.note
 
-        judged = await context.engine.write(work)
+        judged, held = await context.engine.write(work)
         if judged.status is not WitnessStatus.OK:
             _log.warning("witness.refused", log=request.log.value, status=int(judged.status))
             context.events.ring()
         verified = judged.signed.checkpoint if judged.held is not None and judged.signed is not None else None
-        return Judged(Cosigned(log=request.log, status=judged.status, body=judged.body), verified)
+        answer = Cosigned(log=request.log, status=judged.status, body=judged.body, held=held)
+        return Judged(answer, verified)
 
     async def follow(self, log: Log, signed: SignedCheckpoint) -> None:
         """Take up a verified checkpoint of a quorum that is larger than what was cosigned here.

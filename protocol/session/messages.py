@@ -158,11 +158,16 @@ class Witness(Wire, frozen=True, tag=15):
 
 
 class Cosigned(Wire, frozen=True, tag=16):
-    """The node's answer as a witness: the status and body of C2SP ``add-checkpoint``."""
+    """The node's answer as a witness: the status and body of C2SP ``add-checkpoint``.
+
+    ``held`` is the checkpoint that the node cosigned last, with the log's own signatures, where the
+    answer contradicts the coordinator: the log stops for what it has signed, not for what is said.
+    """
 
     log: Log
     status: U16
     body: Annotated[bytes, Meta(max_length=MAX_COSIGNED_BYTES)]
+    held: Annotated[bytes, Meta(max_length=MAX_COSIGNED_BYTES)] | None
 
 
 class Witnessed(Wire, frozen=True, tag=17):

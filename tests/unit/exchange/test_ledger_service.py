@@ -23,7 +23,7 @@ from keys.documents import sign_document
 from keys.quorum import quorum_of
 from protocol import codec, tree
 from protocol.errors import SetupError
-from protocol.ledger.checkpoint import parse_checkpoint
+from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint, sign_with
 from protocol.ledger.leaf import statement_leaf
 from protocol.ledger.origins import Log
 from protocol.ledger.witness import WitnessStatus, parse_add_checkpoint
@@ -40,7 +40,7 @@ from protocol.session.messages import (
 )
 from protocol.statement import StatementKind, parse_statement, statement_id
 from tests import hubs
-from tests.community import HUB
+from tests.community import HUB, note_secret
 from tests.envelopes import id_of, said, sent
 from tests.hubs import CLOCK, Node, directory, documents, everyone, no_passphrase, node, prepare, running
 from tests.logs import Log as EventLog
@@ -272,24 +272,35 @@ async def test_a_node_is_shown_the_witnessed_checkpoint_at_once(folder: Path, tm
         quorum_of(directory(), HUB, Log.ACK).require(shown)
 
 
+def other_past(size: int, *, by: str = HUB) -> bytes:
+    """Return a checkpoint of the log that it has not published, signed with its keys or with another's."""
+    checkpoint = Checkpoint(quorum_of(directory(), HUB, Log.ACK).log[0].name, size, bytes(32))
+    return sign_with(checkpoint, note_secret(by).sign_log(checkpoint, CLOCK.now_ms() // 1000)).data
+
+
+async def until_asked(who: Node) -> None:
+    """Return once the coordinator has asked for a cosignature of the log of statements."""
+    who.cosigns = False
+    await relayed(who)
+    async with asyncio.timeout(10):
+        while not any(one.log is Log.ACK for one in who.asked):
+            await who.hear()
+
+
 @pytest.mark.parametrize(
-    ("status", "body", "reason"),
+    ("status", "size", "reason"),
     [
-        (WitnessStatus.CONFLICT, b"1000\n", HaltReason.WITNESS_AHEAD),
-        (WitnessStatus.INCONSISTENT, b"", HaltReason.WITNESS_DISAGREES),
+        (WitnessStatus.CONFLICT, 1000, HaltReason.WITNESS_AHEAD),
+        (WitnessStatus.INCONSISTENT, 1, HaltReason.WITNESS_DISAGREES),
     ],
 )
-async def test_a_witness_that_knows_another_past_halts_the_log_and_nothing_else(
-    folder: Path, tmp_path: Path, status: int, body: bytes, reason: HaltReason
+async def test_a_witness_that_shows_another_past_halts_the_log_and_nothing_else(
+    folder: Path, tmp_path: Path, status: int, size: int, reason: HaltReason
 ) -> None:
     """Nothing further is signed; notices go on being relayed."""
     async with running(folder) as (coordinator, port), node(tmp_path, "XAA", port) as xaa:
-        xaa.cosigns = False
-        await relayed(xaa)
-        async with asyncio.timeout(10):
-            while not any(one.log is Log.ACK for one in xaa.asked):
-                await xaa.hear()
-        xaa.link.send(Cosigned(log=Log.ACK, status=status, body=body))
+        await until_asked(xaa)
+        xaa.link.send(Cosigned(log=Log.ACK, status=status, body=b"%d\n" % size, held=other_past(size)))
         assert await until_halted(coordinator) is reason
         size = coordinator._ledger.heads.ack.size
         await relayed(xaa, 2)
@@ -297,6 +308,30 @@ async def test_a_witness_that_knows_another_past_halts_the_log_and_nothing_else(
         assert coordinator._ledger.heads.ack.size == size
         assert coordinator._ledger.heads.directory.halted is None
         assert await coordinator.ready()
+
+
+@pytest.mark.parametrize("status", [WitnessStatus.CONFLICT, WitnessStatus.INCONSISTENT])
+@pytest.mark.parametrize("shown", ["nothing", "rubbish", "anothers", "the-truth"])
+async def test_no_member_can_stop_the_log_with_its_word_alone(
+    folder: Path, tmp_path: Path, status: int, shown: str
+) -> None:
+    """What it shows must be signed by the log, and contradict what the log has published."""
+    async with running(folder) as (coordinator, port), everybody(tmp_path, port) as (xaa, _, _):
+        await until_asked(xaa)
+        held = {
+            "nothing": None,
+            "rubbish": b"a note\n",
+            "anothers": other_past(1000, by="XAA"),
+            "the-truth": parse_add_checkpoint(xaa.asked[-1].body).checkpoint,
+        }[shown]
+        xaa.link.send(Cosigned(log=xaa.asked[-1].log, status=status, body=b"1000\n", held=held))
+        await relayed(xaa, 2)
+        size = coordinator._ledger.heads.ack.size
+        await relayed(xaa, 3)
+        async with asyncio.timeout(10):
+            while coordinator._ledger.heads.ack.size <= size:  # noqa: ASYNC110 - nothing tells of it here
+                await asyncio.sleep(SOON)
+        assert coordinator._ledger.heads.ack.halted is None
 
 
 async def test_a_backup_restored_with_its_anchor_signs_nothing_before_a_witness_was_heard(
@@ -311,11 +346,12 @@ async def test_a_backup_restored_with_its_anchor_signs_nothing_before_a_witness_
         for ref in range(1, 4):
             await relayed(xaa, ref)
         await xaa.until_witnessed(Log.ACK, 5)
-        held = dict(xbb.held)
+        held, notes = dict(xbb.held), dict(xbb.notes)
     shutil.rmtree(folder)
     shutil.copytree(tmp_path / "backup", folder)
     async with running(folder) as (coordinator, port), node(tmp_path, "XAA", port) as xaa:
         xaa.held.update(held)
+        xaa.notes.update(notes)
         promise = await relayed(xaa)
         assert parse_statement(promise)[1].kind is StatementKind.RELAYED
         listening = asyncio.create_task(listen(xaa))
@@ -356,7 +392,7 @@ async def test_a_false_cosignature_counts_for_nothing(folder: Path, tmp_path: Pa
                 while not any(one.log is Log.ACK for one in xaa.asked):
                     await xaa.hear()
                 xaa.asked.clear()
-                xaa.link.send(Cosigned(log=Log.ACK, status=200, body=body))
+                xaa.link.send(Cosigned(log=Log.ACK, status=200, body=body, held=None))
                 await relayed(xaa, ref)
                 await asyncio.sleep(2 * SOON)
             listening.cancel()
@@ -371,7 +407,7 @@ async def test_an_answer_that_nobody_asked_for_is_passed_over(folder: Path, tmp_
         await asyncio.sleep(3 * SOON)
         xaa.cosigns = False
         for _ in range(2):
-            xaa.link.send(Cosigned(log=Log.ACK, status=422, body=b""))
+            xaa.link.send(Cosigned(log=Log.ACK, status=422, body=b"", held=other_past(1000)))
         await relayed(xaa, 2)
         assert coordinator._ledger.heads.ack.halted is None
 
