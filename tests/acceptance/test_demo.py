@@ -130,11 +130,16 @@ def test_the_audit_holds_and_names_the_leaf_of_a_changed_byte(outcome: dict[str,
 
 def test_what_the_auditor_took_along_stays_and_verifies(outcome: dict[str, Any], taken: Path) -> None:
     """Bundle, report and receipt: with nothing running, from the root hash alone."""
-    assert sorted(path.name for path in taken.iterdir()) == ["bundle", "receipt.txt", "report.html"]
+    assert sorted(path.name for path in taken.iterdir()) == [
+        "bundle",
+        "receipt.txt",
+        "report.html",
+        "root-hash",
+    ]
     assert outcome["audit"]["folder"] == str(taken)
-    root_hash = "".join(outcome["story"][0]["details"][0].split())
+    assert outcome["story"][0]["details"][0] == (taken / "root-hash").read_text().strip()
     for name in ("bundle", "receipt.txt"):
-        words = [*ALMENARA, "audit", "verify", str(taken / name), "--root-hash", root_hash]
+        words = [*ALMENARA, "audit", "verify", str(taken / name), "--root-hash", str(taken / "root-hash")]
         ended = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
