@@ -1,0 +1,3 @@
+module almenara-auditor
+
+go 1.27
