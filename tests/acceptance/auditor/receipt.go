@@ -123,8 +123,9 @@ func auditReceipt(path string, pinned hash, r *report) (string, error) {
 	if p.notice == nil {
 		return "", nil
 	}
-	return fmt.Sprintf("the receipt of notice %x proves %d statements, by %d documents and %d checkpoints",
-		p.notice.envelope, r.counts["statements"], r.counts["documents"], r.counts["checkpoints"]), nil
+	return fmt.Sprintf("the receipt of notice %x proves %d statements, by %d documents and %d checkpoints, the last "+
+		"of which was witnessed by %s", p.notice.envelope, r.counts["statements"], r.counts["documents"],
+		r.counts["checkpoints"], instant(p.witnessedMs)), nil
 }
 
 func (p *proven) read(text string, pinned hash, where *string) error {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -38,6 +39,9 @@ func shown(s string) string {
 		return '?'
 	}, s)
 }
+
+// instant writes milliseconds since 1970 as a time in UTC.
+func instant(ms uint64) string { return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func (r *report) count(what string) { r.counts[what]++ }
 
