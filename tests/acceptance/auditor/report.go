@@ -41,7 +41,9 @@ func shown(s string) string {
 }
 
 // instant writes milliseconds since 1970 as a time in UTC.
-func instant(ms uint64) string { return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02T15:04:05.000Z") }
+func instant(ms uint64) string {
+	return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02T15:04:05.000Z")
+}
 
 func (r *report) count(what string) { r.counts[what]++ }
 
