@@ -10,6 +10,7 @@ import hashlib
 from functools import lru_cache
 
 KEY_IDS_KEPT = 1024
+TAGS_KEPT = 64
 
 PREFIX = b"almenara/1/"
 KEM_MLKEM768_X25519 = 0x647A
@@ -17,9 +18,13 @@ KEM_MLKEM768_X25519 = 0x647A
 
 def tagged(label: str, *parts: bytes) -> bytes:
     """Return the 32-byte tagged hash of ``parts`` under ``label``."""
-    return hashlib.sha256(tag(label) + b"".join(parts)).digest()
+    digest = hashlib.sha256(tag(label))
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
+@lru_cache(maxsize=TAGS_KEPT)
 def tag(label: str) -> bytes:
     """Return the domain-separation prefix: ``almenara/1/``, the label, and a zero byte."""
     return PREFIX + label.encode("ascii") + b"\0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from exchange.audit.verify.chains import Chains
 from exchange.audit.verify.disclosure import Disclosures
@@ -60,11 +60,17 @@ class Sample:
         return int.from_bytes(chosen[:8], "big") < self._below
 
 
-class Counted(NamedTuple):
+@dataclass(slots=True)
+class Counted:
     """How many signed objects there were, and of how many the signature was verified."""
 
-    total: int
-    checked: int
+    total: int = 0
+    checked: int = 0
+
+    def count(self, *, checked: bool) -> None:
+        """Count one more."""
+        self.total += 1
+        self.checked += checked
 
 
 class Judge:
@@ -113,8 +119,8 @@ class Judge:
         self._final: Quorum | None = None
         self._right_heads: set[tuple[int, bytes]] = set()
         self.advances: list[tuple[int, int]] = []
-        self.statements = Counted(0, 0)
-        self.notices = Counted(0, 0)
+        self.statements = Counted()
+        self.notices = Counted()
 
     @property
     def roster(self) -> Roster:
@@ -223,7 +229,7 @@ class Judge:
         else:
             self._record.passed("signers")
         checked = statement.kind is StatementKind.DIRECTORY or self._sample.takes(index)
-        self.statements = Counted(self.statements.total + 1, self.statements.checked + checked)
+        self.statements.count(checked=checked)
         if not checked:
             self._record.left_out("signatures")
         elif not self._verify(index, life.public, role, Context.STATEMENT, signed.body, signed.proof):
@@ -235,7 +241,7 @@ class Judge:
         life = self._book.may_sign(header.sender, header.key_id, Role.NODE, header.created_ms, leaf.at_ms)
         envelope = envelope_id(signed.manifest)
         checked = self._sample.takes(index) or self._disclosures.has(envelope)
-        self.notices = Counted(self.notices.total + 1, self.notices.checked + checked)
+        self.notices.count(checked=checked)
         if not checked:
             self._record.left_out("signatures")
             return
