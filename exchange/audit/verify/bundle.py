@@ -43,6 +43,7 @@ from protocol.errors import AlmenaraError, UnknownState
 from protocol.ledger.bundle import LIST_NAME, README_NAME, Listing, policy_name
 from protocol.ledger.checkpoint import SignedCheckpoint
 from protocol.ledger.origins import Log
+from protocol.text import format_utc
 
 NOTICES_LISTED = 500
 
@@ -246,7 +247,8 @@ class _Audit:
         sampled = judge is not None and judge.statements.checked < judge.statements.total
         return (
             f"OK: {listing.leaves} leaves and {listing.documents} documents follow from the pinned root "
-            f"hash, with {bodies} statements, signatures {'by sample' if sampled else 'all verified'}"
+            f"hash, with {bodies} statements, signatures {'by sample' if sampled else 'all verified'}, "
+            f"as of {format_utc(self._clock.end_ms or 0)}"
         )
 
     def _names(self) -> dict[str, str]:

@@ -133,13 +133,15 @@ class Chains:
         link = series.early.pop(sequence)
         missing = sequence - series.next
         if missing and self._complete:
-            self._record.missing(
-                _CHECK,
-                "gap",
+            sentence = (
                 f"{missing} statement(s) of a key of {series.party} before its number {sequence} are not in "
-                "the log: dropped, refused, or never sent",
-                leaf_at(link.leaf),
+                "the log: dropped, refused, or never sent"
             )
+            if self._from_start:
+                self._record.missing(_CHECK, "gap", sentence, leaf_at(link.leaf))
+            else:
+                # Overtaken on their way, they may stand before the first leaf that was exported.
+                self._record.unchecked(_CHECK, "gap", f"{sentence}; or logged earlier", leaf_at(link.leaf))
         elif missing:
             self._record.left_out(_CHECK, missing)
         # The place of what is missing stays empty, so that it is known when it comes after all.

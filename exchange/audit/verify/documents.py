@@ -8,7 +8,7 @@ judged by the documents that were logged before it, and by no other.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from exchange.audit.verdict import KeyEvent
@@ -46,6 +46,7 @@ class DirectoryLog:
         self._verifier = verifier
         self._record = record
         self._times = array("Q")
+        self._refused: set[int] = set()
         self._versions: dict[int, bytes] = {}
         self._prekeys: set[tuple[str, bytes]] = set()
         self.tree = StoredTree()
@@ -64,17 +65,23 @@ class DirectoryLog:
             self._times.append(0)
             data = self._parts.read(document_name(index))
             if data is None:
+                self._refused.add(index)
                 self._record.left_out(_DOCUMENTS)
                 continue
             try:
                 self._verify_one(index, entry, data)
             except AlmenaraError as error:
+                self._refused.add(index)
                 self._record.failed(_DOCUMENTS, error.code, error.message, document_at(index))
 
     def replay(self) -> Replay:
         """Return a second run, which the caller advances along the ledger."""
         trusted = TrustedDirectory(self._pinned, self._verifier)
-        return Replay(self._parts, trusted, self._times)
+        return Replay(self._parts, trusted, self._times, self._refused)
+
+    def logged_ms(self, index: int) -> int | None:
+        """Return when the coordinator says that it logged a document; None if that cannot be read."""
+        return self._times[index] or None if index < len(self._times) else None
 
     def published(self, state: str, prekey_id: bytes) -> bool:
         """Return whether any logged prekey list of a state offers a key of this id."""
@@ -116,12 +123,16 @@ class Replay:
         parts: The bundle's files.
         trusted: An empty directory of the same community.
         times: When each document was logged, milliseconds UTC.
+        refused: The documents that the first run refused, or could not read.
     """
 
-    def __init__(self, parts: Parts, trusted: TrustedDirectory, times: array[int]) -> None:
+    def __init__(
+        self, parts: Parts, trusted: TrustedDirectory, times: array[int], refused: Collection[int]
+    ) -> None:
         self._parts = parts
         self._trusted = trusted
         self._times = times
+        self._refused = refused
         self.size = 0
 
     @property
@@ -130,14 +141,9 @@ class Replay:
         return self._trusted
 
     def advance(self, size: int) -> None:
-        """Follow the documents up to the first ``size``; a refused one is refused here too."""
+        """Follow the documents up to the first ``size``; a refused one changes nothing here either."""
         for index in range(self.size, min(size, len(self._times))):
-            data = self._parts.read(document_name(index), again=True)
-            if data is None:
-                continue
-            try:
+            data = None if index in self._refused else self._parts.read(document_name(index), again=True)
+            if data is not None:
                 self._trusted.update(data, self._times[index])
-            except AlmenaraError:
-                # Recorded by the first run, which reads the same bytes.
-                continue
         self.size = max(self.size, size)

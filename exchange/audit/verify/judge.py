@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from exchange.audit.verify.chains import Chains
+from exchange.audit.verify.clock import CLOCK_SLACK_MS
 from exchange.audit.verify.disclosure import Disclosures
 from exchange.audit.verify.documents import DirectoryLog
 from exchange.audit.verify.events import Events
 from exchange.audit.verify.keys import KeyBook
-from exchange.audit.verify.record import Record, leaf_at
+from exchange.audit.verify.record import Record, document_at, leaf_at
 from exchange.audit.verify.tree import StoredTree
 from keys.quorum import Quorum, quorum_of
 from keys.roster import Roster
@@ -25,13 +26,16 @@ from protocol.ledger.origins import Log, origin
 from protocol.notice import DirectoryHead, Header, envelope_id
 from protocol.signed import Context, Proof
 from protocol.statement import (
+    MERGE_DELAY_MS,
     SIGNER_ROLE,
+    SeenCheckpoint,
     SignedStatement,
     Statement,
     StatementKind,
     parse_statement,
     statement_id,
 )
+from protocol.text import format_utc
 
 _SCALE = 2**64
 
@@ -117,6 +121,7 @@ class Judge:
         self._record = record
         self._book = KeyBook(self._replay.roster, coordinator)
         self._final: Quorum | None = None
+        self._named_ms: int | None = None
         self._right_heads: set[tuple[int, bytes]] = set()
         self.advances: list[tuple[int, int]] = []
         self.statements = Counted()
@@ -137,6 +142,18 @@ class Judge:
             self._final = self._final or quorum_of(self._documents.final, self._coordinator, Log.ACK)
             found.append(self._final)
         return tuple(found)
+
+    def leaf(self, index: int, leaf: Leaf) -> None:
+        """Judge the place of a leaf, whatever it commits to: no document was held back before it."""
+        if leaf.type is StatementKind.DIRECTORY:
+            return
+        next_ms = self._documents.logged_ms(self._replay.size)
+        if next_ms is not None and leaf.at_ms > next_ms + CLOCK_SLACK_MS:
+            sentence = (
+                f"document {self._replay.size} had been logged since {format_utc(next_ms)}, and the ledger "
+                "went on without it: it may have revoked a key that counted here"
+            )
+            self._record.failed("directories", "held-back", sentence, leaf_at(index))
 
     def statement(self, index: int, leaf: Leaf, data: bytes, *, chained: bool) -> Statement | None:
         """Judge one statement; return it if it is genuine.
@@ -162,7 +179,7 @@ class Judge:
         record.passed("statements")
         if statement.kind is StatementKind.DIRECTORY:
             # The signer's key too is judged by what it announces: the first one makes it known.
-            self._advance(index, statement)
+            self._advance(index, leaf, statement)
         officer = self._signed(index, leaf, signed, statement)
         if officer is None:
             return None
@@ -196,7 +213,7 @@ class Judge:
         self._events.add_header(relayed.envelope, index, header)
         self._record.passed("notices")
 
-    def _advance(self, index: int, statement: Statement) -> None:
+    def _advance(self, index: int, leaf: Leaf, statement: Statement) -> None:
         seen, place = statement.seen, leaf_at(index)
         if seen is None or seen.origin != self._dir:
             self._record.failed("directories", "directory", "this names no directory log of ours", place)
@@ -209,10 +226,26 @@ class Judge:
         elif seen.size < self._replay.size:
             self._record.failed("directories", "directory", "this takes documents back", place)
         else:
+            self._check_logged(range(self._replay.size, seen.size), leaf.at_ms)
             self._replay.advance(seen.size)
             self._book = KeyBook(self._replay.roster, self._coordinator)
             self.advances.append((index, seen.size))
             self._record.passed("directories")
+
+    def _check_logged(self, documents: range, named_ms: int) -> None:
+        """Documents are logged after the last DIRECTORY statement and before the one that names them."""
+        for index in documents:
+            logged_ms = self._documents.logged_ms(index)
+            if logged_ms is None:
+                continue
+            early = self._named_ms is not None and logged_ms < self._named_ms - CLOCK_SLACK_MS
+            if early or logged_ms > named_ms + CLOCK_SLACK_MS:
+                sentence = (
+                    f"it is recorded at {format_utc(logged_ms)}; the ledger did not have it at "
+                    f"{format_utc(self._named_ms or 0)}, and named it at {format_utc(named_ms)}"
+                )
+                self._record.failed("times", "document-time", sentence, document_at(index))
+        self._named_ms = named_ms
 
     def _signed(self, index: int, leaf: Leaf, signed: SignedStatement, statement: Statement) -> str | None:
         """Return the name of the key's owner if the signature counts here."""
@@ -228,6 +261,12 @@ class Judge:
             self._record.unchecked("signers", "key-life", sentence, leaf_at(index))
         else:
             self._record.passed("signers")
+        if role is Role.COORDINATOR and abs(statement.at_ms - leaf.at_ms) > MERGE_DELAY_MS + CLOCK_SLACK_MS:
+            sentence = (
+                f"the coordinator dates this {format_utc(statement.at_ms)}, and recorded it at "
+                f"{format_utc(leaf.at_ms)}: a promise must be in the ledger within a minute"
+            )
+            self._record.failed("times", "late-promise", sentence, leaf_at(index))
         checked = statement.kind is StatementKind.DIRECTORY or self._sample.takes(index)
         self.statements.count(checked=checked)
         if not checked:
@@ -263,7 +302,9 @@ class Judge:
         seen = statement.seen
         if seen is None or statement.kind is StatementKind.DIRECTORY:
             return
-        if seen.origin != self._ack:
+        if seen.origin == self._dir:
+            self._check_seen_documents(index, statement.party, seen)
+        elif seen.origin != self._ack:
             self._record.left_out("gossip")
         elif seen.size <= index and self._tree.root(seen.size) == seen.root:
             self._record.passed("gossip")
@@ -273,6 +314,16 @@ class Judge:
                 "two versions of the ledger were shown"
             )
             self._record.failed("gossip", "seen-other-ledger", sentence, leaf_at(index))
+
+    def _check_seen_documents(self, index: int, party: str, seen: SeenCheckpoint) -> None:
+        if seen.size > self._documents.tree.size:
+            # Its signer may have seen documents that came after this bundle's.
+            self._record.left_out("gossip")
+        elif self._documents.tree.root(seen.size) == seen.root:
+            self._record.passed("gossip")
+        else:
+            sentence = f"{party} had verified {seen.size} documents that are not these: two logs were shown"
+            self._record.failed("gossip", "seen-other-directory", sentence, leaf_at(index))
 
     def _check_head(self, index: int, head: DirectoryHead) -> None:
         if (head.version, head.hash) in self._right_heads:

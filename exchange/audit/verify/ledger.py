@@ -126,6 +126,7 @@ class Ledger:
             self._record.lost("statements", "leaf", error.message, leaf_at(index))
             return
         self.times.append(leaf.at_ms)
+        self._judge.leaf(index, leaf)
         statement = self._statement(index, leaf, body)
         if statement is None or statement.kind is not StatementKind.RELAYED:
             return

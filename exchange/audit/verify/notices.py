@@ -12,7 +12,7 @@ from exchange.audit.verify.clock import WitnessClock
 from exchange.audit.verify.events import Event, Events, Relayed
 from exchange.audit.verify.figures import Figures, Outcome
 from exchange.audit.verify.record import Record, leaf_at
-from protocol.delivery import ANSWERED, TRANSITIONS, DeliveryState
+from protocol.delivery import ANSWERED, DeliveryState, advance, contradicts
 from protocol.notice import Kind
 from protocol.statement import StatementKind
 
@@ -31,15 +31,6 @@ _FACTS: Mapping[StatementKind, str] = {
     _K.COMPLETED: "completed",
     _K.REJECTED: "rejected",
     _K.UNDELIVERED: "undelivered",
-}
-# What must not follow, though it changes nothing: the two say opposite things of one delivery.
-_CONTRADICTS: Mapping[DeliveryState, frozenset[StatementKind]] = {
-    _S.RECEIVED: frozenset({_K.REJECTED, _K.UNDELIVERED}),
-    _S.OPENED: frozenset({_K.REJECTED, _K.UNDELIVERED}),
-    _S.ACCEPTED: frozenset({_K.REJECTED, _K.UNDELIVERED}),
-    _S.DECLINED: frozenset({_K.REJECTED, _K.UNDELIVERED}),
-    _S.COMPLETED: frozenset({_K.REJECTED, _K.UNDELIVERED, _K.ACCEPTED, _K.DECLINED}),
-    _S.REJECTED: frozenset(_FACTS) - {_K.REJECTED},
 }
 
 
@@ -142,12 +133,12 @@ class NoticeAudit:
         facts: dict[str, int] = {}
         received = answered = None
         for event in said:
-            if event.kind in _CONTRADICTS.get(state, ()):
+            if contradicts(state, event.kind):
                 sentence = f"{event.kind.name} about {code} contradicts that it was {state.value} before"
                 self._record.failed("order", "contradiction", sentence, leaf_at(event.leaf))
             else:
                 self._record.passed("order")
-            state = TRANSITIONS[state].get(event.kind, state)
+            state = advance(state, event.kind)
             facts.setdefault(_FACTS[event.kind], event.leaf)
             if event.kind is _K.RECEIVED and received is None:
                 received = event.leaf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -20,6 +21,7 @@ from protocol.ledger.leaf import statement_leaf
 from protocol.ledger.origins import Log
 from protocol.ledger.pack import encode_pack
 from protocol.statement import MERGE_DELAY_MS, SeenCheckpoint, Statement, StatementKind
+from protocol.text import format_utc
 from tests.bundles import HOUR_MS, SECOND_MS, Memory, Writer, lively, saying
 from tests.community import DAY_MS, HUB, YEAR_MS, community, signer
 
@@ -57,6 +59,8 @@ def test_a_whole_day_holds_from_the_pinned_root_hash_alone() -> None:
     verdict = audit(writer.bundle())
     assert verdict.verdict is Outcome.OK, verdict.findings
     assert verdict.sentence.startswith("OK: 13 leaves and 8 documents")
+    assert verdict.checkpoint is not None
+    assert verdict.sentence.endswith(f"as of {format_utc(verdict.checkpoint.quorum_ms or 0)}")
     assert verdict.findings == ()
     assert {check.code for check in verdict.checks if check.outcome is not Outcome.OK} == {"disclosures"}
 
@@ -445,6 +449,19 @@ def test_a_dropped_statement_is_a_gap_at_the_next_one(writer: Writer, sealed: Se
     assert failures(audit(writer.bundle())) == [("gap", leaf)]
 
 
+def test_a_gap_behind_the_first_exported_leaf_could_not_be_checked(
+    writer: Writer, sealed: SealedNotice
+) -> None:
+    """What lacks may have been logged before that leaf: nobody is accused of it."""
+    writer.announce()
+    first = writer.say("XBB", saying(K.RECEIVED, sealed, "XBB"))
+    writer.draft("XBB", saying(K.RECEIVED, sealed, "XBB"))
+    leaf = writer.say("XBB", saying(K.RECEIVED, sealed, "XBB"))
+    verdict = audit(writer.bundle(bodies_from=first))
+    assert verdict.verdict is Outcome.OK, verdict.findings
+    assert (finding(verdict, "gap").leaf, finding(verdict, "gap").severity) == (leaf, Grade.UNCHECKED)
+
+
 def test_statements_of_one_key_may_overtake_each_other(writer: Writer, sealed: SealedNotice) -> None:
     """The order on the way is not the order of the series."""
     member = writer.built.members["XBB"].officer
@@ -513,7 +530,57 @@ def test_an_announcement_of_other_documents_is_found(writer: Writer, sealed: Sea
     assert failures(audit(writer.bundle())) == [("seen-other-directory", leaf)]
 
 
+def test_a_directory_log_that_a_signer_saw_and_that_is_not_this_one_is_found(
+    writer: Writer, sealed: SealedNotice
+) -> None:
+    """Two directory logs are two sets of keys."""
+    seen = SeenCheckpoint(f"{writer.log_name}/dir", 3, bytes(32))
+    leaf = writer.say("XBB", dataclasses.replace(saying(K.RECEIVED, sealed, "XBB"), seen=seen))
+    assert failures(audit(writer.bundle())) == [("seen-other-directory", leaf)]
+
+
+def test_a_document_that_is_held_back_is_found_at_every_leaf_that_went_on_without_it(
+    writer: Writer, sealed: SealedNotice
+) -> None:
+    """A revocation counts from where the coordinator names it, and so it must name it at once."""
+    revoke(writer, "XBB", writer.now_ms)
+    writer.now_ms += HOUR_MS
+    draft = writer.draft("XBB", saying(K.RECEIVED, sealed, "XBB"))
+    data = sign_statements(writer.built.members["XBB"].node, [draft])[0]
+    leaf = writer.log(data, K.RECEIVED)
+    writer.now_ms += SECOND_MS
+    assert failures(audit(writer.bundle())) == [("held-back", leaf)]
+
+
 # --- Times ---
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["back", "forth"])
+def test_a_document_that_is_dated_elsewhere_is_found(
+    writer: Writer, sealed: SealedNotice, hours: int
+) -> None:
+    """The place of a document in time is bounded by the ledger that names it."""
+    writer.now_ms += 5 * HOUR_MS
+    publish(writer, "XAA")
+    writer.announce()
+    writer.now_ms += hours * HOUR_MS
+    publish(writer, "XCC")
+    writer.now_ms += SECOND_MS - hours * HOUR_MS
+    writer.announce()
+    verdict = audit(writer.bundle())
+    place = f"document {len(writer.documents) - 1}"
+    assert [(one.code, one.where) for one in verdict.findings] == [("document-time", place)]
+
+
+def test_a_promise_that_was_logged_late_is_found(writer: Writer) -> None:
+    """What the coordinator promises is in the ledger within a minute."""
+    sealed = writer.notice("XBB", ("XAA",))
+    leaf = writer.say(
+        HUB,
+        Saying(kind=K.UNDELIVERED, envelope=sealed.id, about="XAA", code="expired"),
+        said_ms=writer.now_ms - HOUR_MS,
+    )
+    assert failures(audit(writer.bundle())) == [("late-promise", leaf)]
 
 
 def test_a_back_dated_leaf_is_outside_the_witnesses_times(writer: Writer, sealed: SealedNotice) -> None:
@@ -586,6 +653,7 @@ CONTRADICTIONS: dict[str, tuple[StatementKind, StatementKind]] = {
     "refused what it had": (K.RECEIVED, K.REJECTED),
     "received what it refused": (K.REJECTED, K.RECEIVED),
     "declined what was complete": (K.COMPLETED, K.DECLINED),
+    "completed what was declined": (K.DECLINED, K.COMPLETED),
     "accepted what was complete": (K.COMPLETED, K.ACCEPTED),
     "opened what it refused": (K.REJECTED, K.OPENED),
 }
