@@ -74,12 +74,12 @@ class Pages:
             sizes = await self._store.milestones(Log.ACK)
             return Page("".join(f"{size}\n" for size in sizes).encode(), TEXT, fixed=False)
         try:
-            head, _, rest = path.partition("/")
-            if rest.startswith("tile/") and not rest.startswith("tile/entries/"):
-                return await self._tile(Log(head), parse_tile_path(rest))
-            return await self._placed(place_of(path), reader)
+            asked = _asked(path)
         except (FormatError, ValueError):
             return None
+        if isinstance(asked, Place):
+            return await self._placed(asked, reader)
+        return await self._tile(*asked)
 
     async def _placed(self, place: Place, reader: str | None) -> Page | None:
         log = place.log
@@ -134,3 +134,11 @@ class Pages:
 
 def _fixed(data: bytes | None, media_type: str) -> Page | None:
     return None if data is None else Page(data, media_type, fixed=True)
+
+
+def _asked(path: str) -> Place | tuple[Log, Tile]:
+    """Return what a path names. Raises FormatError or ValueError: it names nothing of a ledger."""
+    head, _, rest = path.partition("/")
+    if rest.startswith("tile/") and not rest.startswith("tile/entries/"):
+        return Log(head), parse_tile_path(rest)
+    return place_of(path)
