@@ -72,7 +72,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     ] = None
     checkpoint_s: Annotated[
         Seconds, Meta(description="The ledger gets at most one checkpoint in so many seconds.")
-    ] = 1.0
+    ] = 0.9
     witness_s: Annotated[
         Seconds, Meta(description="The nodes are asked to cosign at most once in so many seconds.")
     ] = 5.0

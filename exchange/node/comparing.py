@@ -268,8 +268,8 @@ def _said(log: Log, known: HeadRow, row: GossipRow, why: str, code: str = "ledge
     return Finding(
         code,
         f"{log}/{row.size}/{row.root.hex()[:16]}",
-        f"{row.party} has signed that it saw a {log} ledger of {row.size} leaves which {why}: one of you is "
-        "shown a false ledger, or it says what is not true",
+        f"{row.party} has signed that it saw a ledger ({log}) of {row.size} leaves which {why}: one of you "
+        "is shown a false ledger, or it says what is not true",
         f"Call {row.party} on another channel and compare. {KEEP_FILE}",
         (
             Exhibit(f"the checkpoint that this node verified: {known.size} leaves", known.note),
@@ -284,7 +284,7 @@ def _behind(log: Log, newest: HeadRow, row: GossipRow) -> Finding:
     return Finding(
         "ledger-behind",
         f"{log}/{row.size}",
-        f"{row.party} has seen a {log} ledger of {row.size} leaves; the coordinator shows this node only "
+        f"{row.party} has seen a ledger ({log}) of {row.size} leaves; the coordinator shows this node only "
         f"{newest.size}",
         f"Call {row.party} on another channel and compare; the coordinator may be hiding what is new.",
         (

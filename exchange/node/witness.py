@@ -175,7 +175,7 @@ class Witness:
             return Finding(
                 "ledger-shrunk",
                 f"{request.log}/{row.size}",
-                f"the coordinator shows a {request.log} ledger of {shown.size} leaves, and this node has "
+                f"the coordinator shows a ledger ({request.log}) of {shown.size} leaves, and this node has "
                 f"cosigned {row.size}: it was restored from an old copy, or hides what came after",
                 KEEP_FILE,
                 exhibits,
