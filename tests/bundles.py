@@ -11,7 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from exchange.audit.verify.parts import Found
+from keys import enrolment
+from keys.documents import sign_document
 from keys.evidence import NO_STATEMENT_YET, Chain, Draft, Saying, draft_statement, sign_statements
 from keys.note_keys import NoteSecret
 from keys.quorum import policy_text
@@ -48,7 +52,7 @@ from protocol.severity import SeverityTag
 from protocol.statement import PROVES_DECRYPTION, SIGNER_ROLE, SeenCheckpoint, StatementKind
 from protocol.suite import SUITE_1
 from protocol.tree import leaf_hash, root_of
-from tests.community import CODES, HUB, Community, community
+from tests.community import CODES, HUB, YEAR_MS, Community, community
 
 SECOND_MS = 1000
 HOUR_MS = 3600 * 1000
@@ -345,6 +349,22 @@ def saying(
     proof = decryption_proof(sealed.content_key, sealed.id, state) if kind in PROVES_DECRYPTION else None
     codes = {StatementKind.DECLINED: "not-affected", StatementKind.REJECTED: "cannot-open"}
     return Saying(kind=kind, envelope=sealed.id, decryption_proof=proof, code=codes.get(kind), seen=seen)
+
+
+def publish(writer: Writer, code: str, **changes: object) -> None:
+    """Log the next manifest of a state."""
+    member = writer.built.members[code]
+    held = writer.trusted.documents.manifests[code]
+    made = enrolment.next_manifest(
+        held,
+        state=code,
+        community=writer.built.id,
+        keys=held.document.keys,
+        certificates=held.document.certificates,
+        now_ms=writer.now_ms,
+        life_ms=YEAR_MS,
+    )
+    writer.document(sign_document(replace(made, **changes), [member.identity]))
 
 
 def lively(built: Community | None = None) -> tuple[Writer, list[SealedNotice]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,14 @@ from tests.acceptance.ceremony import Founded, ceremony
 from tests.acceptance.world import World, living, settle
 
 __all__ = ["ceremony"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heeding_ctrl_c() -> Iterator[None]:
+    """What is started here heeds Ctrl-C, though a shell that runs the gate in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from exchange.audit.verdict import Finding, Grade, Outcome, Verdict
 from exchange.audit.verify.bundle import Options, verify_bundle
-from keys import enrolment, governance
+from keys import governance
 from keys.documents import sign_document
 from keys.evidence import Saying, sign_statements
 from keys.sealing import SealedNotice
@@ -22,7 +22,7 @@ from protocol.ledger.origins import Log
 from protocol.ledger.pack import encode_pack
 from protocol.statement import MERGE_DELAY_MS, SeenCheckpoint, Statement, StatementKind
 from protocol.text import format_utc
-from tests.bundles import HOUR_MS, SECOND_MS, Memory, Writer, lively, saying
+from tests.bundles import HOUR_MS, SECOND_MS, Memory, Writer, lively, publish, saying
 from tests.community import DAY_MS, HUB, YEAR_MS, community, signer
 
 K = StatementKind
@@ -354,22 +354,6 @@ def test_a_forged_signature_is_found(writer: Writer, sealed: SealedNotice) -> No
     data = sign_statements(writer.built.members["XCC"].node, [draft])[0]
     leaf = writer.log(data, K.RECEIVED)
     assert ("bad-signature", leaf) in failures(audit(writer.bundle()))
-
-
-def publish(writer: Writer, code: str, **changes: object) -> None:
-    """Log the next manifest of a state."""
-    member = writer.built.members[code]
-    held = writer.trusted.documents.manifests[code]
-    made = enrolment.next_manifest(
-        held,
-        state=code,
-        community=writer.built.id,
-        keys=held.document.keys,
-        certificates=held.document.certificates,
-        now_ms=writer.now_ms,
-        life_ms=YEAR_MS,
-    )
-    writer.document(sign_document(replace(made, **changes), [member.identity]))
 
 
 def revoke(writer: Writer, code: str, at_ms: int) -> None:
