@@ -12,6 +12,7 @@ from keys.authenticity import verify_delivery, verify_submission
 from keys.detail import open_detail
 from keys.evidence import verify_statement
 from keys.sealing import open_delivery
+from keys.signature import SMALL_ORDER_ENCODINGS
 from protocol import codec
 from protocol.fields import Wire
 from protocol.notice import Attachment, DirectoryHead, Manifest, parse_body, parse_manifest
@@ -50,6 +51,17 @@ def test_a_table_of_fields_lists_the_fields_in_order(page: Path) -> None:
         assert [(int(number), field) for number, field in rows] == list(
             enumerate(structure.__struct_fields__, 1)
         )
+
+
+def test_the_page_prints_every_key_that_is_refused() -> None:
+    """Nobody can look them up offline."""
+    page = (SPEC / "signatures.md").read_text("utf-8")
+    block = re.search(r"^ *```text small-order\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    printed = [bytes.fromhex(line) for line in block[1].split()]
+    assert {
+        key[:31] + bytes([key[31] ^ high]) for key in printed for high in (0, 0x80)
+    } == SMALL_ORDER_ENCODINGS
 
 
 def test_every_page_is_in_the_index() -> None:
