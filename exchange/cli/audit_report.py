@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exchange.cli.auditing import pinned_root, root_hash_option, verified
+from exchange.cli.auditing import verified
 from exchange.cli.command import Command
 from exchange.cli.exits import Exit
 from exchange.cli.local import FILE, FOLDER, Local, local
+from exchange.cli.root_hash import pinned_root, root_hash_option
 from exchange.cli.words import NearChoice
 from protocol.errors import BadRequest
 

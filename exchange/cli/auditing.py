@@ -13,12 +13,12 @@ import click
 from exchange.cli.command import Command
 from exchange.cli.exits import Exit
 from exchange.cli.local import FILE, FOLDER, Local, local
+from exchange.cli.root_hash import pinned_root, root_hash_option
 from protocol.errors import BadRequest
 
 if TYPE_CHECKING:
     from exchange.audit.verdict import Verdict
 
-MAX_ROOT_HASH_FILE = 1024
 _ELSEWHERE = {"report": "exchange.cli.audit_report"}
 
 
@@ -44,14 +44,6 @@ class Audit(click.Group):
 @click.group(cls=Audit, context_settings={"help_option_names": ["-h", "--help"]})
 def audit() -> None:
     """Export the ledger, verify it offline, and report on it."""
-
-
-root_hash_option = click.option(
-    "--root-hash",
-    metavar="HEX|FILE",
-    envvar="ALMENARA_ROOT_HASH",
-    help="The community's root hash from the ceremony, or a file that holds it.",
-)
 
 
 @audit.command(
@@ -221,26 +213,6 @@ def verified(
         raise BadRequest(
             f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions."
         ) from error
-
-
-def pinned_root(text: str | None) -> bytes:
-    """Return the root hash that somebody gave, as digits or as a file that holds them.
-
-    Raises:
-        BadRequest: none was given, or it is none.
-    """
-    from exchange.setup import words
-    from exchange.setup.files import read_file
-
-    if text is None:
-        raise BadRequest(
-            "no root hash is given, and without it nothing can be believed",
-            hint="Take it from the record of the ceremony: --root-hash HEX, --root-hash FILE, or "
-            "ALMENARA_ROOT_HASH. Never take it from the bundle.",
-        )
-    if len(text) < 256 and Path(text).is_file():
-        text = read_file(Path(text), MAX_ROOT_HASH_FILE, "root hash").decode("ascii", "replace")
-    return words.root_hash(text)
 
 
 def _receipt(path: Path) -> bytes:

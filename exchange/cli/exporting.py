@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exchange.audit.fetch import Access
+from exchange.cli.root_hash import pinned_root
 from exchange.keystore import TOKEN_FILE, read_secret
 from exchange.link.tls import client_context, reader_context
 from exchange.pinned_root import read_pinned_root
@@ -33,8 +34,6 @@ def community_of(
         BadRequest: no root hash is known.
         TrustError, FormatError: the file is not to be believed.
     """
-    from exchange.cli.auditing import pinned_root
-
     known = member is not None and root_hash is None
     pinned = read_pinned_root(member) if member is not None and known else pinned_root(root_hash)
     data = read_file(community, MAX_COMMUNITY_BYTES, "community file")
