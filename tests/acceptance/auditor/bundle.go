@@ -14,6 +14,8 @@ import (
 
 const mergeMs, skewMs = 60000, 60000
 
+const none = math.MaxUint64 // in place of a time
+
 // entry is one statement that was there, and whether it counts.
 type entry struct {
 	leaf uint64
@@ -26,6 +28,8 @@ type auditor struct {
 	r         *report
 	pinned    hash
 	dirTree   tree
+	dirTimes  []uint64 // of the leaves of dir; none if malformed
+	named     *uint64  // time of the last DIRECTORY whose documents count
 	ackTree   tree
 	ackTimes  []uint64
 	documents []*document // by leaf of dir; nil: refused or not there
@@ -99,6 +103,10 @@ func (a *auditor) readDocuments(leaves [][]byte) {
 	a.documents = make([]*document, len(leaves))
 	for i, leaf := range leaves {
 		a.dirTree.add(leafHash(leaf))
+		a.dirTimes = append(a.dirTimes, none)
+		if len(leaf) >= 10 && binary.BigEndian.Uint64(leaf[2:]) <= maxTime {
+			a.dirTimes[i] = binary.BigEndian.Uint64(leaf[2:])
+		}
 		name := "dir/documents/" + tilePath(uint64(i))
 		data := a.read(name, a.r)
 		if data == nil {
@@ -144,13 +152,13 @@ func documentLeaf(leaf, signed []byte, d *document) (uint64, error) {
 // checkPolicies is step 6.
 func (a *auditor) checkPolicies() {
 	c := a.all.coordinator(a.coordinator)
-	witnesses, _ := a.all.witnesses()
+	witnesses, active := a.all.witnesses()
 	for _, log := range []string{"ack", "dir"} {
 		name := log + "/policy.txt"
 		data := a.read(name, a.r)
 		if c == nil {
 			a.r.fail(name, "the documents name no coordinator %s", a.coordinator)
-		} else if data != nil && !bytes.Equal(data, policy(c.log.name+"/"+log, c.log, witnesses)) {
+		} else if data != nil && !bytes.Equal(data, policy(c.log.name+"/"+log, c.log, witnesses, active)) {
 			a.r.fail(name, "it is not the policy that follows from the documents")
 		}
 	}
@@ -162,12 +170,12 @@ func (a *auditor) judgeCheckpoint(c *checkpoint, log string, t *trust) (uint64, 
 	if keys == nil {
 		return 0, errors.New("the documents do not name the coordinator " + a.coordinator)
 	}
-	witnesses, _ := t.witnesses()
+	witnesses, active := t.witnesses()
 	j, err := c.judge(keys.log.name+"/"+log, keys.log, witnesses)
 	if err != nil {
 		return 0, err
 	}
-	return j.witnessedMs(len(witnesses))
+	return j.witnessedMs(active)
 }
 
 // checkDirCheckpoint is step 7.
@@ -241,15 +249,19 @@ func (a *auditor) readLedger(leaves [][]byte) {
 
 func (a *auditor) oneLeaf(i uint64, leaf, signed, header []byte) {
 	where := leafName(i)
-	a.ackTimes = append(a.ackTimes, math.MaxUint64)
+	a.ackTimes = append(a.ackTimes, none)
 	if len(leaf) != 42 || leaf[0] != 1 || kinds[uint64(leaf[1])].name == "" ||
 		binary.BigEndian.Uint64(leaf[2:]) > maxTime {
 		a.r.fail(where, "the leaf is malformed")
+		a.ownFail++
 		return
 	}
 	recorded := binary.BigEndian.Uint64(leaf[2:])
 	a.ackTimes[i] = recorded
 	kind := uint64(leaf[1])
+	if header != nil && kind != relayed {
+		a.r.fail(where, "a manifest stands at a leaf that is not RELAYED")
+	}
 	if signed == nil {
 		if kind == directoryKind || a.member == "" && i >= a.from {
 			a.r.fail(where, "its statement has to be there and is not")
@@ -257,31 +269,23 @@ func (a *auditor) oneLeaf(i uint64, leaf, signed, header []byte) {
 		} else {
 			a.r.skip(where, "its statement is not in the bundle")
 		}
-		if header != nil {
-			a.r.fail(where, "there is a manifest, and no statement")
-		}
+		a.heldBack(i, recorded)
 		return
 	}
-	before := a.position
 	s, err := a.oneStatement(i, leaf, recorded, signed)
 	if err != nil {
 		a.r.fail(where, "%v", err)
 		a.ownFail++
-		if a.position != before { // a DIRECTORY that fails counts nothing
-			a.soFar, a.position = newTrust(a.pinned), 0
-			a.advance(before)
-		}
-		if header != nil && kind != relayed {
-			a.r.fail(where, "a manifest stands at a leaf that is not RELAYED")
-		}
+	}
+	a.heldBack(i, recorded)
+	if err != nil {
 		return
 	}
+	a.wasShown(i, s)
 	a.r.count("statements")
 	a.entries = append(a.entries, entry{i, s})
 	if s.kind == relayed {
 		a.oneHeader(i, recorded, s, header)
-	} else if header != nil {
-		a.r.fail(where, "a manifest stands at a leaf that is not RELAYED")
 	}
 }
 
@@ -291,6 +295,53 @@ func (a *auditor) advance(position uint64) {
 			a.soFar.apply(d)
 		}
 	}
+}
+
+// heldBack is the last sentence of step 9, by the documents that this leaf's own statement has named.
+func (a *auditor) heldBack(i, recorded uint64) {
+	if a.position < a.dirSize && a.dirTimes[a.position] != none && recorded > a.dirTimes[a.position]+mergeMs {
+		a.r.fail(leafName(i), "document %d was held back: no DIRECTORY has named it yet", a.position)
+	}
+}
+
+// wasShown is steps 14 and 15; what is wrong there leaves the statement its weight.
+func (a *auditor) wasShown(i uint64, s *statement) {
+	if s.kind != directoryKind && s.seen != nil {
+		name := ""
+		if c := a.soFar.coordinator(a.coordinator); c != nil {
+			name = c.log.name
+		}
+		known, tree, what := i, &a.ackTree, "ledger"
+		switch s.seen.origin {
+		case name + "/ack":
+		case name + "/dir":
+			known, tree, what = a.dirSize, &a.dirTree, "log of documents"
+		default:
+			known, tree = 0, nil
+		}
+		switch {
+		case tree == nil:
+			a.r.skip(leafName(i), "it names a checkpoint of another log")
+		case s.seen.size > known && what != "ledger":
+			a.r.skip(leafName(i), "it names %d leaves of the directory log, the bundle has %d", s.seen.size, known)
+		case s.seen.size > known || s.seen.root != tree.root(s.seen.size):
+			a.r.fail(leafName(i), "%v: its signer was shown another %s", s, what)
+		}
+	}
+	if err := a.shownDirectory(i, s.directory); err != nil {
+		a.r.fail(leafName(i), "%v: %v", s, err)
+	}
+}
+
+// shownDirectory is step 15.
+func (a *auditor) shownDirectory(i uint64, head directoryHead) error {
+	known, ok := a.all.directories[head.version]
+	if !ok {
+		a.r.skip(leafName(i), "it names version %d of the directory, which is not in the bundle", head.version)
+	} else if known != head.hash {
+		return errors.New("its signer was shown another directory")
+	}
+	return nil
 }
 
 func (a *auditor) oneStatement(i uint64, leaf []byte, recorded uint64, signed []byte) (*statement, error) {
@@ -307,7 +358,7 @@ func (a *auditor) oneStatement(i uint64, leaf []byte, recorded uint64, signed []
 	}
 	role := kinds[s.kind].role
 	if s.kind == directoryKind {
-		if err := a.directoryStatement(s); err != nil {
+		if err := a.directoryStatement(s, recorded); err != nil {
 			return nil, fmt.Errorf("%v: %w", s, err)
 		}
 	}
@@ -318,24 +369,11 @@ func (a *auditor) oneStatement(i uint64, leaf []byte, recorded uint64, signed []
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", s, err)
 	}
-	if s.kind != directoryKind && s.seen != nil { // step 14
-		if c := a.soFar.coordinator(a.coordinator); c != nil && s.seen.origin == c.log.name+"/ack" &&
-			(s.seen.size > i || s.seen.root != a.ackTree.root(s.seen.size)) {
-			return nil, fmt.Errorf("%v: its signer was shown another ledger", s)
-		}
-	}
-	if known, ok := a.all.directories[s.directory.version]; ok { // step 15
-		if known != s.directory.hash {
-			return nil, fmt.Errorf("%v: its signer was shown another directory", s)
-		}
-	} else if s.directory.version != 0 {
-		a.r.skip(leafName(i), "it names version %d of the directory, which is not in the bundle", s.directory.version)
-	}
 	return s, nil
 }
 
-// directoryStatement is step 9.
-func (a *auditor) directoryStatement(s *statement) error {
+// directoryStatement is step 9. If `seen` is right, its documents count, whatever else is wrong.
+func (a *auditor) directoryStatement(s *statement, recorded uint64) error {
 	if s.seen.size < a.position || s.seen.size > a.dirSize {
 		return errors.New("`seen` has an impossible size")
 	}
@@ -349,6 +387,17 @@ func (a *auditor) directoryStatement(s *statement) error {
 		a.soFar, a.position = newTrust(a.pinned), 0
 		a.advance(before)
 		return errors.New("`seen` is not of the directory log")
+	}
+	last := a.named
+	a.named = &recorded
+	for i := before; i < a.position; i++ {
+		if time := a.dirTimes[i]; time == none {
+			continue // said so in step 5
+		} else if time > recorded+mergeMs {
+			return fmt.Errorf("document %d that it names is later than it", i)
+		} else if last != nil && time+mergeMs < *last {
+			return fmt.Errorf("document %d that it names is earlier than the DIRECTORY before", i)
+		}
 	}
 	return nil
 }
@@ -371,6 +420,9 @@ func (a *auditor) signed(suite uint64, party string, keyID hash, role string, at
 	}
 	if at > recorded+clockSkewMs {
 		return errors.New("it states a time later than the one at which it was recorded")
+	}
+	if role == "coordinator" && (at > recorded+2*mergeMs || at+2*mergeMs < recorded) {
+		return errors.New("a coordinator states a time too far from the one at which it was recorded")
 	}
 	if k.bounded && recorded >= k.end {
 		a.r.skip(where, "recorded after its key's life: whether the key still lived is not known")
@@ -406,15 +458,16 @@ func (a *auditor) oneHeader(i, recorded uint64, s *statement, record []byte) {
 		err = a.signed(n.suite, n.sender, n.keyID, "node", n.created, recorded, where, "notice", n.raw, p)
 	}
 	if err == nil {
-		for _, x := range n.recipients {
-			if !a.all.offered[x.state][x.prekey] {
-				err = fmt.Errorf("no prekey list of %s offers the prekey", x.state)
-			}
-		}
+		err = a.shownDirectory(i, n.directory)
 	}
 	if err != nil {
 		a.r.fail(where, "manifest: %v", err)
 		return
+	}
+	for _, x := range n.recipients {
+		if !a.all.offered[x.state][x.prekey] {
+			a.r.fail(where, "manifest: no prekey list of %s offers the prekey", x.state)
+		}
 	}
 	a.notices[n.envelope] = n
 	a.r.count("manifests")
@@ -498,7 +551,7 @@ func (a *auditor) checkSeries() {
 			e := series[key][number]
 			where := leafName(e.leaf)
 			gap := number != last+1 && (k > 0 || a.from == 0)
-			if gap && (a.member != "" || a.ownFail > 0) {
+			if gap && (a.member != "" || a.from > 0 || a.ownFail > 0) {
 				a.r.skip(where, "what its key said between numbers %d and %d is not there", last, number)
 			} else if gap {
 				a.r.fail(where, "what the key of %s said between numbers %d and %d is missing", party, last, number)

@@ -118,8 +118,8 @@ var (
 	admitted25519 = map[[32]byte]bool{}
 )
 
-// admitEd25519 refuses what is not canonical, is of small order, or is no point of -x² + y² = 1 + d·x²·y². The page
-// counts 14 encodings of points of small order and prints none; here they follow from the curve.
+// admitEd25519 refuses what is not canonical, is of small order, or is no point of -x² + y² = 1 + d·x²·y². Points
+// of small order follow from the curve here; the test compares with those that the page prints.
 func admitEd25519(raw []byte) error {
 	if admitted25519[[32]byte(raw)] {
 		return nil

@@ -258,7 +258,7 @@ func (j judgement) witnessedMs(n int) (uint64, error) {
 }
 
 // policy is the tlog-policy of one log.
-func policy(origin string, log noteKeys, witnesses []witness) []byte {
+func policy(origin string, log noteKeys, witnesses []witness, active int) []byte {
 	var b, groups bytes.Buffer
 	fmt.Fprintf(&b, "log %s\nlog %s\n", vkey(origin, typeEd25519, log.ed), vkey(origin, typeMLDSA, log.lattice))
 	states := ""
@@ -268,7 +268,11 @@ func policy(origin string, log noteKeys, witnesses []witness) []byte {
 		fmt.Fprintf(&groups, "group %s all %[1]s/ed25519 %[1]s/mldsa44\n", w.code)
 		states += " " + w.code
 	}
+	if active == 0 {
+		b.WriteString("quorum none\n")
+		return b.Bytes()
+	}
 	b.Write(groups.Bytes())
-	fmt.Fprintf(&b, "group states %d%s\nquorum states\n", quorumOf(len(witnesses)), states)
+	fmt.Fprintf(&b, "group states %d%s\nquorum states\n", quorumOf(active), states)
 	return b.Bytes()
 }

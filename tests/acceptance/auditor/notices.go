@@ -139,7 +139,7 @@ func (a *auditor) contradiction(earlier []entry, e entry) {
 		wrong = said(received, opened, accepted, completed, declined)
 	case accepted, declined:
 		wrong = said(completed)
-	case completed: // the page of statements alone names this one: COMPLETED after `declined`
+	case completed: // after DECLINED, unless the table of deliveries has led on to `accepted`
 		decision := uint64(0)
 		for _, x := range earlier {
 			if x.kind == accepted || x.kind == declined {
