@@ -387,21 +387,25 @@ func again(text []byte, start int, parts []string) []byte {
 
 func TestSmallOrderAndNormalForm(t *testing.T) {
 	for _, s := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
 		"0100000000000000000000000000000000000000000000000000000000000000",
-		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"0000000000000000000000000000000000000000000000000000000000000080",
 		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 	} {
 		raw, _ := readHash(s)
-		if admitEd25519(raw[:]) == nil {
-			t.Error("admitted", s)
+		for range 2 {
+			if admitEd25519(raw[:]) == nil {
+				t.Errorf("admitted %x", raw)
+			}
+			raw[31] ^= 0x80
 		}
 	}
 	for s, want := range map[string]bool{"señal": true, "sen\u0303al": false, "\u212b": false, "한글": true,
-		"\u1112\u1161\u11ab": false, "q\u0323\u0307": true, "q\u0307\u0323": false} {
+		"\u1112\u1161\u11ab": false, "q\u0323\u0307": true, "q\u0307\u0323": false,
+		"\U000e0fff": true} {
 		if isNFC(s) != want {
 			t.Errorf("isNFC(%q) is not %v", s, want)
 		}
@@ -462,6 +466,28 @@ func TestExamplesOfThePages(t *testing.T) {
 		"91cb", "a3656e", "a165cc81", "a101", "ff", "cf8000000000000000", "cd00ff", "dd00000001c0", "d90161"} {
 		if parsing("it", func() { decode(unhex(text)) }) == nil {
 			t.Error("encoding.md: accepted", text)
+		}
+	}
+}
+
+func TestMalformedList(t *testing.T) {
+	dir := t.TempDir()
+	if code := run([]string{dir, strings.Repeat("00", 32)}); code != 2 {
+		t.Error("no list: exit code", code)
+	}
+	if err := os.WriteFile(filepath.Join(dir, listName), []byte("almenara-bundle v1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := run([]string{dir, strings.Repeat("00", 32)}); code != 3 {
+		t.Error("a malformed list: exit code", code)
+	}
+}
+
+func TestNesting(t *testing.T) {
+	for depth, want := range map[int]bool{12: true, 13: false} {
+		data := append(bytes.Repeat([]byte{0x91}, depth-1), 0x90)
+		if got := parsing("it", func() { decode(data) }) == nil; got != want {
+			t.Errorf("%d arrays: read is %v", depth, got)
 		}
 	}
 }
