@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 from pathlib import Path
 
 from exchange.audit.folder import Folder
 from exchange.audit.verify.bundle import Options, verify_bundle
+from tests.memory import peak_kib
 
 
 def main(mode: str, bundle: Path, root: str) -> None:
@@ -31,7 +31,7 @@ def main(mode: str, bundle: Path, root: str) -> None:
             "leaves": verdict.range.leaves if verdict.range else 0,
             "signatures": signatures.statements_checked + signatures.notices_checked if signatures else 0,
         }
-    told["rss_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told["rss_kb"] = peak_kib()
     print(json.dumps(told))
 
 

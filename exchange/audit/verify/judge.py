@@ -153,7 +153,7 @@ class Judge:
                 f"document {self._replay.size} had been logged since {format_utc(next_ms)}, and the ledger "
                 "went on without it: it may have revoked a key that counted here"
             )
-            self._record.failed("directories", "held-back", sentence, leaf_at(index))
+            self._record.missing("directories", "held-back", sentence, leaf_at(index))
 
     def statement(self, index: int, leaf: Leaf, data: bytes, *, chained: bool) -> Statement | None:
         """Judge one statement; return it if it is genuine.

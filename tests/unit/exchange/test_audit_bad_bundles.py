@@ -223,9 +223,9 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (1024**3, 1024**3))
 from exchange.audit.folder import Folder
 from exchange.audit.verify.bundle import verify_bundle
+from tests.memory import peak_kib
 verdict = verify_bundle(Folder(Path(sys.argv[1])), bytes.fromhex(sys.argv[2]))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak, verdict.verdict.value, sorted({one.code for one in verdict.findings}))
+print(peak_kib(), verdict.verdict.value, sorted({one.code for one in verdict.findings}))
 """
 
 
