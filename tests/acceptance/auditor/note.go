@@ -268,11 +268,11 @@ func policy(origin string, log noteKeys, witnesses []witness, active int) []byte
 		fmt.Fprintf(&groups, "group %s all %[1]s/ed25519 %[1]s/mldsa44\n", w.code)
 		states += " " + w.code
 	}
-	if active == 0 {
+	if len(witnesses) == 0 {
 		b.WriteString("quorum none\n")
 		return b.Bytes()
 	}
 	b.Write(groups.Bytes())
-	fmt.Fprintf(&b, "group states %d%s\nquorum states\n", quorumOf(active), states)
+	fmt.Fprintf(&b, "group states %d%s\nquorum states\n", min(quorumOf(active), len(witnesses)), states)
 	return b.Bytes()
 }
