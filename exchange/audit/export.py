@@ -15,9 +15,10 @@ from exchange.audit.readme import readme
 from keys.quorum import policy_text, quorum_of
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from protocol.errors import Forked, FormatError, SetupError, ThresholdNotMet, Unreachable
+from protocol.errors import Forked, FormatError, SetupError, ThresholdNotMet, TrustError, Unreachable
 from protocol.ledger.bundle import (
     LIST_NAME,
+    MAX_PARTS,
     MAX_SIGNED_MANIFEST_BYTES,
     README_NAME,
     Listing,
@@ -48,6 +49,9 @@ from protocol.tree import leaf_hash
 
 MILESTONES = "ack/milestones"
 MAX_MILESTONES_BYTES = 8 * 1024 * 1024
+RESERVED_PARTS = 8
+"""How many files of a bundle are neither leaves, objects nor milestones, at most."""
+
 WAITS = 30
 """How often to ask again, a second apart, for a directory log that has caught up with the ledger."""
 
@@ -211,8 +215,11 @@ class _Export:
 
     def _milestones(self, size: int) -> None:
         listed = self._source.get(MILESTONES, MAX_MILESTONES_BYTES) or b""
-        for line in listed.decode("ascii", "replace").splitlines():
-            at = parse_decimal(line, what="size of a milestone")
+        lines = listed.decode("ascii", "replace").splitlines()
+        sizes = [parse_decimal(line, what="size of a milestone") for line in lines]
+        # A list has so many names and no more: of more, every second, third, ... is taken, and the last.
+        step = -(-len(sizes) // max(MAX_PARTS - RESERVED_PARTS - len(self._parts), 1)) or 1
+        for at in sizes[::-step][::-1]:
             data = self._source.get(milestone_name(at), MAX_NOTE_BYTES) if 0 < at <= size else None
             if data is not None:
                 self._write(milestone_name(at), data)
@@ -326,5 +333,10 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield place
         os.rename(place, folder)
+    except TrustError as error:
+        # What contradicts its own signatures is what an auditor must be able to show.
+        kept = folder.with_name(f"{folder.name}.evidence-{place.name.rpartition('.')[2]}")
+        os.rename(place, kept)
+        raise type(error)(error.message, hint=f"{error.hint} What was fetched is kept in {kept}.") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)

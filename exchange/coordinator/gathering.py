@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keys.quorum import Quorum
+from keys.trust import MAX_SKEW_MS
 from protocol.errors import BadSignature
 from protocol.ledger.checkpoint import SignedCheckpoint
 from protocol.ledger.note import NoteSignature, decode_text, parse_signature_lines
+from protocol.text import format_utc
 
 
 @dataclass(slots=True)
@@ -44,12 +46,18 @@ class Gathering:
         """When a quorum had cosigned, seconds UTC, or None while it is not full."""
         return self.quorum.time_of(self._times)
 
-    def add(self, state: str, body: bytes) -> None:
+    def add(self, state: str, body: bytes, now_s: int) -> None:
         """Take a witness's signature lines; those of unknown keys are left out.
+
+        Args:
+            state: The witness.
+            body: Its signature lines.
+            now_s: The time now, seconds UTC: one false clock must not date the checkpoint of all.
 
         Raises:
             FormatError: they are no signature lines.
-            BadSignature: they do not verify, or one of the witness's two is missing.
+            BadSignature: they do not verify, one of the witness's two is missing, or the time that they
+                state is more than ten minutes off.
         """
         keys = self.quorum.witnesses[state]
         lines = parse_signature_lines(decode_text(body, what="answer of a witness"))
@@ -58,6 +66,8 @@ class Gathering:
         times = alone.cosigned(self.signed.with_signatures(mine))
         if state not in times:
             raise BadSignature(f"{state} did not cosign with both its keys")
+        if abs(times[state] - now_s) > MAX_SKEW_MS // 1000:
+            raise BadSignature(f"{state} dates its cosignature {format_utc(times[state] * 1000)}")
         self._lines[state], self._times[state] = mine, times[state]
 
     def witnessed(self) -> SignedCheckpoint:

@@ -97,7 +97,7 @@ class Ledger:
             )
             self._sequencers[which] = sequencer
             self._witnesses[which] = Witnesses(
-                self.heads[which], store, sessions, self._quorum(which), sequencer.halt
+                self.heads[which], store, sessions, self._quorum(which), sequencer.halt, clock
             )
 
     def quorum(self, which: Log) -> Quorum:

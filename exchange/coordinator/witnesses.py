@@ -14,10 +14,11 @@ import asyncio
 import contextlib
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
+from exchange.clock import Clock
 from exchange.coordinator.gathering import Gathering
 from exchange.coordinator.heads import HaltReason, Head
 from exchange.coordinator.sessions import Sessions
@@ -40,7 +41,7 @@ REFRESH_SECONDS = 60.0
 """After so long a checkpoint that did not change is asked about again: it says that the log stood still."""
 
 MOST_UNANSWERED = 4
-"""How many questions a witness may leave unanswered before it is asked nothing more."""
+"""How many questions a witness may leave unanswered before it is asked less often: once in a refresh."""
 
 MILESTONE_MS = 60_000
 
@@ -55,6 +56,14 @@ class Halt(Protocol):
         ...
 
 
+class _Question(NamedTuple):
+    """What a witness was asked: for which checkpoint, from which size on, and when by the loop's time."""
+
+    gathering: Gathering
+    old: int
+    at: float
+
+
 class Witnesses:
     """The witnesses of one log. Start :meth:`run` once.
 
@@ -64,6 +73,7 @@ class Witnesses:
         sessions: Who is connected.
         quorum: Returns who must have signed, by the documents trusted now.
         halt: Called with a reason if the log must not be signed any further.
+        clock: A cosignature that is dated far from its time of day does not count.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class Witnesses:
         sessions: Sessions,
         quorum: Callable[[], Quorum],
         halt: Halt,
+        clock: Clock,
     ) -> None:
         self._head = head
         self._log = head.log
@@ -80,9 +91,10 @@ class Witnesses:
         self._sessions = sessions
         self._quorum = quorum
         self._halt = halt
+        self._clock = clock
         self._sizes: dict[str, int] = {}
-        self._asked: dict[str, deque[tuple[Gathering, int]]] = defaultdict(deque)
-        """What each connected witness was asked and has not answered, oldest first, with the old size."""
+        self._asked: dict[str, deque[_Question]] = defaultdict(deque)
+        """What each connected witness was asked and has not answered, oldest first."""
         self._round: Gathering | None = None
         self._gathering = False
         self._news = asyncio.Event()
@@ -108,8 +120,8 @@ class Witnesses:
 
     def left(self, state: str) -> None:
         """Forget what a node was asked: it has gone."""
-        for gathering, _ in self._asked.pop(state, ()):
-            gathering.asked.discard(state)
+        for question in self._asked.pop(state, ()):
+            question.gathering.asked.discard(state)
         self._answered.set()
 
     async def answered(self, state: str, message: Cosigned) -> None:
@@ -117,11 +129,12 @@ class Witnesses:
         if not self._asked[state]:
             log.debug("witness.unasked", log=self._log.value, state=state)
             return
-        gathering, old = self._asked[state].popleft()
-        gathering.asked.discard(state)
+        if message.status == WitnessStatus.OK:
+            self._cosigned(state, message.body)
+            self._answered.set()
+            return
+        gathering, old, _ = self._forget_oldest(state)
         match message.status:
-            case WitnessStatus.OK:
-                self._cosigned(gathering, state, message.body)
             case WitnessStatus.CONFLICT | WitnessStatus.INCONSISTENT if await self._is_refuted(
                 gathering, state, message.held
             ):
@@ -165,13 +178,12 @@ class Witnesses:
 
     async def _ask(self, gathering: Gathering, state: str) -> None:
         old = self._sizes.get(state, 0)
-        silent = len(self._asked[state]) >= MOST_UNANSWERED
-        if old > gathering.size or silent or not self._sessions.has(state):
+        if old > gathering.size or self._is_silent(state) or not self._sessions.has(state):
             return
         proof = await self._proof(old, gathering.size)
         body = format_add_checkpoint(AddCheckpoint(old, proof, gathering.signed.data))
         gathering.asked.add(state)
-        self._asked[state].append((gathering, old))
+        self._asked[state].append(_Question(gathering, old, asyncio.get_running_loop().time()))
         self._sessions.tell(state, Witness(log=self._log, body=body))
 
     async def _proof(self, old: int, new: int) -> tuple[bytes, ...]:
@@ -183,14 +195,38 @@ class Witnesses:
 
         return await self._store.on_tiles(self._log, work)
 
-    def _cosigned(self, gathering: Gathering, state: str, body: bytes) -> None:
-        try:
-            gathering.add(state, body)
-        except (FormatError, TrustError) as error:
-            log.warning("witness.bad_cosignature", log=self._log.value, state=state, exc_info=error)
+    def _is_silent(self, state: str) -> bool:
+        """Return whether a witness is not to be asked now; of what it left out, the oldest is forgotten."""
+        waiting = self._asked[state]
+        if len(waiting) < MOST_UNANSWERED:
+            return False
+        if asyncio.get_running_loop().time() - waiting[-1].at < REFRESH_SECONDS:
+            return True
+        self._forget_oldest(state)
+        return False
+
+    def _forget_oldest(self, state: str) -> _Question:
+        question = self._asked[state].popleft()
+        question.gathering.asked.discard(state)
+        return question
+
+    def _cosigned(self, state: str, body: bytes) -> None:
+        """Take a cosignature for the newest checkpoint that it fits; what was asked before, it left out."""
+        waiting, now_s = self._asked[state], self._clock.now_ms() // 1000
+        failed: Exception | None = None
+        for gathering, _, _ in reversed(waiting):
+            try:
+                gathering.add(state, body, now_s)
+            except (FormatError, TrustError) as error:
+                failed = failed or error
+                continue
+            while self._forget_oldest(state).gathering is not gathering:
+                pass
+            self._sizes[state] = gathering.size
+            self.confirmed.set()
             return
-        self._sizes[state] = gathering.size
-        self.confirmed.set()
+        self._forget_oldest(state)
+        log.warning("witness.bad_cosignature", log=self._log.value, state=state, exc_info=failed)
 
     async def _conflict(self, gathering: Gathering, state: str, old: int, body: bytes) -> None:
         try:

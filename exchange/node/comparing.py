@@ -19,12 +19,14 @@ from exchange.node.witness import KEEP_FILE, forked, note_by
 from exchange.stores.node_ledger import (
     GossipRow,
     HeadRow,
+    WitnessRow,
     find_head,
     insert_head,
     list_gossip,
     newest_head,
     remove_gossip,
     remove_strange_gossip,
+    save_witness,
 )
 from keys.note_keys import log_keys_of
 from protocol.errors import FormatError
@@ -86,7 +88,7 @@ class Comparisons:
             known = find_head(db, log, checkpoint.size)
             if known is None and newest_head(db, log) is None:
                 known = HeadRow(log, checkpoint.size, checkpoint.root, note)
-                insert_head(db, known)
+                _take_up(db, known, context.clock.now_ms())
             return known
 
         if checkpoint.size == 0:
@@ -145,8 +147,8 @@ class Comparisons:
         if not _fits((size, one.checkpoint.root), (other.size, other.root), message.proof):
             await self._tell(_two_notes(message.log, other, one.checkpoint, one.note))
             return
-        row = HeadRow(message.log, size, one.checkpoint.root, one.note)
-        await self._context.engine.write(lambda db: insert_head(db, row))
+        row, now_ms = HeadRow(message.log, size, one.checkpoint.root, one.note), self._context.clock.now_ms()
+        await self._context.engine.write(lambda db: _take_up(db, row, now_ms))
         self._context.heads.verified(message.log, one.checkpoint)
 
     async def _gossip_questions(self, log: Log, newest: HeadRow, connected_since_ms: int) -> list[Compare]:
@@ -224,6 +226,15 @@ class Comparisons:
         context, now_ms = self._context, self._context.clock.now_ms()
         await context.engine.write(lambda db: report(db, context.state, finding, now_ms))
         context.events.ring()
+
+
+def _take_up(db: apsw.Connection, row: HeadRow, now_ms: int) -> None:
+    """Remember a verified checkpoint; from now on this node also cosigns only what continues it.
+
+    Otherwise one version could be compared here while another is cosigned.
+    """
+    insert_head(db, row)
+    save_witness(db, WitnessRow(row.log, row.size, row.root, row.note, now_ms))
 
 
 def _question(one: _Pending, newest: HeadRow) -> Compare:

@@ -163,13 +163,13 @@ class SqliteLedgerStore:
 
     async def save_witnessed(self, log: Log, witnessed: Witnessing, *, apart_ms: int) -> None:
         """Keep a witnessed checkpoint, and now and then for ever."""
-        newest = "SELECT max(at_ms) FROM ledger_milestone WHERE log = ?"
+        newest = "SELECT at_ms FROM ledger_milestone WHERE log = ? ORDER BY size DESC LIMIT 1"
         row = (log, witnessed.size, witnessed.at_ms, witnessed.checkpoint)
 
         def work(db: apsw.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO ledger_witnessed VALUES (?, ?, ?, ?)", row)
             last = db.execute(newest, (log,)).get
-            if last is None or witnessed.at_ms - last >= apart_ms:
+            if last is None or abs(witnessed.at_ms - last) >= apart_ms:
                 # Of one size the first stands: it says most about when its leaves were there.
                 db.execute("INSERT INTO ledger_milestone VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 

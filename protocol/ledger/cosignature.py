@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 from protocol.errors import FormatError
-from protocol.fields import MAX_UINT
+from protocol.fields import MAX_MILLIS
 from protocol.ledger.checkpoint import Checkpoint
 from protocol.ledger.note import SignatureType, require_name
 
@@ -73,6 +73,6 @@ def _short(text: str) -> bytes:
 
 
 def _checked(seconds: int) -> int:
-    if not 1 <= seconds <= MAX_UINT:
+    if not 1 <= seconds <= MAX_MILLIS // 1000:
         raise FormatError("the time of a cosignature is zero or out of bounds")
     return seconds

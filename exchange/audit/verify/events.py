@@ -78,25 +78,26 @@ class Events:
     def __init__(self) -> None:
         self._events = [bytearray() for _ in range(BUFFERS)]
         self._headers: list[bytearray] = [bytearray() for _ in range(BUFFERS)]
-        self._names: _Names[str] = _Names()
+        self._parties: _Names[str] = _Names()
+        self._codes: _Names[str] = _Names()
+        self._officers: _Names[str] = _Names()
         self._tags: _Names[SeverityTag] = _Names()
 
     def add(self, leaf: int, statement: Statement, officer: str | None) -> None:
         """Keep one statement about an envelope."""
-        number = self._names.number
         self._events[statement.envelope[0]] += _EVENT.pack(
             statement.envelope,
             leaf,
             statement.at_ms,
             statement.kind,
-            number(statement.about or statement.party),
-            number(statement.code),
-            number(officer),
+            self._parties.number(statement.about or statement.party),
+            self._codes.number(statement.code),
+            self._officers.number(officer),
         )
 
     def add_header(self, envelope: bytes, leaf: int, header: Header) -> None:
         """Keep the open part of the notice that was relayed at a leaf."""
-        number = self._names.number
+        number = self._parties.number
         respond = _NONE_MS if header.respond_by_ms is None else header.respond_by_ms
         buffer = self._headers[envelope[0]]
         buffer += _HEADER.pack(
@@ -128,16 +129,15 @@ class Events:
                 yield envelope, events, headers
 
     def _read_events(self, buffer: bytearray) -> Iterator[Event]:
-        name = self._names.name
         for envelope, leaf, said_ms, kind, party, code, officer in _EVENT.iter_unpack(buffer):
             yield Event(
                 envelope,
                 leaf,
                 said_ms,
                 StatementKind(kind),
-                str(name(party)),
-                name(code),
-                name(officer),
+                str(self._parties.name(party)),
+                self._codes.name(code),
+                self._officers.name(officer),
             )
 
     def _read_headers(self, buffer: bytearray) -> Iterator[tuple[int, Relayed]]:
@@ -150,7 +150,7 @@ class Events:
             tag = self._tags.name(severity)
             assert tag is not None  # noqa: S101 - add_header put one there
             recipients = tuple(
-                str(self._names.name(number))
+                str(self._parties.name(number))
                 for (number,) in _PLACE.iter_unpack(buffer[at : at + _PLACE.size * count])
             )
             at += _PLACE.size * count
@@ -161,7 +161,7 @@ class Events:
                     created_ms=created,
                     expires_ms=expires,
                     respond_by_ms=None if respond == _NONE_MS else respond,
-                    sender=str(self._names.name(sender)),
+                    sender=str(self._parties.name(sender)),
                     kind=kind,
                     exercise=bool(exercise),
                     severity=tag,

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exchange.audit import export as export_module
 from exchange.audit.export import Exported, Wanted, export
 from exchange.audit.fetch import Access, LedgerClient
 from exchange.audit.folder import Folder
@@ -265,12 +266,31 @@ LIES: dict[str, tuple[Callable[[Files], None], type[Exception]]] = {
 def test_what_contradicts_itself_is_not_written(
     files: Files, tmp_path: Path, case: tuple[Callable[[Files], None], type[Exception]]
 ) -> None:
-    """Whole or not at all: a failed export leaves nothing behind."""
+    """Whole or not at all: a failed export leaves nothing behind but what proves a lie."""
     change, error = case
     change(files)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         take(files, tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
+    left = list(tmp_path.iterdir())
+    if error is Forked:
+        (kept,) = left
+        assert kept.name.startswith("out.evidence-")
+        assert (kept / "ack" / "checkpoint").is_file()
+        assert str(kept) in getattr(caught.value, "hint", "")
+    else:
+        assert left == []
+
+
+def test_of_more_milestones_than_a_list_may_name_some_are_taken(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that grows for years stays one that can be exported; the newest is always there."""
+    sizes = [int(line) for line in (files.get("ack/milestones", 1 << 20) or b"").split()]
+    assert len(sizes) > 1
+    monkeypatch.setattr(export_module, "MAX_PARTS", 0)
+    take(files, tmp_path / "out")
+    kept = sorted(int(path.name) for path in (tmp_path / "out" / "ack" / "milestones").iterdir())
+    assert kept == sizes[-1:]
 
 
 def test_a_directory_that_holds_something_is_left_alone(files: Files, tmp_path: Path) -> None:
