@@ -147,9 +147,8 @@ def verify_receipt(data: bytes, pinned_root_hash: bytes, verifier: Verifier) -> 
     receipt = parse_receipt(data)
     if receipt.community != pinned_root_hash:
         raise WrongCommunity(
-            f"the receipt is of the community {receipt.community.hex()[:16]}, "
-            f"not of the pinned one {pinned_root_hash.hex()[:16]}",
-            hint="Verify it against the root hash of its own community, if you trust that one.",
+            f"the receipt is of the community {receipt.community.hex()}, not of the pinned one",
+            hint="Compare the digits of the root hash with those; a community has one, from its ceremony.",
         )
     judge = ReceiptJudge(receipt.community, receipt.coordinator, verifier)
     for number, section in enumerate(receipt.sections, start=1):

@@ -137,7 +137,12 @@ def verify(
     metavar="FILE",
     help="An auditor's token (mode 0600).",
 )
-@click.option("--member", type=FOLDER, metavar="DIR", help="Instead: the data directory of a member's node.")
+@click.option(
+    "--member",
+    type=FOLDER,
+    metavar="DIR",
+    help="Instead of a token, which is then not used: the data directory of a member's node.",
+)
 @click.option("--since", metavar="DATE", help="Leave older statements behind; never leaves or documents.")
 @local
 def export(
@@ -221,7 +226,7 @@ def _receipt(path: Path) -> bytes:
     from protocol.ledger.receipt import HEADER, MAX_RECEIPT_BYTES
 
     try:
-        data = read_file(path, MAX_RECEIPT_BYTES, "receipt")
+        data = read_file(path, MAX_RECEIPT_BYTES, "bundle or receipt")
     except (SetupError, TooLarge) as error:
         raise BadRequest(error.message, hint="Name a bundle's directory, or a receipt file.") from error
     if not data.startswith(HEADER.encode()):

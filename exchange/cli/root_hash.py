@@ -35,4 +35,9 @@ def pinned_root(text: str | None) -> bytes:
         )
     if len(text) < 256 and Path(text).is_file():
         text = read_file(Path(text), MAX_ROOT_HASH_FILE, "root hash").decode("ascii", "replace")
-    return words.root_hash(text)
+        return words.root_hash(text)
+    try:
+        return words.root_hash(text)
+    except BadRequest as error:
+        message = f"{error.message}, and there is no file of this name"
+        raise BadRequest(message, hint=error.hint) from error

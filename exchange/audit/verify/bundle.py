@@ -104,9 +104,7 @@ class _Audit:
             return self._verdict()
         parts = Parts(self._source, listing, self._record)
         if listing.community != self._pinned:
-            sentence = (
-                f"this bundle is of the community {listing.community.hex()[:16]}, not of the pinned one"
-            )
+            sentence = f"this bundle is of the community {listing.community.hex()}, not of the pinned one"
             self._record.failed("documents", "wrong-community", sentence, Place(LIST_NAME))
         elif parts.check_names():
             self._verify(parts)
