@@ -509,6 +509,24 @@ async def test_a_witness_far_away_is_added_when_its_answer_comes(
         assert xaa.shown[Log.ACK].checkpoint == signed.checkpoint
 
 
+async def test_an_answer_that_never_comes_does_not_cost_the_witness(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it cosigns next is taken for what it cosigned, and not for what it left out."""
+    monkeypatch.setattr(witnesses_module, "PATIENCE_SECONDS", SOON)
+    async with running(folder) as (_, port), node(tmp_path, "XAA", port) as xaa:
+        xaa.cosigns = False
+        await relayed(xaa)
+        await asyncio.sleep(2 * SOON)
+        xaa.cosigns = True
+        async with node(tmp_path, "XBB", port) as xbb:
+            listening = asyncio.create_task(listen(xbb))
+            await relayed(xaa, 2)
+            signed = await xaa.until_witnessed(Log.ACK, 3)
+            listening.cancel()
+        assert set(quorum_of(directory(), HUB, Log.ACK).require(signed)) == {"XAA", "XBB"}
+
+
 async def test_answers_that_come_late_are_taken_for_what_was_asked_then(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None
 ) -> None:

@@ -296,6 +296,24 @@ async def test_another_history_is_a_fork_with_evidence(scene: Scene) -> None:
     assert scene.node.context.heads.newest(Log.ACK) == scene.played.checkpoint(5).checkpoint
 
 
+async def test_what_was_compared_and_what_is_cosigned_are_one_history(scene: Scene) -> None:
+    """A coordinator proves one version, without a quorum, and asks to cosign another from before it."""
+    await scene.ledger.take(scene.link, scene.played.ask(0))
+    other = PlayedLedger(scene.node.everyone, scene.node.clock)
+    other.leaves = list(scene.played.leaves)
+    scene.played.fill(4, b"one")
+    other.fill(4, b"other")
+    await scene.announce(by=("XBB",))
+    await scene.look()
+    await scene.ledger.take(scene.link, scene.played.compare(5, 9))
+    scene.wire.sent.clear()
+    await scene.ledger.take(scene.link, other.ask(5))
+    (refused,) = scene.wire.sent
+    assert isinstance(refused, Cosigned)
+    assert refused.status == WitnessStatus.CONFLICT
+    assert set(await scene.alarms()) == {"ledger-forked"}
+
+
 async def test_a_coordinator_that_proves_nothing_is_told_of(scene: Scene) -> None:
     """Silence and "I cannot say" are answers too: after a time they are an alarm with evidence."""
     await scene.announce()
