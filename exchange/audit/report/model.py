@@ -247,8 +247,13 @@ def _periods(notices: tuple[NoticeEvidence, ...]) -> tuple[int, tuple[Period, ..
     return length, tuple(Period((start + place) * length, *pair) for place, pair in enumerate(counts))
 
 
+def _issuer(key: KeyEvent) -> str:
+    """Return whose document changed this key; of the directory it is not the state whose key it lists."""
+    return "governance" if key.source.startswith("directory ") else key.party
+
+
 def _documents(keys: tuple[KeyEvent, ...]) -> tuple[DocumentRow, ...]:
-    rows = {key.document: DocumentRow(key.document, key.source, key.party, key.logged_ms) for key in keys}
+    rows = {key.document: DocumentRow(key.document, key.source, _issuer(key), key.logged_ms) for key in keys}
     return tuple(rows[index] for index in sorted(rows))
 
 
