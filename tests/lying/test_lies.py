@@ -11,6 +11,7 @@ import shutil
 import pytest
 
 from tests.acceptance.ceremony import CODES, HUB, Founded
+from tests.acceptance.world import free_port
 from tests.lying.lies import Lies
 from tests.lying.world import BOUND_S, HONEST, LyingWorld, lying_world
 
@@ -133,3 +134,24 @@ def test_a_ledger_restored_with_its_anchor_is_found_out_by_every_witness(
         assert all(world.witnessed(code) <= witnessed for code in CODES)
         assert ("ledger.halted" in world.log_of(HUB).read_text()) is not deaf
         assert lost != again
+
+
+def test_back_dated_leaves_are_found_by_a_member_that_audits(honest_community: Founded) -> None:
+    """An hour is taken off every leaf; the witnesses' times and the signers' own say so."""
+    with lying_world(honest_community, Lies(backdate_ms=3600_000)) as world:
+        world.ledger_port = free_port()
+        world.start(HUB, *CODES)
+        for number in range(2):
+            world.until_witnessed("XAA", world.send("XAA", f"dated-{number}", "XBB"))
+        pinned = world.founded.root_hash.hex()
+        exported = world.run(
+            *("audit", "export", "--member", world.data("XAA"), "-o", world.folder / "bundle"),
+            *("--url", f"https://127.0.0.1:{world.ledger_port}", "--root-hash", pinned),
+            *("--community", world.founded.community),
+        )
+        assert exported.code == 0, exported.err
+        verdict = world.run("audit", "verify", world.folder / "bundle", "--root-hash", pinned, "--json")
+        assert verdict.code == 3
+        codes = {one["code"] for one in verdict.object["findings"] if one["severity"] == "failed"}
+        # A statement that its signer dates an hour after its leaf counts nothing either.
+        assert {"time-outside", "signer"} <= codes

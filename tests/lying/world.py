@@ -26,6 +26,8 @@ class LyingWorld(World):
 
     lies: Lies = HONEST
 
+    ledger_port: int | None = None
+
     def alarms(self, code: str) -> dict[str, str]:
         """Return what a node tells its people now: each alarm's code and sentence."""
         return {alarm.code: alarm.message for alarm in self.node(code).alarms}
@@ -84,6 +86,8 @@ class LyingWorld(World):
         if name == HUB:
             address["ALMENARA_TEST_LIES"] = msgspec.json.encode(self.lies).decode()
             address["ALMENARA_WITNESS_S"] = "1"
+            if self.ledger_port is not None:
+                address["ALMENARA_LEDGER_PORT"] = str(self.ledger_port)
         return address
 
 
