@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
         "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),
         "officer": Entry("exchange.cli.setup_node:officer", _RUN, "Make officers' keys and tokens."),
+        "key": Entry("exchange.cli.keys:key", _RUN, "Show, rotate, revoke and check keys."),
         "config": Entry("exchange.cli.explaining:config", _RUN, "Show settings and where they come from."),
         "help": Entry("exchange.cli.explaining:help_", _RUN, "Explain a command, or the exit codes."),
     }
