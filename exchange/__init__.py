@@ -3,6 +3,7 @@
 The two services, and what both stand on:
 
 - ``node``: a state's own end; ``coordinator``: the relay between them; neither knows the other
+- ``unsealer``: a node's second process, which alone holds its opening keys
 - ``link``: TLS and WebSocket round a session; ``stores``: what is durable, and when
 - ``severity``: the scales that come along, and the reader of the files they are written in
 

@@ -30,5 +30,6 @@ Judging what arrives, without opening it:
 
 At rest:
 
-- ``keyfile``: a key as text; ``protection``: how its secret is protected; ``vault``: rows in a store
+- ``keyfile``: a key as text; ``protection``: how its secret is protected; ``vault``: rows in a store;
+  ``daylock``: what is locked under a key of one day
 """
