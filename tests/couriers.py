@@ -25,7 +25,7 @@ from exchange.node.ledger import Ledger
 from exchange.node.mirror import Mirror
 from exchange.node.openings import Openings
 from exchange.node.receipts import Receipts
-from exchange.node.tls_files import read_tls_files
+from exchange.node.tls_files import Certificates
 from keys import enrolment, governance
 from keys.documents import sign_document
 from protocol import codec
@@ -180,14 +180,12 @@ async def a_hub(folder: Path, node: TestNode) -> AsyncIterator[ScriptedHub]:
 def make_courier(folder: Path, node: TestNode, mirror: Mirror, cap_seconds: float = PAUSE) -> Courier:
     """Return a node's courier, not yet running."""
     code = node.context.state
-    certificate_file, key_file = folder / f"{code}.crt", folder / f"{code}.key"
-    certificate_file.write_bytes(certificate(code).pem)
-    key_file.write_bytes(certificate(code).key_pem)
-    files = read_tls_files(certificate_file, key_file)
+    (folder / "tls.crt").write_bytes(certificate(code).pem)
+    (folder / "tls.key").write_bytes(certificate(code).key_pem)
     answers = Answers(node.context, Receipts(node.context, node.ring))
     ledger = Ledger(node.context, node.link_state, folder / "evidence")
     backoff = Backoff(cap_seconds, lambda: 0.0)
-    return Courier(node.context, files, mirror, answers, node.link_state, backoff, ledger)
+    return Courier(node.context, Certificates(folder), mirror, answers, node.link_state, backoff, ledger)
 
 
 MakeInbox = Callable[[TestNode, Callable[[], Awaitable[None]]], Inbox]

@@ -28,6 +28,7 @@ from exchange.node.receipts import Receipts
 from exchange.node.records import Item, Outcome
 from exchange.node.requests import SubmitRequest
 from exchange.node.schemas import SchemaBook
+from exchange.node.signing import NodeKeys
 from exchange.node.tokens import Identity, TokenRole
 from exchange.stores.engine import Engine
 from exchange.stores.node_queue import OutgoingRow, read_queue
@@ -148,17 +149,16 @@ async def a_node(folder: Path, code: str, clock: FixedClock | None = None) -> As
 async def _assemble(
     folder: Path, code: str, clock: FixedClock, everyone: Community, engine: Engine
 ) -> TestNode:
-    member = everyone.members[code]
+    member, directory = everyone.members[code], everyone.directory()
     context = NodeContext(
         state=code,
         coordinator=HUB,
         clock=clock,
         engine=engine,
         vault=Vault(code.encode().ljust(32, b"!")),
-        directory=everyone.directory(),
+        directory=directory,
         verifier=everyone.verifier,
-        signer=member.node,
-        witness=member.witness,
+        keys=NodeKeys(code, directory, [member.node], [member.witness]),
         outgoing=Bell(),
         events=Bell(),
     )

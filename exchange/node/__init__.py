@@ -5,7 +5,7 @@ Out:
 - ``outbox``: what is asked becomes a sealed notice that a crash cannot lose; ``requests``: what may
   be asked
 - ``courier``: keeps the session, for ever, and carries everything; ``backoff``: how long it waits;
-  ``answers``: what the coordinator answered; ``tls_files``: this node's certificate
+  ``answers``: what the coordinator answered; ``tls_files``: this node's certificates
 
 In:
 
@@ -33,6 +33,7 @@ People:
 Shared:
 
 - ``context``: who the node is, with its clock, store and keys; ``secrets``: unlocking the keys
+- ``signing``: which key signs now, of several whose windows overlap; ``key_files``: what they are called
 - ``summary``: content as it lies in the store; ``link_state``: how the link stands
 - ``bell``: something may be new; ``together``: tasks that live and die together
 - ``service``: puts the parts together

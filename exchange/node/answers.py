@@ -99,6 +99,9 @@ class Answers:
                 _record(db, self._context.state, answered, promise, now_ms)
 
         await self._context.engine.write(record)
+        for answered, _ in kept:
+            if answered.row.kind == "publish" and isinstance(answered.answer, Accepted):
+                self._context.keys.has_accepted(answered.row.subject)
         self._context.events.ring()
         if broken is not None:
             # Only now: one broken promise must not undo the answers beside it.

@@ -19,8 +19,9 @@ from keys.signer import Signer
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A signed statement with the draft it came from."""
+    """A signed statement with the draft it came from, and the key whose chain it continues."""
 
+    key_id: bytes
     saying: Saying
     draft: Draft
     data: bytes
@@ -55,4 +56,4 @@ def say(
         drafts.append(draft)
         chain = draft.chain
     signed = sign_statements(signer, drafts) if drafts else []
-    return [Said(*parts) for parts in zip(sayings, drafts, signed, strict=True)]
+    return [Said(signer.key_id, *parts) for parts in zip(sayings, drafts, signed, strict=True)]

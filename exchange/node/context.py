@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from exchange.clock import Clock
 from exchange.node.bell import Bell
 from exchange.node.heads import Heads
+from exchange.node.signing import NodeKeys
 from exchange.stores.engine import Engine
 from keys.note_keys import NoteSecret
 from keys.signer import Signer, Verifier
@@ -26,8 +27,7 @@ class NodeContext:
         vault: Locks what the store must not reveal.
         directory: The trusted documents.
         verifier: Checks signatures.
-        signer: The node key.
-        witness: The keys with which this node cosigns checkpoints of the ledger.
+        keys: The node's signing keys; which one is used depends on the time.
         outgoing: Rings when there is something for the coordinator.
         events: Rings when there is a new event.
         heads: The newest verified checkpoints of the ledger.
@@ -40,8 +40,21 @@ class NodeContext:
     vault: Vault = field(repr=False)
     directory: TrustedDirectory
     verifier: Verifier
-    signer: Signer
-    witness: NoteSecret
+    keys: NodeKeys
     outgoing: Bell
     events: Bell
     heads: Heads = field(default_factory=Heads)
+
+    @property
+    def signer(self) -> Signer:
+        """The node key that signs now; take it once for one piece of work, for the next may differ.
+
+        Raises:
+            UnknownSigner: none may sign now.
+        """
+        return self.keys.signer(self.clock.now_ms())
+
+    @property
+    def witness(self) -> NoteSecret:
+        """The keys with which this node cosigns checkpoints of the ledger now."""
+        return self.keys.witness()

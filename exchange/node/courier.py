@@ -26,9 +26,10 @@ from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror
 from exchange.node.records import Item
-from exchange.node.tls_files import TlsFiles
+from exchange.node.tls_files import Certificates, TlsFiles
 from exchange.node.together import until_first
 from exchange.stores.node_queue import OutgoingRow, read_queue
+from keys.signer import Signer
 from protocol.errors import AlmenaraError, RemoteProtocolError, Unreachable
 from protocol.session.messages import (
     Accepted,
@@ -82,7 +83,7 @@ class Courier:
 
     Args:
         context: The node.
-        files: This node's TLS certificate and key.
+        certificates: This node's TLS certificates and their keys.
         mirror: Takes documents.
         answers: Takes answers to what was sent.
         link_state: Where people can see how the link stands.
@@ -93,7 +94,7 @@ class Courier:
     def __init__(
         self,
         context: NodeContext,
-        files: TlsFiles,
+        certificates: Certificates,
         mirror: Mirror,
         answers: Answers,
         link_state: LinkState,
@@ -101,7 +102,8 @@ class Courier:
         ledger: Ledger,
     ) -> None:
         self._context = context
-        self._files = files
+        self._certificates = certificates
+        self._failed = 0
         self._mirror = mirror
         self._answers = answers
         self._link_state = link_state
@@ -168,16 +170,35 @@ class Courier:
     async def _open(self) -> tuple[Link, Welcome]:
         context, trust = self._context, self._context.directory
         entry = trust.coordinator(context.coordinator)
-        tls = client_context(self._files.certificate, self._files.key, trust.certificates(entry.code))
-        link = await connect(entry.url, tls, clock=context.clock, own_certificate=self._files.id)
-        me = Identity(party=context.state, signer=context.signer, verifier=context.verifier, trust=trust)
+        files, signer = self._next_try()
+        tls = client_context(files.certificate, files.key, trust.certificates(entry.code))
+        link = await connect(entry.url, tls, clock=context.clock, own_certificate=files.id)
+        me = Identity(party=context.state, signer=signer, verifier=context.verifier, trust=trust)
         welcomed = await authenticate_as_node(
             link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
         )
+        self._failed = 0
         self._link_state.opened(welcomed.skew_ms)
         context.events.ring()
         _log.info("link.opened", skew_ms=welcomed.skew_ms)
         return link, welcomed.welcome
+
+    def _next_try(self) -> tuple[TlsFiles, Signer]:
+        """Return the certificate and key for this connection: the best, and after a failure the next.
+
+        A coordinator that was restored from a backup may not know the newest ones any more.
+        """
+        context, now_ms = self._context, self._context.clock.now_ms()
+        accepted = context.keys.accepted
+        listed = () if accepted is None else accepted.certificates
+        tries = [
+            (files, signer)
+            for signer in context.keys.greeting(now_ms)
+            for files in self._certificates.to_show(listed, now_ms)
+        ]
+        chosen = tries[self._failed % len(tries)]
+        self._failed += 1
+        return chosen
 
     async def _read(self, session: _Session, inbox: Inbox) -> None:
         async for message in session.link.messages():

@@ -22,6 +22,7 @@ from exchange.node.receipts import Receipts
 from exchange.node.records import Item, Outcome, RefusalRecord, store_round
 from exchange.stores.node_statements import list_statements
 from keys.evidence import Chain, Saying
+from keys.signer import Signer
 from protocol.errors import (
     AlmenaraError,
     CannotOpen,
@@ -52,6 +53,7 @@ TIMELY = (NoticeExpired, UnknownSigner)
 class _Round:
     """What one round has worked out, before it is written."""
 
+    signer: Signer
     outcomes: list[Outcome] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
     caught_up: bool = False
@@ -82,7 +84,7 @@ class Inbox:
         self._catch_up = catch_up
         self._link_state = link_state
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
-        self._chain: Chain | None = None
+        self._chain: tuple[bytes, Chain] | None = None
 
     def offer(self, item: Item) -> None:
         """Hand in one delivered item; the session's window bounds how many can wait."""
@@ -101,6 +103,7 @@ class Inbox:
         Raises:
             StoreFailed, OutcomeUnknown: nothing may be taken as dealt with; the items come again.
             ClockSkew: likewise, until this machine's clock is right.
+        UnknownSigner: likewise, until a node key may sign again.
         """
         items = [await self._waiting.get()]
         while len(items) < ROUND_ITEMS and not self._waiting.empty():
@@ -115,10 +118,9 @@ class Inbox:
         return [outcome for item in items for outcome in await self._alone(item)]
 
     async def _round(self, items: Sequence[Item]) -> list[Outcome]:
-        if self._chain is None:
-            # Through the writer: a round that was cut short is seen before anything is judged.
-            self._chain = await last_of_chain(self._context, self._context.signer.key_id)
-        current = _Round()
+        # One key for the whole round, whatever the time is when it is written.
+        current = _Round(self._signer())
+        await self._chain_of(current.signer)
         for item in items:
             current.outcomes.append(await self._deal_with(item, current))
             # Other tasks, heartbeats among them, get their turn between two items.
@@ -134,7 +136,7 @@ class Inbox:
         except Exception as fault:
             error = AlmenaraError(f"the item cannot be dealt with ({type(fault).__name__}); see the log")
         refused = Outcome(item=item, refusal=RefusalRecord(envelope=None, error=error))
-        await self._write(_Round(outcomes=[refused]))
+        await self._write(_Round(self._signer(), outcomes=[refused]))
         return [refused]
 
     async def _deal_with(self, item: Item, current: _Round) -> Outcome:
@@ -186,15 +188,29 @@ class Inbox:
         said = await self._context.engine.read(lambda db: list_statements(db, envelope))
         return not any(one.party == self._context.state for one in said)
 
+    def _signer(self) -> Signer:
+        try:
+            return self._context.signer
+        except UnknownSigner:
+            # By a wrong clock no key's time has come, or all are over.
+            self._link_state.require_right_clock()
+            raise
+
+    async def _chain_of(self, signer: Signer) -> Chain:
+        if self._chain is None or self._chain[0] != signer.key_id:
+            # Through the writer: a round that was cut short is seen before anything is judged.
+            self._chain = signer.key_id, await last_of_chain(self._context, signer.key_id)
+        return self._chain[1]
+
     async def _write(self, current: _Round) -> None:
         context, now_ms = self._context, self._context.clock.now_ms()
-        if self._chain is None:
-            self._chain = await last_of_chain(context, context.signer.key_id)
+        signer = current.signer
+        chain = await self._chain_of(signer)
         sayings = [outcome.saying for outcome in current.outcomes if outcome.saying is not None]
-        said = say(context, context.signer, self._chain, sayings, now_ms)
-        chain, self._chain = self._chain, None
-        await context.engine.write(lambda db: store_round(db, context, current.outcomes, said, now_ms))
-        self._chain = said[-1].draft.chain if said else chain
+        said = say(context, signer, chain, sayings, now_ms)
+        self._chain = None
+        await context.engine.write(lambda db: store_round(db, context.state, current.outcomes, said, now_ms))
+        self._chain = signer.key_id, said[-1].draft.chain if said else chain
         if said:
             context.outgoing.ring()
         context.events.ring()

@@ -23,7 +23,7 @@ from exchange.stores.node_books import (
     record_event,
     save_fact,
 )
-from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
+from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.trust import TrustedDirectory
 from protocol.digest import tagged
 from protocol.documents import (
@@ -162,9 +162,27 @@ def load_directory(directory: TrustedDirectory, documents: list[bytes]) -> None:
             ) from error
 
 
+async def begin_keys(context: NodeContext) -> None:
+    """Let the node's keys know which of its own manifests the coordinator has not accepted yet."""
+    queued = await context.engine.read(read_published)
+    state = context.state
+    waiting = {document_hash(body): manifest for body, manifest in _manifests(queued, state)}
+    if waiting:
+        stored = _manifests(await context.engine.read(read_documents), state)
+        accepted = [manifest for body, manifest in stored if document_hash(body) not in waiting]
+        context.keys.begin(accepted[-1] if accepted else None, waiting)
+
+
 def store_document(db: apsw.Connection, data: bytes) -> None:
     """Store one trusted document, in the transaction of whatever else depends on it."""
     insert_document(db, _copy_hash(data), data)
+
+
+def _manifests(documents: list[bytes], state: str) -> list[tuple[bytes, StateManifest]]:
+    """Return a state's manifests among signed documents, in order, each with its body."""
+    bodies = [parse_signed_document(data).body for data in documents]
+    parsed = [(body, parse_document(body)) for body in bodies]
+    return [(body, one) for body, one in parsed if isinstance(one, StateManifest) and one.state == state]
 
 
 def _publish_again(db: apsw.Connection, state: str, data: bytes) -> None:

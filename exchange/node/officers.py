@@ -119,9 +119,7 @@ class Officers:
         chain = await last_of_chain(context, signer.key_id)
         (said,) = say(context, signer, chain, [saying], now_ms)
         locked = None if note is None else context.vault.lock("note", said.draft.statement_id, note.encode())
-        await context.engine.write(
-            lambda db: _store(db, context.state, said, signer.key_id, who.name, locked, now_ms)
-        )
+        await context.engine.write(lambda db: _store(db, context.state, said, who.name, locked, now_ms))
         context.outgoing.ring()
         context.events.ring()
         return StatementRow(
@@ -200,13 +198,12 @@ def _store(
     db: apsw.Connection,
     state: str,
     said: Said,
-    key_id: bytes,
     officer: str,
     locked_note: bytes | None,
     now_ms: int,
 ) -> None:
     store_said(db, state, said, now_ms, officer=officer, locked_note=locked_note)
-    save_chain(db, key_id, said.draft.chain.sequence, said.draft.chain.previous)
+    save_chain(db, said.key_id, said.draft.chain.sequence, said.draft.chain.previous)
     # A second officer's first look does not take back what a first officer has answered.
     before = "unread" if said.saying.kind is StatementKind.OPENED else None
     update_state(db, said.saying.envelope, STATE_AFTER[said.saying.kind], only_from=before)

@@ -32,6 +32,7 @@ from exchange.stores.node_queue import enqueue
 from exchange.stores.node_statements import read_pairs, save_pair
 from keys.roster import PrekeyChoice
 from keys.sealing import PAIR_START, SALT_BYTES, PairPosition, SealedNotice, SealFor, seal
+from keys.signer import Signer
 from keys.wrap import admit_recipient
 from protocol import codec
 from protocol.delivery import DeliveryState
@@ -112,7 +113,7 @@ class Outbox:
         pairs = await self._load_pairs()
         # From here to the write nothing waits, so writes keep the order in which notices are numbered.
         draft = self._draft(request, incident, pairs)
-        sealed = seal(draft.header, draft.body, draft.recipients, self._context.signer)
+        sealed = seal(draft.header, draft.body, draft.recipients, draft.signer)
         content = lock_content(self._context.vault, sealed.id, draft.body, sealed.content_key)
         row = self._row(draft, sealed, content, request_id, digest)
         for entry in draft.recipients:
@@ -161,6 +162,7 @@ class Outbox:
         body = self._body(request, incident)
         chosen, skipped = self._recipients(request, now_ms)
         life_ms = request.life_ms or DEFAULT_LIFE_MS
+        signer = context.signer
         expected = response_expected_by(tag.point, sent_ms=now_ms)
         if request.respond_within_ms is not None:
             expected = now_ms + request.respond_within_ms
@@ -170,7 +172,7 @@ class Outbox:
             kind=Kind[request.kind.upper()],
             exercise=request.exercise,
             sender=context.state,
-            key_id=context.signer.key_id,
+            key_id=signer.key_id,
             nonce=secrets.token_bytes(16),
             created_ms=now_ms,
             expires_ms=now_ms + life_ms,
@@ -181,8 +183,8 @@ class Outbox:
             severity=tag,
             respond_by_ms=expected,
         )
-        context.directory.node_key(context.state, context.signer.key_id, now_ms)
         return Draft(
+            signer=signer,
             header=header,
             body=body,
             recipients=tuple(
@@ -274,8 +276,9 @@ class _OutOfStep(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A checked notice before it is sealed."""
+    """A checked notice before it is sealed, and the key that will sign it."""
 
+    signer: Signer
     header: Header
     body: Body
     recipients: tuple[SealFor, ...]

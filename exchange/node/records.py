@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import apsw
 
 from exchange.node.chains import Said
-from exchange.node.context import NodeContext
 from exchange.node.contradictions import take_evidence
 from exchange.node.promises import WITHHELD, withheld_about
 from exchange.node.summary import LockedContent
@@ -93,21 +92,21 @@ class Outcome:
 
 
 def store_round(
-    db: apsw.Connection, context: NodeContext, outcomes: Sequence[Outcome], said: Sequence[Said], now_ms: int
+    db: apsw.Connection, state: str, outcomes: Sequence[Outcome], said: Sequence[Said], now_ms: int
 ) -> None:
     """Store a whole round: notices, receipts, refusals, and the statements about them."""
     for outcome in outcomes:
         if outcome.notice is not None:
             _store_notice(db, outcome.notice, now_ms)
         elif outcome.receipt is not None:
-            store_receipt(db, context.state, outcome.receipt, now_ms)
+            store_receipt(db, state, outcome.receipt, now_ms)
         elif outcome.refusal is not None:
             _store_refusal(db, outcome.item, outcome.refusal, now_ms)
     for one in said:
-        store_said(db, context.state, one, now_ms, officer=None)
+        store_said(db, state, one, now_ms, officer=None)
     if said:
-        last = said[-1].draft.chain
-        save_chain(db, context.signer.key_id, last.sequence, last.previous)
+        key_id, last = said[-1].key_id, said[-1].draft.chain
+        save_chain(db, key_id, last.sequence, last.previous)
 
 
 def store_said(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.keystore import read_secret
+from exchange.node.key_files import key_files
 from exchange.passphrases import PassphraseSource
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
@@ -15,18 +16,22 @@ from keys.signer import Signer
 from protocol.documents import Role
 from protocol.errors import KeyfileError
 
+NODE = Role.NODE.value
+WITNESS = NoteRole.WITNESS.value
+VAULT = "vault"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """The node key, the witness's keys and the vault key, unlocked."""
+    """The node keys, the witness keys and the vault key, unlocked; of several, the oldest first."""
 
-    signer: Signer
-    witness: NoteSecret
+    signers: tuple[Signer, ...]
+    witnesses: tuple[NoteSecret, ...]
     vault_key: bytes = field(repr=False)
 
 
 def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:
-    """Unlock the node key, the witness's keys and the vault key of a data directory.
+    """Unlock every node key and witness key of a data directory, and the vault key.
 
     Args:
         keys: The folder of key files.
@@ -36,14 +41,22 @@ def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:
         KeyfileError: a file is missing, readable by others, damaged, or of the wrong kind.
         WrongPassphrase: the passphrase does not open it.
     """
-    node = unlock(keys / "node.key", KeyKind.SIGNING, "node", passphrase)
-    witness = unlock(keys / "witness.key", KeyKind.NOTE, NoteRole.WITNESS, passphrase)
-    vault = unlock(keys / "vault.key", KeyKind.SYMMETRIC, "vault", passphrase)
+    vault = unlock(keys / f"{VAULT}.key", KeyKind.SYMMETRIC, VAULT, passphrase)
     return NodeSecrets(
-        signer=Signer(SecretKey.from_seed(node.seed), Role.NODE),
-        witness=NoteSecret.from_seed(witness.seed),
+        signers=tuple(unlock_signer(path, passphrase) for path in key_files(keys, NODE)),
+        witnesses=tuple(unlock_witness(path, passphrase) for path in key_files(keys, WITNESS)),
         vault_key=vault.seed,
     )
+
+
+def unlock_signer(path: Path, passphrase: PassphraseSource) -> Signer:
+    """Unlock a node key. Raises KeyfileError as :func:`unlock_node`."""
+    return Signer(SecretKey.from_seed(unlock(path, KeyKind.SIGNING, NODE, passphrase).seed), Role.NODE)
+
+
+def unlock_witness(path: Path, passphrase: PassphraseSource) -> NoteSecret:
+    """Unlock a pair of witness keys. Raises KeyfileError as :func:`unlock_node`."""
+    return NoteSecret.from_seed(unlock(path, KeyKind.NOTE, WITNESS, passphrase).seed)
 
 
 def unlock(path: Path, kind: KeyKind, role: str, passphrase: PassphraseSource) -> KeyRecord:

@@ -19,7 +19,7 @@ from exchange.node.health import Health
 from exchange.node.inbox import Inbox
 from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
-from exchange.node.mirror import Mirror, load_directory
+from exchange.node.mirror import Mirror, begin_keys, load_directory
 from exchange.node.officers import Officers
 from exchange.node.openings import Openings, PrekeyRing
 from exchange.node.outbox import Outbox
@@ -27,7 +27,8 @@ from exchange.node.prekeeper import Prekeeper
 from exchange.node.receipts import Receipts
 from exchange.node.schemas import SchemaBook
 from exchange.node.secrets import NodeSecrets
-from exchange.node.tls_files import read_tls_files
+from exchange.node.signing import NodeKeys
+from exchange.node.tls_files import Certificates
 from exchange.node.tokens import TokenBook
 from exchange.pinned_root import read_pinned_root
 from exchange.settings import NodeSettings
@@ -56,11 +57,11 @@ class Node:
         schemas = SchemaBook(context.directory, context.state)
         link_state = LinkState(context.clock)
         outbox = Outbox(context, schemas, link_state)
-        files = read_tls_files(place.keys / "tls.crt", place.keys / "tls.key")
+        certificates = Certificates(place.keys)
         backoff = Backoff(settings.retry_cap_s, random.random)
         ledger = Ledger(context, link_state, place.evidence)
         answers = Answers(context, receipts)
-        self._courier = Courier(context, files, mirror, answers, link_state, backoff, ledger)
+        self._courier = Courier(context, certificates, mirror, answers, link_state, backoff, ledger)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, ring, link_state)
         self.tokens = TokenBook(place.access)
@@ -92,12 +93,12 @@ class Node:
             vault=Vault(secrets.vault_key),
             directory=directory,
             verifier=verifier,
-            signer=secrets.signer,
-            witness=secrets.witness,
+            keys=NodeKeys(settings.state, directory, secrets.signers, secrets.witnesses),
             outgoing=Bell(),
             events=Bell(),
         )
         await load_heads(context)
+        await begin_keys(context)
         return cls(context, await Mirror.open(context), settings, place)
 
     def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:

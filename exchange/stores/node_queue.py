@@ -46,6 +46,12 @@ def read_queue(db: apsw.Connection, limit: int, except_: Collection[int]) -> lis
     return [OutgoingRow(*row) for number in list(wanted) for row in db.execute(query, (number,))]
 
 
+def read_published(db: apsw.Connection) -> list[bytes]:
+    """Return the documents that wait to be handed over, oldest first."""
+    query = "SELECT content FROM outgoing WHERE kind = 'publish' ORDER BY number"
+    return [row[0] for row in db.execute(query)]
+
+
 def remove(db: apsw.Connection, number: int) -> None:
     """Forget one thing, because it was answered for good."""
     db.execute("DELETE FROM outgoing WHERE number = ?", (number,))

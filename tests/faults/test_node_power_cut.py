@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import apsw
 import pytest
 
 from exchange.node.chains import Said
-from exchange.node.context import NodeContext
 from exchange.node.records import Item, NoticeRecord, Outcome, store_round
 from exchange.node.summary import LockedContent
 from exchange.stores import connection
@@ -36,7 +33,6 @@ CUTS_IN_THE_GATE = 600
 CUTS_IN_A_CAMPAIGN = 8_000
 KEY_ID = bytes(32)
 HEADER = header(community())
-CONTEXT = cast(NodeContext, SimpleNamespace(state="XBB", signer=SimpleNamespace(key_id=KEY_ID)))
 RECIPIENTS = ("XBB", "XCC")
 
 
@@ -98,9 +94,9 @@ def receive(db: apsw.Connection, name: bytes, body: bytes, nonce: bytes) -> None
         priority=1,
         decryption_proof=bytes(32),
     )
-    said = Said(saying, Draft(b"body", nonce, Chain(last.sequence + 1, nonce)), b"signed")
+    said = Said(KEY_ID, saying, Draft(b"body", nonce, Chain(last.sequence + 1, nonce)), b"signed")
     outcome = Outcome(Item(1, ItemKind.ENVELOPE, body), notice=record, saying=saying)
-    store_round(db, CONTEXT, [outcome], [said], DAWN)
+    store_round(db, "XBB", [outcome], [said], DAWN)
 
 
 def column(db: apsw.Connection, query: str) -> list[bytes]:

@@ -13,6 +13,7 @@ import pytest
 
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
+from exchange.node.signing import NodeKeys
 from exchange.node.witness import Witness
 from exchange.stores.connection import Place
 from exchange.stores.engine import Engine
@@ -45,7 +46,7 @@ def vfs() -> Iterator[LossyVFS]:
 def a_witness() -> Witness:
     """Return XAA's witness; its store is what each transaction is given."""
     everyone, clock = community(), FixedClock()
-    member = everyone.members["XAA"]
+    member, directory = everyone.members["XAA"], everyone.directory()
     return Witness(
         NodeContext(
             state="XAA",
@@ -53,10 +54,9 @@ def a_witness() -> Witness:
             clock=clock,
             engine=cast(Engine, None),
             vault=Vault(bytes(32)),
-            directory=everyone.directory(),
+            directory=directory,
             verifier=everyone.verifier,
-            signer=member.node,
-            witness=member.witness,
+            keys=NodeKeys("XAA", directory, [member.node], [member.witness]),
             outgoing=Bell(),
             events=Bell(),
         )

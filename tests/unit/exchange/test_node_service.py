@@ -64,7 +64,7 @@ async def running(settings: NodeSettings) -> AsyncIterator[asyncio.Task[None]]:
     """Run the service until the test has seen enough."""
     stop, is_ready = asyncio.Event(), asyncio.Event()
     member = community().members["XAA"]
-    secrets = NodeSecrets(signer=member.node, witness=member.witness, vault_key=VAULT_KEY)
+    secrets = NodeSecrets(signers=(member.node,), witnesses=(member.witness,), vault_key=VAULT_KEY)
     clock = FixedClock(community().now_ms)
     task = asyncio.create_task(run_node(settings, secrets, clock, stop=stop, ready=is_ready.set))
     waiting = asyncio.create_task(is_ready.wait())

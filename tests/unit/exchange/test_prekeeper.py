@@ -12,6 +12,7 @@ import pytest
 
 from exchange.node.mirror import load_directory
 from exchange.node.prekeeper import Prekeeper
+from exchange.node.signing import NodeKeys
 from exchange.stores.node_books import destroy_prekeys, find_prekey, read_alarms, read_documents
 from keys.prekeys import DAYS_AHEAD, KEEP_MS
 from protocol.documents import Prekey, PrekeyList, parse_document, parse_signed_document
@@ -207,7 +208,8 @@ async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> Non
     async with a_node(tmp_path / "XAA", "XAA") as node:
         node.clock.advance(8 * DAY_MS)
         stranger = community().members["XBB"].node
-        object.__setattr__(node.context, "signer", stranger)
+        keys = NodeKeys("XAA", node.context.directory, [stranger], [node.context.witness])
+        object.__setattr__(node.context, "keys", keys)
         node.link_state.opened(0)
         running = asyncio.create_task(Prekeeper(node.context, node.ring, node.link_state).run())
         async with asyncio.timeout(5):

@@ -237,7 +237,7 @@ def test_somebody_admitted_in_its_name_raises_the_alarm(applied: Founded, tmp_pa
 def test_a_document_it_did_not_issue_raises_the_alarm(ceremony: Founded, tmp_path: Path) -> None:
     """Who has copied the node key cannot publish sealing keys unnoticed."""
     founded = ceremony.copy(tmp_path)
-    thief = unlock_node(founded.data("XAA") / "keys", NO_PASSPHRASE).signer
+    thief = unlock_node(founded.data("XAA") / "keys", NO_PASSPHRASE).signers[0]
     now_ms = CLOCK.now_ms()
     held = trusted_by(founded, "XAA").documents.prekeys["XAA"]
     stolen = next_prekeys(
