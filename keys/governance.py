@@ -15,6 +15,7 @@ from keys.signature import PublicKey
 from keys.signer import Verifier, verify_possession
 from protocol import codec
 from protocol.documents import (
+    Compromise,
     CoordinatorEntry,
     Directory,
     Role,
@@ -101,12 +102,13 @@ def next_directory(
     *,
     now_ms: int,
     life_ms: int,
-    witness_policy: str = "",
+    compromised: Sequence[Compromise] = (),
 ) -> Directory:
     """Return the directory after the trusted one, or the first, with exactly these members.
 
     To admit a member, pass the present entries and the new one; to suspend one, replace its
-    entry.
+    entry. Keys confirmed as compromised are carried over; ``compromised`` names further ones, or
+    an earlier time for one of them.
     """
     version, previous = chain.following(trusted.documents.directory)
     return Directory(
@@ -119,8 +121,15 @@ def next_directory(
         root_version=trusted.root.version,
         states=tuple(sorted(states, key=lambda entry: entry.code)),
         coordinators=tuple(sorted(coordinators, key=lambda entry: entry.code)),
-        witness_policy=witness_policy,
+        compromised=_with_compromised(trusted, compromised),
     )
+
+
+def _with_compromised(trusted: Roster, further: Sequence[Compromise]) -> tuple[Compromise, ...]:
+    held = trusted.documents.directory
+    listed = held.document.compromised if held is not None else ()
+    newest = {(entry.party, entry.key_id): entry for entry in (*listed, *further)}
+    return tuple(newest[place] for place in sorted(newest))
 
 
 def checked_state(trusted: Roster, verifier: Verifier, request: StateRequest, *, since_ms: int) -> StateEntry:

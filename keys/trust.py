@@ -75,7 +75,8 @@ class TrustedDirectory(Roster):
     7. No key or certificate is ever admitted for two parties or two roles, except that the
        root and directory roles may share theirs; so it is with the keys and names of logs and
        witnesses. Every online key, log and witness proves its possession.
-    8. A revocation is for ever; a later manifest cannot take it back or move its time.
+    8. A revocation is for ever; a later manifest cannot take it back or move its time. So is a
+       directory's word that a key was compromised; a later one may only name an earlier time.
     9. A document issued more than ten minutes from now is refused.
     10. Expiry is judged when a document is used, not when it is accepted, so that a member who
         was away can follow the chains to the present.
@@ -178,6 +179,8 @@ class TrustedDirectory(Roster):
             raise VersionGap("the directory was made under a root document not seen here yet")
         if trusted.directory and directory.root_version < trusted.directory.document.root_version:
             raise RolledBack("the directory was made under an older root document than the one before")
+        if trusted.directory:
+            _require_still_compromised(trusted.directory.document, directory)
         owners = chain.with_directory(trusted.owners, directory)
         for coordinator in directory.coordinators:
             self._require_possession(coordinator)
@@ -193,3 +196,14 @@ class TrustedDirectory(Roster):
             proof=coordinator.possession,
         )
         verify_note_possession(coordinator.log, coordinator.code, NoteRole.LOG, self.community)
+
+
+def _require_still_compromised(before: Directory, after: Directory) -> None:
+    """Refuse a directory that takes back a compromise, or moves its time to later."""
+    listed = {(entry.party, entry.key_id): entry.since_ms for entry in after.compromised}
+    for entry in before.compromised:
+        if listed.get((entry.party, entry.key_id), entry.since_ms + 1) > entry.since_ms:
+            raise RolledBack(
+                f"the directory no longer says that the key {entry.key_id.hex()[:16]} of {entry.party} "
+                f"was compromised since {format_utc(entry.since_ms)}"
+            )

@@ -8,6 +8,7 @@ only what the bytes must look like. See ``spec/documents.md``.
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import Meta
@@ -124,8 +125,22 @@ class CoordinatorEntry(Wire, frozen=True):
     log: NoteKeys
 
 
+MAX_COMPROMISED = 256
+
+
+class Compromise(Wire, frozen=True):
+    """A key that governance confirms was in foreign hands from a time on.
+
+    ``party`` is the state or coordinator whose key it was.
+    """
+
+    party: StateCode
+    key_id: Bytes32
+    since_ms: Millis
+
+
 class Directory(Wire, frozen=True, tag="directory"):
-    """Who is a member, and which coordinators serve the community."""
+    """Who is a member, which coordinators serve the community, and which keys were stolen."""
 
     v: Literal[1]
     community: Bytes32
@@ -136,7 +151,7 @@ class Directory(Wire, frozen=True, tag="directory"):
     root_version: Version
     states: Annotated[tuple[StateEntry, ...], Meta(max_length=200)]
     coordinators: Annotated[tuple[CoordinatorEntry, ...], Meta(max_length=16)]
-    witness_policy: Annotated[str, Meta(max_length=16384)]
+    compromised: Annotated[tuple[Compromise, ...], Meta(max_length=MAX_COMPROMISED)]
 
 
 class KeyEntry(Wire, frozen=True):
@@ -310,6 +325,9 @@ def _check_layout(document: Document) -> None:
             identities = [entry.identity for entry in document.states]
             _require_unique([*identities, *(entry.key for entry in document.coordinators)], "keys")
             _require_unique([entry.log.name for entry in document.coordinators], "names of logs")
+            stolen = [(entry.party, entry.key_id) for entry in document.compromised]
+            if any(later <= earlier for earlier, later in pairwise(stolen)):
+                raise FormatError("the compromised keys are not sorted by party and id, or one stands twice")
         case StateManifest():
             _require_unique([entry.key for entry in document.keys], "keys")
             if any(entry.role not in (Role.NODE, Role.OFFICER) for entry in document.keys):

@@ -22,8 +22,10 @@ from keys.note_keys import NoteSecret
 from keys.signature import SecretKey
 from keys.wrap import RecipientKey
 from protocol import codec
+from protocol.digest import signing_key_id
 from protocol.documents import (
     POSSESSION_BYTES,
+    Compromise,
     CoordinatorEntry,
     Directory,
     Document,
@@ -112,6 +114,7 @@ def examples() -> dict[str, Document]:
         until_ms=ISSUED_MS + 365 * DAY_MS,
         possession=FILLER,
     )
+    stolen = Compromise(party="XZZ", key_id=signing_key_id(public("stolen")), since_ms=ISSUED_MS - DAY_MS)
     midnight = ISSUED_MS - ISSUED_MS % DAY_MS
     prekey = Prekey(
         public=RecipientKey(fixed("prekey", 32)).public,
@@ -122,7 +125,7 @@ def examples() -> dict[str, Document]:
     return {
         "root": root,
         "directory": Directory(
-            root_version=1, states=(state,), coordinators=(hub,), witness_policy="", **first, **times
+            root_version=1, states=(state,), coordinators=(hub,), compromised=(stolen,), **first, **times
         ),
         "manifest": StateManifest(
             state="XZZ",
@@ -155,6 +158,7 @@ def scenarios() -> Iterator[tuple[str, str, bytes]]:
     publication = made["publication"]
     once = root.root.keys
     certificate = fixed("node certificate", 330)
+    stolen = directory.compromised[0]
     second = replace(directory.states[0], code="XAA", identity=public("another"))
     overlap = replace(prekeys.keys[0], public=RecipientKey(fixed("next prekey", 32)).public)
     broken: dict[str, tuple[str, Wire]] = {
@@ -167,6 +171,23 @@ def scenarios() -> Iterator[tuple[str, str, bytes]]:
         "directory-code-twice": (
             "layout",
             replace(directory, coordinators=(replace(directory.coordinators[0], code="XZZ"),)),
+        ),
+        "directory-compromised-not-sorted": (
+            "layout",
+            replace(directory, compromised=(stolen, replace(stolen, party="XAA"))),
+        ),
+        "directory-compromised-twice": (
+            "layout",
+            replace(directory, compromised=(stolen, replace(stolen, since_ms=ISSUED_MS))),
+        ),
+        "directory-compromised-too-many": (
+            "codec",
+            replace(
+                directory,
+                compromised=tuple(
+                    replace(stolen, key_id=bytes(30) + n.to_bytes(2, "big")) for n in range(257)
+                ),
+            ),
         ),
         "manifest-lists-identity-role": (
             "layout",

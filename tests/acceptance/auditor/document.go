@@ -6,7 +6,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -54,6 +53,15 @@ type revocation struct {
 	at    uint64
 }
 
+// compromise is a key that governance confirms was in foreign hands since a time.
+type compromise struct {
+	party string
+	keyID hash
+	since uint64
+}
+
+func (x compromise) place() string { return x.party + "\n" + string(x.keyID[:]) }
+
 type document struct {
 	kind       string
 	body       []byte
@@ -71,6 +79,7 @@ type document struct {
 	rootVersion       uint64 // directory
 	states            []member
 	coordinators      []coordinator
+	compromised       []compromise
 	keys              []memberKey // manifest
 	certificates      [][]byte
 	revoked           []revocation
@@ -254,8 +263,15 @@ func (d *document) parseDirectory(c *cursor) {
 		d.coordinators = append(d.coordinators, m)
 	}
 	allDifferent(keys)
-	if utf8.RuneCountInString(c.text(0, 16384)) != 0 {
-		bad("witness_policy is reserved and has to be empty")
+	place := ""
+	for _, v := range c.list(0, 256) {
+		s := v.structure(3)
+		x := compromise{party: s.code(), keyID: s.hash(), since: s.time()}
+		if x.place() <= place {
+			bad("the compromised keys are not sorted, or one stands twice")
+		}
+		place = x.place()
+		d.compromised = append(d.compromised, x)
 	}
 }
 

@@ -176,6 +176,9 @@ func (t *trust) check(d *document, now *uint64) error {
 		if t.directory != nil && d.rootVersion < t.directory.rootVersion {
 			return errors.New("rolled-back: the directory names an older root")
 		}
+		if err := t.stillCompromised(d); err != nil {
+			return err
+		}
 	}
 	if err := t.checkKeys(d); err != nil {
 		return err
@@ -193,6 +196,23 @@ func (t *trust) check(d *document, now *uint64) error {
 			}
 		}
 		return errors.New("suite-refused: the manifest supports nothing that the root allows")
+	}
+	return nil
+}
+
+// stillCompromised refuses a directory that takes a compromise back, or moves its time to later.
+func (t *trust) stillCompromised(d *document) error {
+	since := map[string]uint64{}
+	for _, x := range d.compromised {
+		since[x.place()] = x.since
+	}
+	if t.directory == nil {
+		return nil
+	}
+	for _, x := range t.directory.compromised {
+		if now, ok := since[x.place()]; !ok || now > x.since {
+			return errors.New("rolled-back: the directory takes back that a key of " + x.party + " was compromised")
+		}
 	}
 	return nil
 }

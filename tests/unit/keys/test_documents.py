@@ -189,7 +189,7 @@ def test_a_signed_document_over_the_limit_is_not_made() -> None:
         root_version=1,
         states=tuple(states),
         coordinators=(),
-        witness_policy="",
+        compromised=(),
     )
     assert len(codec.encode(crowded)) < MAX_DOCUMENT_BYTES
     with pytest.raises(TooLarge):

@@ -19,6 +19,7 @@ from protocol import codec
 from protocol.digest import certificate_id
 from protocol.documents import (
     CONTEXTS,
+    Compromise,
     CoordinatorEntry,
     Directory,
     Document,
@@ -362,7 +363,7 @@ def test_a_directory_is_refused_when(
 
 def test_an_older_or_forked_directory_is_refused(built: Community, trusted: TrustedDirectory) -> None:
     """Neither yesterday's membership nor a second version of today's is believed."""
-    other = next_directory(trusted, witness_policy="another")
+    other = next_directory(trusted, expires_ms=NOW_MS + 1)
     trusted.update(built.signed_by_governance(next_directory(trusted)), NOW_MS)
     refused(trusted, built.signed_by_governance(other), Forked)
     refused(trusted, built.documents[1], RolledBack)
@@ -373,6 +374,45 @@ def test_a_directory_cannot_go_back_to_an_older_root(built: Community, trusted: 
     trusted.update(sign_document(next_root(trusted), CUSTODIANS[:2]), NOW_MS)
     trusted.update(built.signed_by_governance(next_directory(trusted)), NOW_MS)
     refused(trusted, built.signed_by_governance(next_directory(trusted, root_version=1)), RolledBack)
+
+
+def stolen(key_id: bytes, since_ms: int = NOW_MS) -> Compromise:
+    return Compromise(party="XAA", key_id=key_id, since_ms=since_ms)
+
+
+def test_a_compromise_is_carried_over_by_every_later_directory(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """Whoever prepares the next directory keeps what was confirmed, without having to think of it."""
+    first = governance.next_directory(
+        trusted,
+        trusted.states(),
+        trusted.coordinators(),
+        now_ms=NOW_MS,
+        life_ms=YEAR_MS,
+        compromised=[stolen(b"2" * 32), stolen(b"1" * 32)],
+    )
+    trusted.update(built.signed_by_governance(first), NOW_MS)
+    trusted.update(built.signed_by_governance(next_directory(trusted)), NOW_MS)
+    assert trusted.directory.compromised == (stolen(b"1" * 32), stolen(b"2" * 32))
+
+
+@pytest.mark.parametrize("later", [(), (stolen(b"1" * 32, NOW_MS + 1),), (stolen(b"2" * 32),)])
+def test_a_compromise_cannot_be_taken_back(
+    built: Community, trusted: TrustedDirectory, later: tuple[Compromise, ...]
+) -> None:
+    """A confirmed compromise is for ever: it cannot be left out, nor moved to a later time."""
+    document = next_directory(trusted, compromised=(stolen(b"1" * 32),))
+    trusted.update(built.signed_by_governance(document), NOW_MS)
+    refused(trusted, built.signed_by_governance(next_directory(trusted, compromised=later)), RolledBack)
+
+
+def test_a_compromise_can_be_found_to_be_older(built: Community, trusted: TrustedDirectory) -> None:
+    """Governance may learn later that the thief had the key earlier."""
+    for since_ms in (NOW_MS, NOW_MS - 1):
+        document = next_directory(trusted, compromised=(stolen(b"1" * 32, since_ms),))
+        trusted.update(built.signed_by_governance(document), NOW_MS)
+    assert trusted.directory.compromised[0].since_ms == NOW_MS - 1
 
 
 # --- keys ---
