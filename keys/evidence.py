@@ -200,7 +200,9 @@ def check_statement(
         raise ClockSkew(f"the statement claims to be made at {format_utc(statement.at_ms)}")
     role = SIGNER_ROLE[statement.kind]
     # The coordinator's kinds ask for the role COORDINATOR, which only coordinators' codes have.
-    key = directory.signer_key(statement.party, statement.key_id, role, statement.at_ms)
+    key = directory.signer_key(
+        statement.party, statement.key_id, role, statement.at_ms, knew=statement.directory.version
+    )
     verifier.verify(key, role, Context.STATEMENT, signed.body, signed.proof)
 
 

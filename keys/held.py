@@ -37,12 +37,20 @@ class Owner(NamedTuple):
     use: str
 
 
+class Former(NamedTuple):
+    """A coordinator's statement key that a directory has replaced: the key, and that directory's version."""
+
+    public: bytes
+    replaced_in: int
+
+
 @dataclass(frozen=True, slots=True)
 class Documents:
     """Everything trusted at one moment, immutable.
 
-    ``owners`` and ``revoked`` outlive the documents that named them: they remember every key
-    ever admitted, and the first revocation of each by its own state.
+    ``owners``, ``former`` and ``revoked`` outlive the documents that named them: they remember every
+    key ever admitted, every statement key that was replaced, and the first revocation of each key by its
+    own state.
     """
 
     root: Held[Root] | None = None
@@ -51,6 +59,7 @@ class Documents:
     prekeys: Mapping[str, Held[PrekeyList]] = field(default_factory=dict)
     publications: Mapping[tuple[str, str, str], Held[Publication]] = field(default_factory=dict)
     owners: Mapping[bytes, Owner] = field(default_factory=dict)
+    former: Mapping[tuple[str, bytes], Former] = field(default_factory=dict)
     revoked: Mapping[tuple[str, bytes], int] = field(default_factory=dict)
 
     def trusted_root(self) -> Held[Root]:

@@ -147,7 +147,9 @@ class Roster:
         """
         return self._key(state, key_id, Role.OFFICER, at_ms)
 
-    def signer_key(self, party: str, key_id: bytes, role: Role, at_ms: int) -> bytes:
+    def signer_key(
+        self, party: str, key_id: bytes, role: Role, at_ms: int, *, knew: int | None = None
+    ) -> bytes:
         """Return the public key with which this party may sign in this role at this time.
 
         Args:
@@ -155,6 +157,8 @@ class Roster:
             key_id: The id that the signed object names.
             role: NODE, OFFICER or COORDINATOR.
             at_ms: The time that the signed object states.
+            knew: The directory version that the signed object names, if it names one: a statement key
+                counts for what was said before a directory replaced it.
 
         Raises:
             UnknownSigner: it may not; the message says why.
@@ -164,6 +168,9 @@ class Roster:
         for entry in self.coordinators():
             if entry.code == party and signing_key_id(entry.key) == key_id:
                 return entry.key
+        former = self._trusted.former.get((party, key_id))
+        if former is not None and knew is not None and knew < former.replaced_in:
+            return former.public
         raise UnknownSigner(f"the directory names no coordinator {party} with this key")
 
     def prekey(self, state: str, now_ms: int) -> PrekeyChoice:

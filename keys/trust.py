@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from keys import chain, members
 from keys.documents import count_signatures
-from keys.held import Documents, Held
+from keys.held import Documents, Former, Held
 from keys.note_keys import NoteRole
 from keys.note_keys import verify_possession as verify_note_possession
 from keys.roster import Roster
 from keys.signer import Verifier, verify_possession
+from protocol.digest import signing_key_id
 from protocol.documents import (
     CoordinatorEntry,
     Directory,
@@ -82,7 +83,9 @@ class TrustedDirectory(Roster):
         was away can follow the chains to the present.
     11. Suspended states may publish; looking them up is what fails. After a directory replaces
         an identity key, a state's manifest is not used until the new key has signed the next.
-    12. Whatever is refused changes nothing: rules read the old value, and make a new one.
+    12. A coordinator's statement key that a directory replaces goes on counting for what names an
+        earlier directory; so nothing that was said before is lost on its way.
+    13. Whatever is refused changes nothing: rules read the old value, and make a new one.
 
     The history is not kept here. Whoever stores the bytes of every accepted change, and feeds
     them to a new instance in the same order, has the same directory again.
@@ -184,7 +187,8 @@ class TrustedDirectory(Roster):
         owners = chain.with_directory(trusted.owners, directory)
         for coordinator in directory.coordinators:
             self._require_possession(coordinator)
-        return replace(trusted, directory=Held(directory, digest), owners=owners)
+        former = {**trusted.former, **_replaced(trusted.directory, directory)}
+        return replace(trusted, directory=Held(directory, digest), owners=owners, former=former)
 
     def _require_possession(self, coordinator: CoordinatorEntry) -> None:
         verify_possession(
@@ -207,3 +211,14 @@ def _require_still_compromised(before: Directory, after: Directory) -> None:
                 f"the directory no longer says that the key {entry.key_id.hex()[:16]} of {entry.party} "
                 f"was compromised since {format_utc(entry.since_ms)}"
             )
+
+
+def _replaced(held: Held[Directory] | None, directory: Directory) -> dict[tuple[str, bytes], Former]:
+    """Return the statement keys that the trusted directory lists and this next one does not."""
+    listed = {entry.key for entry in directory.coordinators}
+    before = () if held is None else held.document.coordinators
+    return {
+        (entry.code, signing_key_id(entry.key)): Former(entry.key, directory.version)
+        for entry in before
+        if entry.key not in listed
+    }

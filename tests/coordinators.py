@@ -79,7 +79,7 @@ async def inside(
         woken.extend(sorted(states))
 
     admission = Admission(directory, everyone.verifier, Budgets(allowance or Allowance()), clock)
-    promises = Promises(HUB, everyone.hub, directory, store)
+    promises = Promises(HUB, lambda: everyone.hub, directory, store)
     announcer = Announcer(opened.ledger, "hub.example/almenara/dir")
     relay = Relay(store, admission, promises, announcer, clock, wake, lambda: None)
     cursors = Cursors(store, clock, pause_seconds=0.01)

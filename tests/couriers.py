@@ -104,7 +104,6 @@ class ScriptedHub:
             ready=ready,
             report=lambda _: None,
             clock=self.clock,
-            own_certificate=certificate(HUB).id,
             limits=ServerLimits(shutdown_seconds=0.3, connections_per_address=8),
         )
         pinned = [certificate(code).der for code in self.everyone.members]
@@ -129,6 +128,7 @@ class ScriptedHub:
         await authenticate_as_coordinator(
             link,
             Identity(HUB, self.everyone.hub, self.everyone.verifier, trust),
+            lambda _: self.everyone.hub,
             nonce=secrets.token_bytes(32),
             now_ms=self.clock.now_ms(),
             welcome=self.welcome,

@@ -138,9 +138,11 @@ class World:
     welcome: Welcome = WELCOME
 
     async def handle(self, link: Link, certificate: bytes) -> None:
+        me = self.trust.identity(self.coordinator)
         visitor = await authenticate_as_coordinator(
             link,
-            self.trust.identity(self.coordinator),
+            me,
+            lambda _: me.signer,
             nonce=secrets.token_bytes(32),
             now_ms=CLOCK.now_ms(),
             welcome=self.welcome,
@@ -200,7 +202,6 @@ async def world(
         ready=ready,
         report=here.reports.put_nowait,
         clock=CLOCK,
-        own_certificate=coordinator.certificate.id,
         limits=limits,
         link_limits=link_limits,
     )

@@ -26,6 +26,7 @@ The ledger's way, from rows to what auditors read:
 The rest:
 
 - ``community``: which community it serves; ``documents``: its documents, accepted and mirrored
+- ``own_keys``: which statement key signs now, and which certificate is shown
 - ``opening``: reads the data directory; ``service``: puts the parts together, starts, drains, stops
 
 Nothing here can reach the code that opens an envelope.

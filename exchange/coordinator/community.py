@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
 
 import structlog
 
@@ -65,22 +66,23 @@ async def stored_directory(
     return directory
 
 
-def own_code(directory: Roster, key_id: bytes, expected: str = "") -> str:
-    """Return the code under which the directory lists this coordinator's statement key.
+def own_code(directory: Roster, held: Collection[bytes], expected: str = "") -> str:
+    """Return the code under which the directory lists one of this coordinator's statement keys.
 
     Args:
         directory: The trusted directory.
-        key_id: The id of the statement key.
+        held: The ids of the statement keys that are here.
         expected: The code that the settings name, or nothing for any.
 
     Raises:
-        SetupError: it does not list the key under that code.
+        SetupError: it lists none of them under that code.
     """
     for entry in directory.coordinators():
-        if signing_key_id(entry.key) == key_id and expected in ("", entry.code):
+        if signing_key_id(entry.key) in held and expected in ("", entry.code):
             return entry.code
+    shown = ", ".join(sorted(key_id.hex()[:16] for key_id in held))
     raise SetupError(
-        f"the directory lists no coordinator {expected} with the statement key {key_id.hex()[:16]}",
+        f"the directory lists no coordinator {expected} with the statement key {shown}",
         hint="Have governance admit this coordinator, then import the new community file.",
     )
 

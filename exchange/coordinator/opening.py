@@ -1,6 +1,6 @@
 """What a coordinator is made of, read from its data directory.
 
-Expected there: ``keys/statement.key``, ``keys/log.key``, ``keys/tls.crt``, ``keys/tls.key``, ``root-hash``,
+Expected there: ``keys/statement*.key``, ``keys/log.key``, ``keys/tls*.crt`` with their keys, ``root-hash``,
 and a database into which a community file was imported.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from exchange.clock import Clock
 from exchange.coordinator.anchor import Anchor
 from exchange.coordinator.community import own_code, stored_directory
+from exchange.coordinator.own_keys import OwnKeys, read_certificates, read_signers
 from exchange.datadir import DataDir
 from exchange.keystore import read_secret
 from exchange.pinned_root import read_pinned_root
@@ -23,10 +24,8 @@ from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import LedgerStore
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
-from keys.signature import SecretKey
-from keys.signer import Signer, Verifier
+from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from protocol.documents import Role
 from protocol.errors import SetupError
 
 
@@ -39,11 +38,8 @@ class Parts:
     anchor: Anchor
     directory: TrustedDirectory
     verifier: Verifier
-    signer: Signer
+    keys: OwnKeys
     log_secret: NoteSecret
-    code: str
-    certificate: Path
-    certificate_key: Path
     access: Path
 
 
@@ -65,7 +61,7 @@ async def opened(
     """
     place = DataDir(settings.data)
     with place:
-        signer = read_signer(place.keys / "statement.key", provider)
+        signers = read_signers(place.keys, provider)
         log_secret = read_log_secret(place.keys / "log.key", provider)
         pinned = read_pinned_root(place.path)
         anchor = Anchor(settings.anchor)
@@ -75,17 +71,15 @@ async def opened(
             store = await SqliteCoordinatorStore.open(place.database, clock)
             verifier = Verifier()
             directory = await stored_directory(store, pinned, verifier, clock.now_ms())
+            code = own_code(directory, {signer.key_id for signer in signers}, settings.code)
             yield Parts(
                 store=store,
                 ledger=store.ledger,
                 anchor=anchor,
                 directory=directory,
                 verifier=verifier,
-                signer=signer,
+                keys=OwnKeys(directory, code, signers, read_certificates(place.keys)),
                 log_secret=log_secret,
-                code=own_code(directory, signer.key_id, settings.code),
-                certificate=place.keys / "tls.crt",
-                certificate_key=place.keys / "tls.key",
                 access=place.access,
             )
         finally:
@@ -105,16 +99,3 @@ def read_log_secret(path: Path, provider: ProtectionProvider) -> NoteSecret:
     if record.kind is not KeyKind.NOTE or record.role != NoteRole.LOG.value:
         raise SetupError(f"{path} is a {record.role} key, not the key of a coordinator's log")
     return NoteSecret.from_seed(record.seed)
-
-
-def read_signer(path: Path, provider: ProtectionProvider) -> Signer:
-    """Return the coordinator's statement key.
-
-    Raises:
-        KeyfileError: it cannot be used from where it lies, or does not open.
-        SetupError: it is a key for something else.
-    """
-    record = parse_secret(read_secret(path), provider)
-    if record.kind is not KeyKind.SIGNING or record.role != Role.COORDINATOR.value:
-        raise SetupError(f"{path} is a {record.role} key, not a coordinator's statement key")
-    return Signer(SecretKey.from_seed(record.seed), Role.COORDINATOR)

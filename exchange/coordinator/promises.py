@@ -6,7 +6,7 @@ One writer only: a number used twice would look to everyone like a fork of this 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from exchange.stores.contract import ChainHead, CoordinatorStore
 from keys.evidence import Chain, Draft, Saying, draft_statement, sign_statements
@@ -17,28 +17,35 @@ NONCE_BYTES = 32
 
 
 class Promises:
-    """Writes statements that continue the stored chain of one key.
+    """Writes statements that continue the stored chain of the statement key of now.
 
     Args:
         party: The coordinator's code.
-        signer: Its statement key.
+        signer: Returns its statement key; another one begins a chain of its own.
         directory: Whose head each statement names.
         store: Where the chain is kept.
     """
 
-    def __init__(self, party: str, signer: Signer, directory: Roster, store: CoordinatorStore) -> None:
+    def __init__(
+        self, party: str, signer: Callable[[], Signer], directory: Roster, store: CoordinatorStore
+    ) -> None:
         self.party = party
-        self._signer = signer
+        self._current = signer
+        self._signer = signer()
         self._directory = directory
         self._store = store
         self._head: Chain | None = None
 
     async def load(self) -> None:
-        """Read the chain from the store, unless its end is known.
+        """Take the statement key of now, and read its chain from the store unless its end is known.
 
         Raises:
+            SetupError: the key that counts now is not here.
             StoreFailed, OutcomeUnknown: it cannot be read for certain.
         """
+        signer = self._current()
+        if signer.key_id != self._signer.key_id:
+            self._signer, self._head = signer, None
         if self._head is None:
             stored = await self._store.chain(self._signer.key_id)
             self._head = Chain(stored.sequence, stored.previous)

@@ -110,9 +110,10 @@ class Relay:
         tickets = [ticket for brought in taken if (ticket := self._read(brought))]
         gathered = Round(entries=list(expiries))
         try:
-            # First of all: after a write of unknown outcome this makes the store's state certain.
-            await self._promises.load()
+            # While no document comes: the key that signs is the one that this directory lists.
             async with self._announcer.standing:
+                # First of all: after a write of unknown outcome this makes the store's state certain.
+                await self._promises.load()
                 await self._gather(tickets, gathered)
                 if gathered.entries:
                     await self._announce(gathered)

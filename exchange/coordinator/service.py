@@ -28,15 +28,13 @@ from exchange.coordinator.relay import Relay
 from exchange.coordinator.sessions import Sessions
 from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
 from exchange.coordinator.visit import Reception
-from exchange.link.certificate import certificate_der
 from exchange.link.guard import ServerLimits
 from exchange.link.handshake import Identity
 from exchange.link.server import GuardedServer
 from exchange.link.tls import server_context
 from exchange.settings import CoordinatorSettings
 from keys.keyfile import ProtectionProvider
-from protocol.digest import certificate_id
-from protocol.errors import AlmenaraError, ServiceError
+from protocol.errors import AlmenaraError, ServiceError, SetupError
 from protocol.ledger.origins import Log, origin
 from protocol.session.messages import Documents
 
@@ -69,7 +67,7 @@ class Coordinator:
         limits: ServerLimits | None = None,
         sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
-        self.code = parts.code
+        self.code = parts.keys.code
         self._parts = parts
         self._settings = settings
         self._clock = clock
@@ -78,12 +76,12 @@ class Coordinator:
         admission = Admission(
             parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
         )
-        promises = Promises(parts.code, parts.signer, parts.directory, parts.store)
+        promises = Promises(self.code, parts.keys.signer, parts.directory, parts.store)
         self._ledger = Ledger(
-            parts.directory, parts.code, parts.log_secret, parts.ledger, parts.anchor, self._sessions, clock
+            parts.directory, self.code, parts.log_secret, parts.ledger, parts.anchor, self._sessions, clock
         )
         self._announcer = Announcer(
-            parts.ledger, origin(parts.directory.coordinator(parts.code).log.name, Log.DIRECTORY)
+            parts.ledger, origin(parts.directory.coordinator(self.code).log.name, Log.DIRECTORY)
         )
         self._relay = Relay(
             parts.store,
@@ -97,7 +95,8 @@ class Coordinator:
         self._cursors = Cursors(parts.store, clock)
         self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
         reception = Reception(
-            Identity(parts.code, parts.signer, parts.verifier, parts.directory),
+            Identity(self.code, parts.keys.signer(), parts.verifier, parts.directory),
+            parts.keys.signer_known_to,
             admission,
             self._relay,
             CommunityDocuments(parts.store, parts.directory, self._announcer, clock, self._documents_changed),
@@ -114,7 +113,6 @@ class Coordinator:
             ready=self.ready,
             report=report,
             clock=clock,
-            own_certificate=certificate_id(certificate_der(parts.certificate.read_bytes())),
             limits=limits,
         )
         self._room = ReadingRoom(
@@ -123,6 +121,7 @@ class Coordinator:
             clock,
             report,
         )
+        self._unfit = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.ledger_port: int | None = None
         """Where the ledger is served once the service has started, or None."""
@@ -144,6 +143,7 @@ class Coordinator:
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
+        self._begin("own-keys", self._require_own_keys())
         for name, work in self._ledger.works(
             checkpoint_s=settings.checkpoint_s, witness_s=settings.witness_s
         ).items():
@@ -207,14 +207,25 @@ class Coordinator:
         self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)
 
     def _tls(self, *, optional: bool = False) -> ssl.SSLContext:
-        parts = self._parts
-        pinned = pinned_certificates(parts.directory)
-        return server_context(parts.certificate, parts.certificate_key, pinned, optional=optional)
+        files = self._parts.keys.certificate()
+        pinned = pinned_certificates(self._parts.directory)
+        return server_context(files.certificate, files.key, pinned, optional=optional)
+
+    async def _require_own_keys(self) -> None:
+        """Return never, unless the directory comes to list keys that are not here: then raise why."""
+        await self._unfit.wait()
+        self._parts.keys.signer()
+        self._parts.keys.certificate()
 
     def _documents_changed(self, news: Documents) -> None:
         """Let the new documents count at once: for strangers, for those who are here, for mirrors."""
-        self._server.use(self._tls())
-        self._room.use(self._tls(optional=True))
+        try:
+            self._parts.keys.signer()
+            self._server.use(self._tls())
+            self._room.use(self._tls(optional=True))
+        except SetupError:
+            # Nobody would believe this coordinator any more: it tells the nodes, and stops.
+            self._unfit.set()
         self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
         self._sessions.tell_everyone(news)
         self._ledger.documented()

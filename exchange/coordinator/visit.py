@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -22,7 +22,9 @@ from exchange.coordinator.waiting import Brought
 from exchange.link.handshake import Identity, authenticate_as_coordinator
 from exchange.link.pump import Link
 from exchange.stores.contract import CoordinatorStore
+from keys.signer import Signer
 from protocol.errors import AlmenaraError, PeerCode, ProtocolError, Unreachable
+from protocol.notice import DirectoryHead
 from protocol.session.messages import (
     Accepted,
     Attest,
@@ -49,6 +51,7 @@ class Reception:
 
     Args:
         identity: The coordinator's code, statement key and trust.
+        signer_for: Returns the statement key that a node with this directory expects.
         admission: Charges for documents.
         relay: Takes submissions and statements.
         documents: Takes and mirrors documents.
@@ -64,6 +67,7 @@ class Reception:
     def __init__(
         self,
         identity: Identity,
+        signer_for: Callable[[DirectoryHead], Signer],
         admission: Admission,
         relay: Relay,
         documents: CommunityDocuments,
@@ -77,6 +81,7 @@ class Reception:
         heartbeat_s: float,
     ) -> None:
         self._identity = identity
+        self._signer_for = signer_for
         self._admission = admission
         self._relay = relay
         self._documents = documents
@@ -119,6 +124,7 @@ class Reception:
         visitor = await authenticate_as_coordinator(
             link,
             self._identity,
+            self._signer_for,
             nonce=secrets.token_bytes(NONCE_BYTES),
             now_ms=self._clock.now_ms(),
             welcome=welcome,

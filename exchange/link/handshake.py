@@ -9,7 +9,7 @@ certificate, or a signature from another connection therefore opens nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -139,7 +139,13 @@ async def authenticate_as_node(
 
 
 async def authenticate_as_coordinator(
-    link: Link, me: Identity, *, nonce: bytes, now_ms: int, welcome: Welcome
+    link: Link,
+    me: Identity,
+    signer_for: Callable[[DirectoryHead], Signer],
+    *,
+    nonce: bytes,
+    now_ms: int,
+    welcome: Welcome,
 ) -> Visitor:
     """Open the session from the coordinator's side; returns once Welcome is queued.
 
@@ -148,6 +154,8 @@ async def authenticate_as_coordinator(
     Args:
         link: A fresh connection.
         me: The coordinator's code, its statement key, and its trust.
+        signer_for: Returns the statement key that a node with this directory expects: one that was away
+            while the key changed could not come in otherwise, to be told.
         nonce: 32 fresh random bytes.
         now_ms: The time of day, milliseconds UTC.
         welcome: The limits of this session.
@@ -162,7 +170,7 @@ async def authenticate_as_coordinator(
         if hello.community != me.trust.community:
             raise WrongCommunity(f"{hello.party} greets as a member of another community")
         _require_pinned(link, me.trust, hello.party)
-        challenge, signed = _challenge(link, me, hello, nonce, now_ms)
+        challenge, signed = _challenge(link, me, signer_for(hello.directory), hello, nonce, now_ms)
         link.send(challenge)
         prove = await _expect(link, Prove)
         key = me.trust.node_key(hello.party, prove.key_id, now_ms)
@@ -205,7 +213,7 @@ class _Signed:
 
 
 def _challenge(
-    link: Link, me: Identity, hello: Hello, nonce: bytes, now_ms: int
+    link: Link, me: Identity, signer: Signer, hello: Hello, nonce: bytes, now_ms: int
 ) -> tuple[Challenge, _Signed]:
     version = choose_version(hello.versions)
     if version is None:
@@ -215,13 +223,13 @@ def _challenge(
             hint="Compare `almenara --version` on both sides.",
         )
     signed = _Signed(link.session.hello, version, me.party, nonce, now_ms, _certificates(link))
-    proof = me.signer.sign(Context.SESSION, signed.by(Side.COORDINATOR))
+    proof = signer.sign(Context.SESSION, signed.by(Side.COORDINATOR))
     challenge = Challenge(
         version=version,
         party=me.party,
         nonce=nonce,
         time_ms=now_ms,
-        key_id=me.signer.key_id,
+        key_id=signer.key_id,
         proof=proof,
     )
     return challenge, signed

@@ -18,6 +18,7 @@ from exchange.clock import Clock
 from exchange.link.door import Door, Report
 from exchange.link.guard import GuardedConnection, ServerLimits, plain, refusal_of
 from exchange.link.pump import MAX_FRAME_BYTES, SESSION_PATH, Link, LinkLimits
+from exchange.link.tls import own_certificate_id
 from protocol.errors import AlmenaraError, PeerCode
 from protocol.session.session import Session
 from protocol.session.table import Side
@@ -36,7 +37,6 @@ class GuardedServer:
         report: Told of each session that ended with an error of this project, and of each
             certificate that TLS refused.
         clock: Whose monotonic time drives the sessions.
-        own_certificate: SHA-256 of this side's certificate.
         limits: What strangers may cost.
         link_limits: What a session may cost.
     """
@@ -48,7 +48,6 @@ class GuardedServer:
         ready: Ready,
         report: Report,
         clock: Clock,
-        own_certificate: bytes,
         limits: ServerLimits | None = None,
         link_limits: LinkLimits | None = None,
     ) -> None:
@@ -56,7 +55,6 @@ class GuardedServer:
         self._ready = ready
         self._report = report
         self._clock = clock
-        self._own_certificate = own_certificate
         self._link_limits = link_limits or LinkLimits()
         self._door = Door(self._answer, limits=limits or ServerLimits(), report=report)
         self.doorkeeper = self._door.doorkeeper
@@ -120,7 +118,7 @@ class GuardedServer:
             answer,
             Session(Side.COORDINATOR, self._clock.monotonic()),
             clock=self._clock,
-            own_certificate=self._own_certificate,
+            own_certificate=own_certificate_id(request.transport),
             limits=self._link_limits,
         )
         self._links.add(link)

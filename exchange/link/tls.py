@@ -15,13 +15,24 @@ import ssl
 from collections.abc import Collection
 from pathlib import Path
 
+from exchange.link.certificate import certificate_der
 from protocol.digest import certificate_id
-from protocol.errors import KeyfileError, PeerNotPinned
+from protocol.errors import FormatError, KeyfileError, PeerNotPinned
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's TLS context that knows which certificate it shows; each connection keeps its own.
+
+    Attributes:
+        own_certificate: SHA-256 of that certificate in DER.
+    """
+
+    own_certificate: bytes = b""
 
 
 def server_context(
     certificate: Path, key: Path, pinned: Collection[bytes], *, optional: bool = False
-) -> ssl.SSLContext:
+) -> ServerContext:
     """Return the coordinator's TLS context.
 
     Args:
@@ -33,7 +44,12 @@ def server_context(
     Raises:
         KeyfileError: the certificate and its key cannot be loaded.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, certificate, key, pinned)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    _prepare(context, certificate, key, pinned)
+    try:
+        context.own_certificate = certificate_id(certificate_der(certificate.read_bytes()))
+    except (OSError, FormatError) as error:
+        raise KeyfileError(f"the TLS certificate {certificate} cannot be read: {error}") from error
     if optional:
         context.verify_mode = ssl.CERT_OPTIONAL
     # Without tickets there is no resumption: every connection shows its certificate afresh.
@@ -52,7 +68,7 @@ def client_context(certificate: Path, key: Path, pinned: Collection[bytes]) -> s
     Raises:
         KeyfileError: the certificate and its key cannot be loaded.
     """
-    return _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, pinned)
+    return _client(certificate, key, pinned)
 
 
 def reader_context(pinned: Collection[bytes]) -> ssl.SSLContext:
@@ -61,7 +77,7 @@ def reader_context(pinned: Collection[bytes]) -> ssl.SSLContext:
     Args:
         pinned: The DER certificates of the one coordinator to connect to.
     """
-    return _context(ssl.PROTOCOL_TLS_CLIENT, None, None, pinned)
+    return _client(None, None, pinned)
 
 
 def peer_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
@@ -77,10 +93,28 @@ def peer_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
     return certificate_id(der)
 
 
-def _context(
-    protocol: ssl._SSLMethod, certificate: Path | None, key: Path | None, pinned: Collection[bytes]
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def own_certificate_id(transport: asyncio.BaseTransport | None) -> bytes:
+    """Return SHA-256 of the certificate that this server showed on a connection, in DER.
+
+    Raises:
+        PeerNotPinned: the connection is gone, or is not TLS of this server.
+    """
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    context = None if tls is None else tls.context
+    if not isinstance(context, ServerContext):
+        raise PeerNotPinned("the connection ended before it was known with which certificate it began")
+    return context.own_certificate
+
+
+def _client(certificate: Path | None, key: Path | None, pinned: Collection[bytes]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _prepare(context, certificate, key, pinned)
+    return context
+
+
+def _prepare(
+    context: ssl.SSLContext, certificate: Path | None, key: Path | None, pinned: Collection[bytes]
+) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False  # the certificate is pinned whole; its name says nothing
     context.verify_mode = ssl.CERT_REQUIRED
@@ -98,4 +132,3 @@ def _context(
         # one member's broken entry must not shut out all the others.
         with contextlib.suppress(ValueError, ssl.SSLError):
             context.load_verify_locations(cadata=der)
-    return context

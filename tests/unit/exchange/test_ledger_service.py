@@ -378,7 +378,7 @@ async def test_a_coordinator_with_other_log_keys_does_not_start(folder: Path) ->
     async with opened(hubs.settings(folder), no_passphrase, CLOCK) as parts:
         other = everyone().members["XAA"].witness
         with pytest.raises(SetupError, match="other log keys"):
-            ledger_module.require_listed(parts.directory, parts.code, other)
+            ledger_module.require_listed(parts.directory, parts.keys.code, other)
 
 
 async def test_a_false_cosignature_counts_for_nothing(folder: Path, tmp_path: Path) -> None:

@@ -434,7 +434,6 @@ async def _server(coordinator: Party, handler: Handler, *members: Party) -> Asyn
         ready=ready,
         report=lambda error: None,
         clock=CLOCK,
-        own_certificate=coordinator.certificate.id,
         link_limits=LINK_LIMITS,
     )
     port = await server.listen("127.0.0.1", 0, coordinator.server(*members))
