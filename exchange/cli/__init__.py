@@ -20,8 +20,8 @@ Commands that ask a node:
 Commands that work on this machine:
 
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
-  ``officer``; ``setup_ledger``: a coordinator's anchor and auditors; ``showing_setup``: a community and a
-  proposal in words
+  ``officer``; ``setup_ledger``: a coordinator's anchor and auditors; ``renewing``: its next keys;
+  ``showing_setup``: a community and a proposal in words
 - ``keys``: ``key``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``

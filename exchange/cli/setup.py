@@ -19,6 +19,7 @@ from exchange.cli.local import (
     require_place,
     settings_of,
 )
+from exchange.cli.renewing import rotate
 from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
 
@@ -148,6 +149,7 @@ def coordinator() -> None:
 
 coordinator.add_command(recover)
 coordinator.add_command(auditor)
+coordinator.add_command(rotate)
 
 
 @coordinator.command(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from exchange.clock import Clock
@@ -78,7 +79,7 @@ async def opened(
                 anchor=anchor,
                 directory=directory,
                 verifier=verifier,
-                keys=OwnKeys(directory, code, signers, read_certificates(place.keys)),
+                keys=OwnKeys(directory, code, signers, partial(read_certificates, place.keys)),
                 log_secret=log_secret,
                 access=place.access,
             )

@@ -8,7 +8,7 @@ old one until every member has seen it, and then alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +40,21 @@ class OwnKeys:
         roster: The trusted documents.
         code: The coordinator's code.
         signers: The statement keys that are held.
-        certificates: The certificates that are held.
+        certificates: Returns the certificates that are held; a new one may be laid beside them at any
+            time.
     """
 
     def __init__(
-        self, roster: Roster, code: str, signers: Sequence[Signer], certificates: Sequence[CertificateFiles]
+        self,
+        roster: Roster,
+        code: str,
+        signers: Sequence[Signer],
+        certificates: Callable[[], Sequence[CertificateFiles]],
     ) -> None:
         self.code = code
         self._roster = roster
         self._signers = {signer.key_id: signer for signer in signers}
-        self._certificates = {files.der: files for files in certificates}
+        self._certificates = certificates
 
     def signer(self) -> Signer:
         """Return the statement key that the directory lists.
@@ -85,10 +90,12 @@ class OwnKeys:
 
         Raises:
             SetupError: none is; every node would refuse the connection.
+            KeyfileError: one cannot be read.
         """
+        held = {files.der: files for files in self._certificates()}
         for der in self._entry().certificates:
-            if der in self._certificates:
-                return self._certificates[der]
+            if der in held:
+                return held[der]
         raise SetupError(
             f"the directory lists no certificate for {self.code} that is among keys/tls*.crt",
             hint="Restore the certificate and its key from backup, or have governance list one that is here: "

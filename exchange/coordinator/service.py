@@ -34,7 +34,7 @@ from exchange.link.server import GuardedServer
 from exchange.link.tls import server_context
 from exchange.settings import CoordinatorSettings
 from keys.keyfile import ProtectionProvider
-from protocol.errors import AlmenaraError, ServiceError, SetupError
+from protocol.errors import AlmenaraError, KeyfileError, ServiceError, SetupError
 from protocol.ledger.origins import Log, origin
 from protocol.session.messages import Documents
 
@@ -223,7 +223,7 @@ class Coordinator:
             self._parts.keys.signer()
             self._server.use(self._tls())
             self._room.use(self._tls(optional=True))
-        except SetupError:
+        except (SetupError, KeyfileError):
             # Nobody would believe this coordinator any more: it tells the nodes, and stops.
             self._unfit.set()
         self._sessions.dismiss_unlisted(self._parts.directory, self._clock)

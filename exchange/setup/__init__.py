@@ -5,7 +5,7 @@ What leaves a place travels as two kinds of file: ``request.alm`` towards govern
 root hash and the fingerprint of each request's key.
 
 - ``governance``: a community is founded, and admits members
-- ``coordinator``: a coordinator is set up, and joins
+- ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them

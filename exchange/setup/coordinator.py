@@ -14,6 +14,7 @@ from exchange.pinned_root import ROOT_HASH_FILE, read_pinned_root
 from exchange.setup import words
 from exchange.setup.files import REQUEST_FILE, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, new_note_secret, new_signer
+from exchange.setup.renewing import CERTIFICATE_LIFE_MS, require_ours
 from exchange.setup.settings_file import settings_text
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from keys.enrolment import coordinator_entry, coordinator_request, fingerprint, load_community
@@ -21,11 +22,8 @@ from keys.note_keys import NoteRole
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol import codec
-from protocol.documents import CoordinatorEntry, Role
-from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, CoordinatorRequest, parse_request
-from protocol.errors import SetupError, UnknownSigner
-
-CERTIFICATE_LIFE_MS = 2 * words.YEAR_MS
+from protocol.documents import Role
+from protocol.enrolment import MAX_COMMUNITY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,40 +116,11 @@ async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDi
     place = DataDir(data)
     with place:
         pinned = read_pinned_root(data)
-        asked = _asked_entry(data / REQUEST_FILE)
         offered, _ = load_community(content, pinned, Verifier(), clock.now_ms())
-        require_listed(offered, asked)
+        held = offered.documents.directory
+        require_ours(data, () if held is None else held.document.coordinators)
         store = await SqliteCoordinatorStore.open(place.database, clock)
         try:
             return await import_community(store, content, pinned, Verifier(), clock.now_ms())
         finally:
             await store.close()
-
-
-def require_listed(offered: TrustedDirectory, asked: CoordinatorEntry) -> None:
-    """Return only if the directory lists this coordinator exactly as it asked.
-
-    Raises:
-        SetupError: it does not list it.
-        UnknownSigner: it lists somebody else under its code.
-    """
-    held = offered.documents.directory
-    listed = () if held is None else held.document.coordinators
-    entry = next((entry for entry in listed if entry.code == asked.code), None)
-    if entry is None:
-        raise SetupError(
-            f"governance has not admitted the coordinator {asked.code} yet",
-            hint=f"Send {REQUEST_FILE} to governance, and join with the community file it sends back.",
-        )
-    if entry != asked:
-        raise UnknownSigner(f"the directory lists {asked.code} otherwise than its own request asks")
-
-
-def _asked_entry(path: Path) -> CoordinatorEntry:
-    request = parse_request(read_file(path, MAX_REQUEST_BYTES, "request"))
-    if not isinstance(request, CoordinatorRequest):
-        raise SetupError(
-            f"{path} is the request of a state, not of a coordinator",
-            hint="Name the coordinator's data directory.",
-        )
-    return request.entry

@@ -228,7 +228,7 @@ func (p *proven) theNotice(manifest, rawProof []byte) error {
 	if !p.t.suiteAllowed(n.suite) {
 		return errors.New("suite-refused")
 	}
-	k, err := p.speakerAt(n.sender, n.keyID, "node", n.created)
+	k, err := p.speakerAt(n.sender, n.keyID, "node", n.created, 0)
 	if err != nil {
 		return err
 	}
@@ -239,9 +239,12 @@ func (p *proven) theNotice(manifest, rawProof []byte) error {
 	return nil
 }
 
-// speakerAt is a key that had a role at a time.
-func (p *proven) speakerAt(party string, id hash, role string, at uint64) (speaker, error) {
+// speakerAt is a key that had a role at a time; a coordinator's also one that a directory replaced after `knew`.
+func (p *proven) speakerAt(party string, id hash, role string, at, knew uint64) (speaker, error) {
 	k, err := p.t.speaker(party, id, role)
+	if old, ok := p.t.former[party+"/"+string(id[:])]; ok && err != nil && role == "coordinator" && knew < old.in {
+		return speaker{key: old.key, end: maxUint}, nil
+	}
 	if err == nil && (at < k.from || at >= k.end || k.revokedFrom != nil && *k.revokedFrom <= at) {
 		err = errors.New("unknown-signer: its key was not valid at the time that it states")
 	}
@@ -326,7 +329,7 @@ func (p *proven) statement(l *lineReader) error {
 	if !p.t.suiteAllowed(s.suite) {
 		return errors.New("suite-refused")
 	}
-	k, err := p.speakerAt(s.party, s.keyID, kinds[s.kind].role, s.at)
+	k, err := p.speakerAt(s.party, s.keyID, kinds[s.kind].role, s.at, s.directory.version)
 	if err != nil {
 		return fmt.Errorf("%v: %w", s, err)
 	}

@@ -29,12 +29,18 @@ type trust struct {
 	directories  map[uint64]hash
 	offered      map[string]map[hash]bool // prekeys of a state, in any version
 	publications map[string]int
+	former       map[string]replacedKey // coordinator/key id: a statement key that a directory replaced
+}
+
+type replacedKey struct {
+	key []byte
+	in  uint64 // the version of that directory
 }
 
 func newTrust(pinned hash) *trust {
 	return &trust{pinned: pinned, chains: map[string]*document{}, bodies: map[hash]bool{},
 		manifests: map[string]signedManifest{}, revoked: map[string]map[hash]uint64{}, owners: map[string]string{},
-		directories: map[uint64]hash{}, offered: map[string]map[hash]bool{}, publications: map[string]int{}}
+		directories: map[uint64]hash{}, offered: map[string]map[hash]bool{}, publications: map[string]int{}, former: map[string]replacedKey{}}
 }
 
 func (t *trust) member(code string) *member {
@@ -422,6 +428,17 @@ func (t *trust) apply(d *document) {
 	case "root":
 		t.root = d
 	case "directory":
+		if t.directory != nil {
+			for _, c := range t.directory.coordinators {
+				listed := false
+				for _, n := range d.coordinators {
+					listed = listed || string(n.key) == string(c.key)
+				}
+				if id := signingKeyID(c.key); !listed {
+					t.former[c.code+"/"+string(id[:])] = replacedKey{c.key, d.version}
+				}
+			}
+		}
 		t.directory = d
 		t.directories[d.version] = d.id
 	case "manifest":
