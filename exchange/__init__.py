@@ -18,6 +18,7 @@ What everything shares:
 - ``clock``: the only reader of time; ``telemetry``: the log, into which no secret fits
 - ``settings``: what an operator can set; ``configuration``: where each value came from
 - ``datadir``: what lies where, and that one process owns it; ``pinned_root``: the root hash in it
-- ``keystore``: secret files; ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
+- ``keystore``: secret files; ``unlocking``: opening those that hold keys
+- ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
 - ``version``: the program's own
 """

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchange.keystore import read_secret
 from exchange.node.key_files import key_files
 from exchange.passphrases import PassphraseSource
-from keys.keyfile import KeyDescription, KeyKind, KeyRecord, parse_secret
+from exchange.unlocking import unlock
+from keys.keyfile import KeyKind
 from keys.note_keys import NoteRole, NoteSecret
-from keys.protection import Passphrase, Protection
 from keys.signature import SecretKey
 from keys.signer import Signer
 from protocol.documents import Role
-from protocol.errors import KeyfileError
 
 NODE = Role.NODE.value
 WITNESS = NoteRole.WITNESS.value
@@ -57,19 +55,3 @@ def unlock_signer(path: Path, passphrase: PassphraseSource) -> Signer:
 def unlock_witness(path: Path, passphrase: PassphraseSource) -> NoteSecret:
     """Unlock a pair of witness keys. Raises KeyfileError as :func:`unlock_node`."""
     return NoteSecret.from_seed(unlock(path, KeyKind.NOTE, WITNESS, passphrase).seed)
-
-
-def unlock(path: Path, kind: KeyKind, role: str, passphrase: PassphraseSource) -> KeyRecord:
-    """Unlock one key file and check that it is the kind and role wanted.
-
-    Raises:
-        KeyfileError: as :func:`unlock_node`.
-    """
-
-    def offer(_: KeyDescription) -> Protection:
-        return Passphrase(passphrase.passphrase().encode())
-
-    record = parse_secret(read_secret(path), offer)
-    if (record.kind, record.role) != (kind, role):
-        raise KeyfileError(f"{path} holds a {record.kind} key of role {record.role}, not of role {role}")
-    return record
