@@ -23,6 +23,7 @@ Commands that work on this machine:
   ``officer``; ``setup_ledger``: a coordinator's anchor and auditors; ``renewing``: its next keys;
   ``showing_setup``: a community and a proposal in words
 - ``keys``: ``key``
+- ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``
 """

@@ -53,6 +53,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),
         "officer": Entry("exchange.cli.setup_node:officer", _RUN, "Make officers' keys and tokens."),
         "key": Entry("exchange.cli.keys:key", _RUN, "Show, rotate, revoke and check keys."),
+        "backup": Entry("exchange.cli.backing_up:backup", _RUN, "Back up a node or a coordinator."),
+        "restore": Entry("exchange.cli.backing_up:restore", _RUN, "Fill a new place from a backup."),
+        "doctor": Entry("exchange.cli.examining:doctor", _RUN, "Examine a node or a coordinator."),
         "config": Entry("exchange.cli.explaining:config", _RUN, "Show settings and where they come from."),
         "help": Entry("exchange.cli.explaining:help_", _RUN, "Explain a command, or the exit codes."),
     }

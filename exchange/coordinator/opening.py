@@ -19,6 +19,7 @@ from exchange.coordinator.own_keys import OwnKeys, read_certificates, read_signe
 from exchange.datadir import DataDir
 from exchange.keystore import read_secret
 from exchange.pinned_root import read_pinned_root
+from exchange.restored import require_reconciled
 from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
@@ -62,6 +63,7 @@ async def opened(
     """
     place = DataDir(settings.data)
     with place:
+        require_reconciled(place.path)
         signers = read_signers(place.keys, provider)
         log_secret = read_log_secret(place.keys / "log.key", provider)
         pinned = read_pinned_root(place.path)

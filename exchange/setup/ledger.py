@@ -12,6 +12,7 @@ from exchange.coordinator.community import stored_directory
 from exchange.coordinator.recovery import Ground, require_sound, tree_of
 from exchange.datadir import DataDir
 from exchange.pinned_root import read_pinned_root
+from exchange.restored import RESTORED_FILE
 from exchange.settings import CoordinatorSettings
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY
@@ -44,6 +45,9 @@ async def recover_anchor(
 ) -> tuple[Found, ...]:
     """Make the anchor anew where it is missing, and return what was found before.
 
+    Whoever agrees says with it that nobody holds anything newer: a place that was restored from a
+    backup may go on from here.
+
     Args:
         settings: Where data directory and anchor are; the coordinator must not run.
         clock: The source of time.
@@ -61,9 +65,11 @@ async def recover_anchor(
         try:
             store = await SqliteCoordinatorStore.open(place.database, clock)
             try:
-                return await _recover(settings, clock, store, anchor, agree)
+                found = await _recover(settings, clock, store, anchor, agree)
             finally:
                 await store.close()
+            (place.path / RESTORED_FILE).unlink(missing_ok=True)
+            return found
         finally:
             anchor.close()
 

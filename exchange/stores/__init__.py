@@ -5,6 +5,7 @@ The engine, which knows no table:
 - ``engine``: one database for one event loop; ``connection``: how it is opened, and made durable
 - ``writer``: many pieces of work, one flush, a truthful outcome each; ``reader``: snapshots beside it
 - ``worker``: a thread that serves a queue; ``migrate``: numbered steps; ``sql``: the steps
+- ``snapshot``: a copy of one moment, and its check
 
 The coordinator's store:
 

@@ -1,0 +1,66 @@
+"""The table of checks, in the order of their numbers, and how it is gone through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from exchange.doctor import files, machine, standing, traffic
+from exchange.doctor.patient import Finding, Patient, problem
+from protocol.errors import AlmenaraError
+
+Check = Callable[[Patient], Finding]
+
+CHECKS: tuple[Check, ...] = (
+    files.directory_is_private,
+    files.place_is_complete,
+    files.settings_are_fit,
+    files.key_files_are_there,
+    files.key_files_are_private,
+    files.key_files_are_protected,
+    files.keys_are_those_published,
+    files.identity_key_is_away,
+    files.tokens_are_handed_over,
+    files.anchor_is_apart,
+    machine.disk_has_room,
+    machine.sqlite_is_safe,
+    machine.database_is_whole,
+    machine.libraries_are_new_enough,
+    machine.memory_stays_in_memory,
+    standing.membership_is_active,
+    standing.documents_are_fresh,
+    standing.own_keys_are_fresh,
+    standing.sealing_keys_are_ahead,
+    standing.witnesses_are_at_work,
+    traffic.service_answers,
+    traffic.clock_is_right,
+    traffic.queue_is_short,
+    traffic.nobody_is_alarmed,
+    traffic.place_was_not_restored,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check's number and name, with what it found."""
+
+    number: int
+    name: str
+    finding: Finding
+
+
+def examine(patient: Patient) -> Iterator[Result]:
+    """Yield what each check finds, in order; one that cannot be made is a problem, and stops no other."""
+    for number, check in enumerate(CHECKS, start=1):
+        yield Result(number, check.__name__.replace("_", "-"), _found(check, patient))
+
+
+def _found(check: Check, patient: Patient) -> Finding:
+    try:
+        return check(patient)
+    except AlmenaraError as error:
+        return problem(error.message, error.hint)
+    except OSError as error:
+        return problem(
+            f"{error.filename or patient.data} cannot be read: {error.strerror}", "Check its owner."
+        )
