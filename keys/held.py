@@ -13,6 +13,7 @@ from protocol.documents import (
     PrekeyList,
     Publication,
     Root,
+    SignedDocument,
     StateEntry,
     StateManifest,
 )
@@ -23,11 +24,16 @@ D_co = TypeVar("D_co", bound=Document, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[D_co]):
-    """A trusted document, its 32-byte hash, and the id of the key that signed for its state."""
+    """A trusted document, its 32-byte hash, and the id of the key that signed for its state.
+
+    ``signed`` is the signed form of a manifest that carries more signatures than were asked for: one may be
+    by the identity key that the next directory names.
+    """
 
     document: D_co
     hash: bytes
     signer: bytes | None = None
+    signed: SignedDocument | None = None
 
 
 class Owner(NamedTuple):

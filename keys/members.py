@@ -6,6 +6,7 @@ trusted afterwards, or raises. The rules as sentences: :class:`keys.trust.Truste
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from keys import chain
@@ -16,6 +17,7 @@ from keys.note_keys import verify_possession as verify_note_possession
 from keys.signer import Verifier, verify_possession
 from protocol.digest import signing_key_id
 from protocol.documents import (
+    Directory,
     KeyEntry,
     PrekeyList,
     Publication,
@@ -71,13 +73,32 @@ def _with_manifest(
     if not set(trusted.trusted_root().document.suites).intersection(manifest.suites):
         raise SuiteRefused(f"the manifest of {state} supports no suite that the root document allows")
     revoked = {(state, item.key_id): item.at_ms for item in manifest.revoked}
+    kept = signed if len(signed.signatures) > 1 else None
     return replace(
         trusted,
-        manifests={**trusted.manifests, state: Held(manifest, digest, signing_key_id(identity))},
+        manifests={**trusted.manifests, state: Held(manifest, digest, signing_key_id(identity), kept)},
         owners=owners,
         # What was revoked first stays: neither the fact nor its time can be taken back.
         revoked={**revoked, **trusted.revoked},
     )
+
+
+def succeeded(
+    manifests: Mapping[str, Held[StateManifest]], directory: Directory, verifier: Verifier
+) -> dict[str, Held[StateManifest]]:
+    """Return the manifests under a directory: one that its state's new identity key signed too, counts on.
+
+    So a state may change its identity key without a moment in which nothing of it counts.
+    """
+    following = dict(manifests)
+    for entry in directory.states:
+        held = manifests.get(entry.code)
+        if held is None or held.signed is None:
+            continue
+        able = RoleKeys(threshold=1, keys=(entry.identity,))
+        if count_signatures(verifier, able, Role.IDENTITY, Context.MANIFEST, held.signed):
+            following[entry.code] = replace(held, signer=signing_key_id(entry.identity))
+    return following
 
 
 def _with_prekeys(

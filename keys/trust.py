@@ -82,7 +82,8 @@ class TrustedDirectory(Roster):
     10. Expiry is judged when a document is used, not when it is accepted, so that a member who
         was away can follow the chains to the present.
     11. Suspended states may publish; looking them up is what fails. After a directory replaces
-        an identity key, a state's manifest is not used until the new key has signed the next.
+        an identity key, a state's manifest is not used until the new key has signed one; a manifest
+        that both keys have signed counts without a break.
     12. A coordinator's statement key that a directory replaces goes on counting for what names an
         earlier directory; so nothing that was said before is lost on its way.
     13. Whatever is refused changes nothing: rules read the old value, and make a new one.
@@ -188,7 +189,13 @@ class TrustedDirectory(Roster):
         for coordinator in directory.coordinators:
             self._require_possession(coordinator)
         former = {**trusted.former, **_replaced(trusted.directory, directory)}
-        return replace(trusted, directory=Held(directory, digest), owners=owners, former=former)
+        return replace(
+            trusted,
+            directory=Held(directory, digest),
+            manifests=members.succeeded(trusted.manifests, directory, self._verifier),
+            owners=owners,
+            former=former,
+        )
 
     def _require_possession(self, coordinator: CoordinatorEntry) -> None:
         verify_possession(

@@ -20,7 +20,8 @@ Commands that ask a node:
 Commands that work on this machine:
 
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
-  ``officer``; ``setup_ledger``: a coordinator's anchor and auditors; ``renewing``: its next keys;
+  ``officer``; ``succeeding``: the next identity key; ``setup_ledger``: a coordinator's anchor and auditors;
+  ``renewing``: its next keys;
   ``showing_setup``: a community and a proposal in words
 - ``keys``: ``key``
 - ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``

@@ -18,6 +18,7 @@ from exchange.cli.local import (
     require_place,
     settings_of,
 )
+from exchange.cli.succeeding import succeed_identity
 
 identity_option = click.option(
     "--identity",
@@ -31,6 +32,9 @@ identity_option = click.option(
 @click.group()
 def node() -> None:
     """Set up a state's node, let it join, run it."""
+
+
+node.add_command(succeed_identity)
 
 
 @node.command(

@@ -6,7 +6,8 @@ root hash and the fingerprint of each request's key.
 
 - ``governance``: a community is founded, and admits members
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
-- ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later
+- ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
+  ``succession``: its next identity key
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
 - ``keyring``: key files made and opened; ``files``: public files, and places made whole or not at all

@@ -21,7 +21,7 @@ from exchange.node.tokens import TokenRole
 from exchange.passphrases import PassphraseSource
 from exchange.pinned_root import read_pinned_root
 from exchange.setup import people
-from exchange.setup.joining import own_request
+from exchange.setup.joining import own_identities, own_request
 from exchange.setup.keyring import open_signer
 from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
 from exchange.setup.severities import find_schema, publication_of
@@ -71,7 +71,14 @@ class Amendment:
         Raises:
             TrustError: this node's own rules refuse it; nothing is changed.
         """
-        data = sign_document(document, [self.identity])
+        await self.publish_signed(sign_document(document, [self.identity]), document)
+
+    async def publish_signed(self, data: bytes, document: StateManifest | Publication) -> None:
+        """Do so with a document that is signed already.
+
+        Raises:
+            TrustError: as :meth:`publish`.
+        """
         self.directory.update(data, self.now_ms)
         about = f"{document.__struct_config__.tag} version {document.version}"
         await self.engine.write(lambda db: _store(db, data, about, self.now_ms))
@@ -118,7 +125,7 @@ async def amending(
     with place:
         request = own_request(data)
         signer = open_signer(identity, Role.IDENTITY, source)
-        if signer.public != request.identity:
+        if signer.public not in own_identities(data):
             raise KeyfileError(
                 f"{identity} is not the identity key of {request.code}", hint="Name the right key file."
             )
@@ -126,9 +133,20 @@ async def amending(
         try:
             directory = TrustedDirectory(read_pinned_root(data), Verifier())
             load_directory(directory, await engine.read(read_documents))
+            _require_in_force(directory, request.code, signer, identity)
             yield Amendment(place, request.code, engine, directory, signer, clock.now_ms())
         finally:
             await engine.close()
+
+
+def _require_in_force(directory: TrustedDirectory, state: str, signer: Signer, path: Path) -> None:
+    entry = directory.documents.entry(state)
+    if entry is not None and entry.identity != signer.public:
+        raise KeyfileError(
+            f"{path} is an identity key of {state}, but not the one that the directory lists now",
+            hint="Name the file of the listed key. If governance has just listed another, let the node run "
+            "once, so that it learns of it.",
+        )
 
 
 async def add_officer(amendment: Amendment, name: str) -> Path:

@@ -31,6 +31,9 @@ from protocol.documents import (
 from protocol.enrolment import MAX_COMMUNITY_BYTES, MAX_REQUEST_BYTES, StateRequest, parse_request
 from protocol.errors import BadRequest, SetupError, UnknownSigner
 
+SUCCESSION_FILE = "succession.alm"
+"""The request of a state's next identity key, beside the first one; see :mod:`exchange.setup.succession`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:
@@ -63,7 +66,7 @@ async def join_community(data: Path, community: Path, *, coordinator: str | None
         request = own_request(data)
         now_ms = clock.now_ms()
         offered, documents = load_community(content, pinned, Verifier(), now_ms)
-        _require_listed(offered, request)
+        _require_listed(offered, request, own_identities(data))
         chosen = _choose_coordinator(offered, coordinator)
         engine = await Engine.open(place.database, MIGRATIONS, clock)
         try:
@@ -79,14 +82,18 @@ async def join_community(data: Path, community: Path, *, coordinator: str | None
     return Joined(directory, chosen, len(fresh))
 
 
-def own_request(data: Path) -> StateRequest:
+def own_request(data: Path, name: str = REQUEST_FILE) -> StateRequest:
     """Return the request that the node made when it was set up.
+
+    Args:
+        data: The node's data directory.
+        name: Which file it is in.
 
     Raises:
         SetupError: it is missing, or is a coordinator's.
         FormatError: it is damaged.
     """
-    request = parse_request(read_file(data / REQUEST_FILE, MAX_REQUEST_BYTES, "request"))
+    request = parse_request(read_file(data / name, MAX_REQUEST_BYTES, "request"))
     if not isinstance(request, StateRequest):
         raise SetupError(
             f"{data} is the data directory of a coordinator, not of a node",
@@ -95,7 +102,19 @@ def own_request(data: Path) -> StateRequest:
     return request
 
 
-def _require_listed(offered: TrustedDirectory, request: StateRequest) -> None:
+def own_identities(data: Path) -> frozenset[bytes]:
+    """Return the public identity keys that this state has asked to be listed with, old and new.
+
+    Raises:
+        SetupError, FormatError: as :func:`own_request`.
+    """
+    requests = [own_request(data)]
+    if (data / SUCCESSION_FILE).exists():
+        requests.append(own_request(data, SUCCESSION_FILE))
+    return frozenset(request.identity for request in requests)
+
+
+def _require_listed(offered: TrustedDirectory, request: StateRequest, identities: frozenset[bytes]) -> None:
     """Return only if the directory lists this state with its own key, and its manifest is there."""
     entry = offered.documents.entry(request.code)
     if entry is None:
@@ -103,7 +122,7 @@ def _require_listed(offered: TrustedDirectory, request: StateRequest) -> None:
             f"governance has not admitted {request.code} yet",
             hint=f"Send {REQUEST_FILE} to governance, and join with the {COMMUNITY_FILE} it sends back.",
         )
-    if entry.identity != request.identity:
+    if entry.identity not in identities:
         raise UnknownSigner(
             f"the directory lists {request.code} with another key, {fingerprint(entry.identity)}",
             hint="Do not use this file. Tell every custodian at once: somebody was admitted in your name.",

@@ -440,6 +440,11 @@ func (t *trust) apply(d *document) {
 			}
 		}
 		t.directory = d
+		for _, s := range d.states {
+			if m, ok := t.manifests[s.code]; ok && m.document.signedBy(s.identity) {
+				t.manifests[s.code] = signedManifest{m.document, string(s.identity)}
+			}
+		}
 		t.directories[d.version] = d.id
 	case "manifest":
 		t.manifests[d.state] = signedManifest{d, string(t.member(d.state).identity)}

@@ -303,6 +303,37 @@ def test_after_a_new_identity_key_the_old_manifest_is_not_used(
     assert trusted.node_key("XAA", node.key_id, NOW_MS).key == node.public
 
 
+def test_a_manifest_that_both_identity_keys_signed_counts_without_a_break(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """The state hands over while the old key is listed; the directory then names the new one."""
+    first, *rest = trusted.states()
+    fresh, node = signer("XAA again", Role.IDENTITY), built.members["XAA"].node
+    both = sign_document(manifest(trusted), [built.members["XAA"].identity, fresh])
+    trusted.update(both, NOW_MS)
+    assert trusted.node_key("XAA", node.key_id, NOW_MS)
+    with_states(built, trusted, replace(first, identity=fresh.public), *rest)
+    assert trusted.node_key("XAA", node.key_id, NOW_MS).key == node.public
+    assert trusted.prekey("XAA", NOW_MS)
+    refused(trusted, sign_document(manifest(trusted), [built.members["XAA"].identity]), UnknownSigner)
+    assert trusted.update(sign_document(manifest(trusted), [fresh]), NOW_MS).changed
+
+
+def test_a_false_second_signature_hands_nothing_over(built: Community, trusted: TrustedDirectory) -> None:
+    """Nor does one by a third key: the directory decides which key must have signed."""
+    first, *rest = trusted.states()
+    fresh, third = signer("XAA again", Role.IDENTITY), signer("XAA never", Role.IDENTITY)
+    honest = sign_document(manifest(trusted), [built.members["XAA"].identity])
+    wrong = DocumentSignature(key_id=fresh.key_id, signature=bytes(3373))
+    outer = parse_signed_document(sign_document(manifest(trusted), [third]))
+    signed = parse_signed_document(honest)
+    signatures = sorted([*signed.signatures, wrong, *outer.signatures], key=lambda one: one.key_id)
+    trusted.update(codec.encode(replace(signed, signatures=tuple(signatures))), NOW_MS)
+    with_states(built, trusted, replace(first, identity=fresh.public), *rest)
+    with pytest.raises(UnknownSigner, match="present identity key"):
+        trusted.node_key("XAA", built.members["XAA"].node.key_id, NOW_MS)
+
+
 # --- revocation ---
 
 

@@ -1,0 +1,75 @@
+"""A state's next identity key: ``almenara node succeed-identity``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exchange.cli.command import Command
+from exchange.cli.local import FILE, Local, data_option, local, protection_options, settings_of
+
+if TYPE_CHECKING:
+    from exchange.setup.succession import Succession
+
+
+@click.command(
+    "succeed-identity",
+    cls=Command,
+    examples=(
+        "almenara node succeed-identity --data XAA --identity /media/old/identity.key"
+        " --new-key /media/new/identity.key",
+    ),
+)
+@data_option
+@click.option(
+    "--identity", type=FILE, required=True, metavar="FILE", help="The identity key that is listed now."
+)
+@click.option(
+    "--new-key",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="Where to write the next one; offline media.",
+)
+@protection_options
+@local
+def succeed_identity(
+    console: Local,
+    data: str | None,
+    identity: Path,
+    new_key: Path,
+    passphrase_file: Path | None,
+    unprotected: bool,
+) -> None:
+    """Make the state's next identity key, and a manifest that counts under both; the node must not run."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup.amending import amending
+    from exchange.setup.succession import succeed
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    source = console.source("identity key", settings.passphrase_file)
+    protect = console.protect("next identity key", settings.passphrase_file, unprotected=unprotected)
+
+    async def work() -> Succession:
+        async with amending(settings.data, identity, source, SystemClock()) as amendment:
+            return await succeed(amendment, new_key, protect)
+
+    made = asyncio.run(work())
+    console.show(
+        {
+            "state": made.state,
+            "key": str(made.key),
+            "request": str(made.request),
+            "fingerprint": made.fingerprint,
+            "manifest_version": made.manifest_version,
+        },
+        f"The next identity key of {made.state} is {made.key}: {made.fingerprint}",
+        f"Manifest version {made.manifest_version} is signed by both keys, and counts under either.",
+        "Next: run the node, so that the others receive that manifest.",
+        f"Then: send {made.request} to governance, which compares the fingerprint and lists the new key.",
+        "Make no other change before the new key is listed, and keep the old one until then.",
+    )
