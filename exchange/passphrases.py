@@ -114,6 +114,12 @@ class Once:
         return self._known
 
 
+def lasting(source: PassphraseSource) -> PassphraseSource | None:
+    """Return a source that can be asked again later, or None if only a person at a terminal knows."""
+    inner = source.source if isinstance(source, Once) else source
+    return None if isinstance(inner, PassphrasePrompt) else inner
+
+
 def passphrase_source(
     label: str,
     *,

@@ -19,10 +19,13 @@ from exchange.node.context import NodeContext
 from exchange.node.desk import Desk
 from exchange.node.health import Health
 from exchange.node.inbox import Inbox
+from exchange.node.keykeeper import Keykeeper
 from exchange.node.link_state import LinkState
+from exchange.node.mirror import Mirror
 from exchange.node.officers import Officers, officer_key_path
 from exchange.node.openings import Openings, PrekeyRing
 from exchange.node.outbox import Outbox
+from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper, store_prekeys
 from exchange.node.receipts import Receipts
 from exchange.node.records import Item, Outcome
@@ -79,6 +82,8 @@ class TestNode:
     prekeeper: Prekeeper
     link_state: LinkState
     desk: Desk
+    mirror: Mirror
+    keykeeper: Keykeeper
     caught_up: list[int]
     hub_chain: list[Chain]
 
@@ -173,6 +178,8 @@ async def _assemble(
 
     outbox = Outbox(context, schemas, link_state)
     officers = Officers(context, folder, link_state)
+    mirror, keykeeper = await Mirror.open(context), Keykeeper(context, folder, None)
+    papers = Papers(context, mirror, keykeeper.look)
     return TestNode(
         everyone=everyone,
         context=context,
@@ -184,7 +191,9 @@ async def _assemble(
         officers=officers,
         prekeeper=Prekeeper(context, ring, link_state),
         link_state=link_state,
-        desk=Desk(context, outbox, officers, schemas, Health(context, link_state)),
+        desk=Desk(context, outbox, officers, schemas, Health(context, link_state), papers),
+        mirror=mirror,
+        keykeeper=keykeeper,
         caught_up=caught_up,
         hub_chain=[NO_STATEMENT_YET],
     )

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from exchange.node.milestones import Milestone
-from exchange.node.requests import AnswerRequest, Ask, SubmitRequest
+from exchange.node.paper_views import DocumentsView, DocumentView
+from exchange.node.requests import AnswerRequest, Ask, DocumentRequest, SubmitRequest
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AnswerView,
@@ -32,6 +33,7 @@ from exchange.node.views import (
     TranslationView,
     View,
 )
+from protocol.text import parse_base64
 
 if TYPE_CHECKING:
     from exchange.node.desk import Desk
@@ -79,6 +81,13 @@ class TranslateQuery(Query, frozen=True, kw_only=True, rename={"source": "from",
 
     source: Annotated[str, Meta(max_length=200)]
     target: Annotated[str, Meta(max_length=200)]
+
+
+class DocumentsQuery(Query, frozen=True, kw_only=True):
+    """Documents of one kind, or of one state."""
+
+    kind: Literal["root", "directory", "manifest", "prekeys", "publication"] | None = None
+    state: Annotated[str, Meta(max_length=16)] | None = None
 
 
 class Notices(View, frozen=True, kw_only=True):
@@ -214,6 +223,16 @@ async def _translate(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.translate(call.who, call.query.source, call.query.target))
 
 
+async def _documents(desk: Desk, call: Call) -> Reply:
+    query: DocumentsQuery = call.query
+    return Reply(await desk.papers.list(call.who, query.kind, query.state))
+
+
+async def _hand_in(desk: Desk, call: Call) -> Reply:
+    asked: DocumentRequest = call.body
+    return Reply(await desk.papers.hand_in(call.who, parse_base64(asked.document, what="document")))
+
+
 MONITOR, SENDER, OFFICER = TokenRole.MONITOR, TokenRole.SENDER, TokenRole.OFFICER
 
 ROUTES: tuple[Route, ...] = (
@@ -250,6 +269,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "dismiss", "POST", "/v1/node/dismiss", OFFICER, "Take down the alarms that were dealt with.",
         NodeView, _dismiss,
+    ),
+    Route(
+        "documents", "GET", "/v1/documents", MONITOR,
+        "Get the trusted documents, each in its newest version.", DocumentsView, _documents, DocumentsQuery,
+    ),
+    Route(
+        "deposit", "POST", "/v1/documents", SENDER,
+        "Hand in a signed document: it proves itself.", DocumentView, _hand_in, asks=DocumentRequest,
     ),
     Route("members", "GET", "/v1/members", MONITOR, "List the members.", Members, _members),
     Route("schemas", "GET", "/v1/severity", MONITOR, "List the severity schemas.", Schemas, _schemas),

@@ -11,7 +11,8 @@ In:
 
 - ``inbox``: takes what is delivered, round by round; ``records``: how a round becomes durable
 - ``openings``: an envelope verified and opened; ``receipts``: statements about our own notices
-- ``mirror``: the community's documents; ``prekeeper``: daily keys, published and destroyed
+- ``mirror``: the community's documents; ``selfwatch``: what others are told about this state;
+  ``prekeeper``: daily keys, published and destroyed
 
 The ledger, of which this node is a witness:
 
@@ -33,7 +34,8 @@ People:
 Shared:
 
 - ``context``: who the node is, with its clock, store and keys; ``secrets``: unlocking the keys
-- ``signing``: which key signs now, of several whose windows overlap; ``key_files``: what they are called
+- ``signing``: which key signs now, of several whose windows overlap; ``key_files``: what they are called;
+  ``keykeeper``: takes up new ones; ``papers``: documents at the desk, shown as ``paper_views``
 - ``summary``: content as it lies in the store; ``link_state``: how the link stands
 - ``bell``: something may be new; ``together``: tasks that live and die together
 - ``service``: puts the parts together

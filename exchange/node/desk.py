@@ -18,6 +18,7 @@ from exchange.node.health import Health
 from exchange.node.milestones import SETTLED, Milestone
 from exchange.node.officers import Officers
 from exchange.node.outbox import Outbox, Submitted
+from exchange.node.papers import Papers
 from exchange.node.proofs import Proofs, proof_view
 from exchange.node.requests import AnswerRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook, schema_view
@@ -73,11 +74,19 @@ class Desk:
         officers: Sign answers.
         schemas: Severity schemas.
         health: How the node is.
+        papers: Documents, which anybody may look at and hand in.
     """
 
     def __init__(
-        self, context: NodeContext, outbox: Outbox, officers: Officers, schemas: SchemaBook, health: Health
+        self,
+        context: NodeContext,
+        outbox: Outbox,
+        officers: Officers,
+        schemas: SchemaBook,
+        health: Health,
+        papers: Papers,
     ) -> None:
+        self.papers = papers
         self._context = context
         self._outbox = outbox
         self._officers = officers

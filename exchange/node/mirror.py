@@ -5,6 +5,9 @@ What to load is decided here; whether to trust it is decided in ``keys.trust``.
 
 from __future__ import annotations
 
+import asyncio
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -12,6 +15,7 @@ import structlog
 
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
+from exchange.node.selfwatch import ALARM, NEXT, Foreign, changed_entry, foreign_document
 from exchange.stores.node_books import (
     MIRRORED,
     clear_alarm,
@@ -24,7 +28,7 @@ from exchange.stores.node_books import (
     save_fact,
 )
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
-from keys.trust import TrustedDirectory
+from keys.trust import Accepted, TrustedDirectory
 from protocol.digest import tagged
 from protocol.documents import (
     PrekeyList,
@@ -33,8 +37,9 @@ from protocol.documents import (
     document_hash,
     parse_document,
     parse_signed_document,
+    signed_document_hash,
 )
-from protocol.errors import AlmenaraError, ClockSkew, FormatError, SetupError, TrustError
+from protocol.errors import AlmenaraError, BadRequest, ClockSkew, FormatError, SetupError, TrustError
 from protocol.session.messages import Documents
 
 _log = structlog.get_logger()
@@ -49,6 +54,7 @@ class _Read:
     following: int
     kept: list[bytes] = field(default_factory=list)
     refused: list[AlmenaraError] = field(default_factory=list)
+    foreign: list[Foreign] = field(default_factory=list)
     is_complete: bool = True
 
 
@@ -66,6 +72,9 @@ class Mirror:
         self.changed = Bell()
         self._unsaved: list[bytes] = []
         """What is trusted since a write that failed; these copies' signatures were checked."""
+        self._unpublished: list[bytes] = []
+        """Those of them that were handed in here, and are for the coordinator too."""
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(cls, context: NodeContext) -> Mirror:
@@ -96,6 +105,36 @@ class Mirror:
         await self._context.engine.write(work)
         self._context.outgoing.ring()
 
+    async def hand_in(self, data: bytes) -> Accepted:
+        """Trust a document that somebody brought to this node, and queue it for the coordinator.
+
+        It proves itself, so it does not matter who brings it. It is durable when this returns.
+
+        Raises:
+            FormatError, TrustError, ClockSkew: it may not be believed; nothing is changed.
+            BadRequest: it is a list of daily keys in this state's name, which only this node makes.
+            StoreFailed, OutcomeUnknown: hand it in again.
+        """
+        context, now_ms = self._context, self._context.clock.now_ms()
+        async with self._turn:
+            accepted = copy.copy(context.directory).update(data, now_ms)
+            document = accepted.document
+            own = isinstance(document, StateManifest | PrekeyList) and document.state == context.state
+            if own and isinstance(document, PrekeyList):
+                raise BadRequest(
+                    "a node makes its list of daily keys itself: nobody else has their secret halves"
+                )
+            if accepted.changed:
+                if own and isinstance(document, StateManifest):
+                    context.keys.queue(accepted.hash, document)
+                context.directory.update(data, now_ms)
+                self._unsaved.append(data)
+                self._unpublished.append(data)
+            await self._save(_Read(following=self.next_index, kept=self._unsaved, is_complete=False), now_ms)
+        context.outgoing.ring()
+        context.events.ring()
+        return accepted
+
     async def receive(self, message: Documents) -> bool:
         """Take documents from the coordinator, store what is trusted, and move on.
 
@@ -105,15 +144,14 @@ class Mirror:
         Returns:
             Whether more documents wait to be asked for.
         """
-        if message.first != self.next_index:
-            return message.head > self.next_index
-        read = await self._read(message)
-        read.kept[:0] = self._unsaved
-        self._unsaved = read.kept
-        now_ms = self._context.clock.now_ms()
-        await self._context.engine.write(lambda db: _save(db, read, now_ms))
-        self._unsaved = []
-        self.next_index = read.following
+        async with self._turn:
+            if message.first != self.next_index:
+                return message.head > self.next_index
+            read = await self._read(message)
+            read.kept[:0] = self._unsaved
+            self._unsaved = read.kept
+            await self._save(read, self._context.clock.now_ms())
+            self.next_index = read.following
         if read.kept:
             self._context.events.ring()
         # An answer without documents is no reason to ask again at once.
@@ -122,15 +160,27 @@ class Mirror:
             self.changed.ring()
         return wants_more
 
+    async def _save(self, read: _Read, now_ms: int) -> None:
+        publish = tuple(self._unpublished)
+        await self._context.engine.write(lambda db: _save(db, read, publish, now_ms))
+        self._unsaved, self._unpublished = [], []
+        if read.foreign:
+            _log.error("directory.foreign", code=ALARM, count=len(read.foreign))
+
     async def _read(self, message: Documents) -> _Read:
         directory, now_ms = self._context.directory, self._context.clock.now_ms()
+        state = self._context.state
         read = _Read(following=message.first)
         for data in message.documents:
             if not await self._is_known(data):
                 try:
                     # The signatures of a copy that changes nothing were not looked at: never kept.
-                    if directory.update(data, now_ms).changed:
+                    before = directory.documents.entry(state)
+                    accepted = directory.update(data, now_ms)
+                    if accepted.changed:
                         read.kept.append(data)
+                        read.foreign += foreign_document(state, accepted.document, accepted.hash)
+                        read.foreign += changed_entry(before, directory.documents.entry(state))
                 except ClockSkew as error:
                     # Our clock may be the wrong one: a document is not skipped for that, but read again.
                     read.refused.append(error)
@@ -196,9 +246,14 @@ def _copy_hash(data: bytes) -> bytes:
     return tagged("document-copy", data)
 
 
-def _save(db: apsw.Connection, read: _Read, now_ms: int) -> None:
+def _save(db: apsw.Connection, read: _Read, publish: Sequence[bytes], now_ms: int) -> None:
     for data in read.kept:
         store_document(db, data)
+    for data in publish:
+        enqueue(db, "publish", PUBLISH_PRIORITY, signed_document_hash(data), data)
+    for found in read.foreign:
+        raise_alarm(db, ALARM, found.about, found.message, NEXT, now_ms)
+        record_event(db, now_ms, "directory.foreign", code=ALARM, detail=found.message)
     for error in read.refused:
         raise_alarm(db, "document-refused", error.code, error.message, error.hint, now_ms)
         record_event(db, now_ms, "directory.refused", code=error.code)

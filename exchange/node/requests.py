@@ -48,6 +48,12 @@ class SubmitRequest(Ask, frozen=True, kw_only=True):
     respond_within_ms: Annotated[int, Meta(ge=60_000, le=7 * 24 * 3600 * 1000)] | None = None
 
 
+class DocumentRequest(Ask, frozen=True, kw_only=True):
+    """A signed document to hand in: canonical base64 in JSON."""
+
+    document: str
+
+
 class AnswerRequest(Ask, frozen=True, kw_only=True):
     """An officer's answer to a received notice; ``reason`` goes with declined only."""
 

@@ -21,11 +21,15 @@ VAULT = "vault"
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """The node keys, the witness keys and the vault key, unlocked; of several, the oldest first."""
+    """The node keys, the witness keys and the vault key, unlocked; of several, the oldest first.
+
+    ``passphrase`` opens key files that are made later, while the node runs; None if nobody can answer then.
+    """
 
     signers: tuple[Signer, ...]
     witnesses: tuple[NoteSecret, ...]
     vault_key: bytes = field(repr=False)
+    passphrase: PassphraseSource | None = None
 
 
 def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:

@@ -17,12 +17,14 @@ from exchange.node.courier import Courier
 from exchange.node.desk import Desk
 from exchange.node.health import Health
 from exchange.node.inbox import Inbox
+from exchange.node.keykeeper import Keykeeper
 from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror, begin_keys, load_directory
 from exchange.node.officers import Officers
 from exchange.node.openings import Openings, PrekeyRing
 from exchange.node.outbox import Outbox
+from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper
 from exchange.node.receipts import Receipts
 from exchange.node.schemas import SchemaBook
@@ -30,6 +32,7 @@ from exchange.node.secrets import NodeSecrets
 from exchange.node.signing import NodeKeys
 from exchange.node.tls_files import Certificates
 from exchange.node.tokens import TokenBook
+from exchange.passphrases import PassphraseSource
 from exchange.pinned_root import read_pinned_root
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
@@ -50,7 +53,14 @@ class Node:
         tokens: Who may ask.
     """
 
-    def __init__(self, context: NodeContext, mirror: Mirror, settings: NodeSettings, place: DataDir) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        mirror: Mirror,
+        settings: NodeSettings,
+        place: DataDir,
+        passphrase: PassphraseSource | None,
+    ) -> None:
         self._context = context
         ring = PrekeyRing(context)
         receipts = Receipts(context, ring)
@@ -64,9 +74,11 @@ class Node:
         self._courier = Courier(context, certificates, mirror, answers, link_state, backoff, ledger)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, ring, link_state)
+        self._keykeeper = Keykeeper(context, place.keys, passphrase)
         self.tokens = TokenBook(place.access)
         officers = Officers(context, place.officers, link_state)
-        self.desk = Desk(context, outbox, officers, schemas, Health(context, link_state))
+        papers = Papers(context, mirror, self._keykeeper.look)
+        self.desk = Desk(context, outbox, officers, schemas, Health(context, link_state), papers)
 
     @classmethod
     async def open(
@@ -99,11 +111,11 @@ class Node:
         )
         await load_heads(context)
         await begin_keys(context)
-        return cls(context, await Mirror.open(context), settings, place)
+        return cls(context, await Mirror.open(context), settings, place, secrets.passphrase)
 
     def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return what runs for as long as the node does."""
-        return self._courier.run(self._inbox), self._prekeeper.run()
+        return self._courier.run(self._inbox), self._prekeeper.run(), self._keykeeper.run()
 
     async def require_writable(self) -> None:
         """Return once the store has taken a write; raises StoreFailed or OutcomeUnknown if it does not."""

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import structlog
 
@@ -18,7 +19,7 @@ from exchange.datadir import DataDir
 from exchange.node.secrets import NodeSecrets, unlock_node
 from exchange.node.service import MIGRATIONS, Node
 from exchange.node.together import until_first
-from exchange.passphrases import Once, PassphraseSource
+from exchange.passphrases import Once, PassphraseSource, lasting
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
 
@@ -36,7 +37,7 @@ def serve_node(settings: NodeSettings, source: PassphraseSource, clock: Clock) -
     """
     telemetry.configure(clock, level=settings.log_level, form=settings.log_format)
     log = structlog.get_logger()
-    secrets = unlock_node(settings.data / "keys", Once(source))
+    secrets = replace(unlock_node(settings.data / "keys", Once(source)), passphrase=lasting(source))
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import apsw
@@ -159,6 +160,14 @@ def has_alarm(db: apsw.Connection, code: str, about: str) -> bool:
 def clear_alarm(db: apsw.Connection, code: str, about: str) -> None:
     """Lower an alarm whose cause is gone."""
     db.execute("DELETE FROM alarm WHERE code = ? AND about = ?", (code, about))
+
+
+def clear_alarms_but(db: apsw.Connection, code: str, lasting: Collection[str]) -> None:
+    """Lower the alarms of one code whose cause is gone: all but those about these."""
+    raised = [str(about) for (about,) in db.execute("SELECT about FROM alarm WHERE code = ?", (code,))]
+    for about in raised:
+        if about not in lasting:
+            clear_alarm(db, code, about)
 
 
 def clear_alarms(db: apsw.Connection) -> int:
