@@ -32,6 +32,9 @@ from protocol.signed import Context
 CONTENT_KEY_BYTES = 32
 SALT_BYTES = 24
 PAIR_START = bytes(32)
+NUMBER_BITS = 32
+EPOCH_ZERO_MS = 1_577_836_800_000
+"""2020-01-01T00:00:00Z."""
 
 Randomness = Callable[[int], bytes]
 
@@ -40,17 +43,39 @@ Randomness = Callable[[int], bytes]
 class PairPosition:
     """A notice's place in the series from one sender to one recipient.
 
-    ``sequence`` starts at 1; ``previous`` is the id of the envelope before, or 32 zero bytes.
-    Only the recipient can read it, so only it sees gaps, drops and reorders.
+    ``sequence`` is an epoch times 2^32, plus a number that starts at 1 in each epoch; ``previous`` is
+    the id of the envelope before in the same epoch, or 32 zero bytes. The epoch is 0 until a sender
+    has lost count. Only the recipient can read it, so only it sees gaps, drops and reorders.
     """
 
     sequence: int
     previous: bytes
 
     @property
+    def epoch(self) -> int:
+        """In which numbering this one stands."""
+        return self.sequence >> NUMBER_BITS
+
+    @property
+    def number(self) -> int:
+        """Its number in that epoch."""
+        return self.sequence & (1 << NUMBER_BITS) - 1
+
+    @property
     def possible(self) -> bool:
-        """Whether the sequence is within bounds, and 1 exactly where nothing came before."""
-        return 1 <= self.sequence <= MAX_UINT and (self.sequence == 1) == (self.previous == PAIR_START)
+        """Whether it is within bounds, and number 1 exactly where nothing came before."""
+        within = 0 < self.sequence <= MAX_UINT and self.number > 0
+        return within and (self.number == 1) == (self.previous == PAIR_START)
+
+
+def epoch_at(now_ms: int) -> int:
+    """Return the epoch that a sender begins who lost count: minutes since 2020, so it never comes twice."""
+    return (now_ms - EPOCH_ZERO_MS) // 60_000
+
+
+def epoch_began_ms(epoch: int) -> int:
+    """Return when an epoch began, milliseconds UTC, by the sender's own word."""
+    return EPOCH_ZERO_MS + epoch * 60_000
 
 
 @dataclass(frozen=True, slots=True)

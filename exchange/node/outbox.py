@@ -29,9 +29,9 @@ from exchange.stores.node_notices import (
     insert_notice,
 )
 from exchange.stores.node_queue import enqueue
-from exchange.stores.node_statements import read_pairs, save_pair
+from exchange.stores.node_statements import Pairs, read_pairs, save_pair
 from keys.roster import PrekeyChoice
-from keys.sealing import PAIR_START, SALT_BYTES, PairPosition, SealedNotice, SealFor, seal
+from keys.sealing import SALT_BYTES, PairPosition, SealedNotice, SealFor, seal
 from keys.signer import Signer
 from keys.wrap import admit_recipient
 from protocol import codec
@@ -78,7 +78,7 @@ class Outbox:
     def __init__(self, context: NodeContext, schemas: SchemaBook, link_state: LinkState) -> None:
         self._context = context
         self._schemas = schemas
-        self._pairs: dict[str, tuple[int, bytes]] | None = None
+        self._pairs: Pairs | None = None
         self._link_state = link_state
 
     async def submit(self, request: SubmitRequest, request_id: str) -> Submitted:
@@ -130,7 +130,7 @@ class Outbox:
         self._context.events.ring()
         return Submitted(row=row, exists=False, skipped=draft.skipped, tails=draft.tails)
 
-    async def _load_pairs(self) -> dict[str, tuple[int, bytes]]:
+    async def _load_pairs(self) -> Pairs:
         if self._pairs is None:
             # Through the writer, so that it comes after every notice numbered before.
             loaded = await self._context.engine.write(read_pairs)
@@ -155,7 +155,7 @@ class Outbox:
             raise BadRequest("this notice could not be stored beside another one")
         return _repeated(known, digest)
 
-    def _draft(self, request: SubmitRequest, incident: bytes, pairs: dict[str, tuple[int, bytes]]) -> Draft:
+    def _draft(self, request: SubmitRequest, incident: bytes, pairs: Pairs) -> Draft:
         context, now_ms = self._context, self._context.clock.now_ms()
         self._link_state.require_right_clock()
         tag = self._schemas.own_tag(request.severity)
@@ -286,8 +286,8 @@ class Draft:
     tails: tuple[str, ...]
 
 
-def _position(pairs: dict[str, tuple[int, bytes]], state: str) -> PairPosition:
-    sequence, previous = pairs.get(state, (0, PAIR_START))
+def _position(pairs: Pairs, state: str) -> PairPosition:
+    sequence, previous = pairs.last(state)
     return PairPosition(sequence=sequence + 1, previous=previous)
 
 

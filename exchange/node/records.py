@@ -18,17 +18,19 @@ from exchange.stores.node_notices import (
     NoticeRow,
     insert_notice,
     list_deliveries,
+    newest_sequence,
     update_delivery,
 )
 from exchange.stores.node_queue import ATTEST_PRIORITY, enqueue
 from exchange.stores.node_statements import StatementRow, insert_statement, save_chain
 from keys.evidence import Saying
-from keys.sealing import PairPosition
+from keys.sealing import NUMBER_BITS, PairPosition, epoch_began_ms
 from protocol.delivery import DeliveryState, advance
 from protocol.errors import AlmenaraError
 from protocol.notice import Header
 from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind
+from protocol.text import format_utc
 
 ALARMING = frozenset(
     {"tampered", "bad-signature", "forked", "unknown-signer", "not-canonical", "malformed", "error"}
@@ -202,8 +204,18 @@ def _store_notice(db: apsw.Connection, notice: NoticeRecord, now_ms: int) -> Non
         pair_sequence=notice.position.sequence,
         pair_previous=notice.position.previous,
     )
+    before = newest_sequence(db, row.sender)
     insert_notice(db, row, notice.content.body)
+    if notice.position.epoch > before >> NUMBER_BITS:
+        _tell_of_epoch(db, row, notice.position.epoch, now_ms)
     record_event(db, now_ms, "inbox.received", envelope=row.id, state=row.sender)
+
+
+def _tell_of_epoch(db: apsw.Connection, row: NoticeRow, epoch: int, now_ms: int) -> None:
+    """Tell that a sender numbers its notices anew: nothing before can be counted on to be complete."""
+    since = format_utc(epoch_began_ms(epoch))
+    detail = f"{row.sender} began to number its notices anew at {since}: its node was restored from a backup"
+    record_event(db, now_ms, "inbox.renumbered", envelope=row.id, state=row.sender, detail=detail)
 
 
 def _store_refusal(db: apsw.Connection, item: Item, refusal: RefusalRecord, now_ms: int) -> None:

@@ -74,14 +74,18 @@ _LIST = """
     ))
     ORDER BY stored_ms DESC
 """
+# Gaps are counted in each epoch of a sender's numbers: a sequence is epoch * 2^32 + number.
 _GAPS = """
     WITH counted AS (
-        SELECT sender, pair_sequence AS number,
+        SELECT sender, pair_sequence AS sequence,
             coalesce((SELECT value FROM fact WHERE name = 'gaps-accepted/' || sender), 0) AS floor
         FROM notice WHERE direction = 'received'
+    ),
+    missed AS (
+        SELECT sender, max(sequence) - max(floor, sequence >> 32 << 32) - count(DISTINCT sequence) AS missing
+        FROM counted WHERE sequence > floor GROUP BY sender, sequence >> 32
     )
-    SELECT sender, max(number) - floor - count(DISTINCT number) AS missing FROM counted
-    WHERE number > floor GROUP BY sender HAVING missing > 0
+    SELECT sender, sum(missing) FROM missed WHERE missing > 0 GROUP BY sender
 """
 _ACCEPT_GAPS = """
     INSERT INTO fact
@@ -196,9 +200,16 @@ def update_delivery(
 def pair_gaps(db: apsw.Connection) -> list[tuple[str, int]]:
     """Return, by sender, how many of its notices before its newest are missing here.
 
-    A pair's first notice has number 1. What an officer has accepted as missing is not counted.
+    A pair's first notice has number 1 in each epoch, and what is missing before a new epoch is missing
+    still. What an officer has accepted as missing is not counted.
     """
     return [(str(sender), int(missing)) for sender, missing in db.execute(_GAPS)]
+
+
+def newest_sequence(db: apsw.Connection, sender: str) -> int:
+    """Return the highest pair sequence that was received from a sender; 0 if nothing was."""
+    query = "SELECT coalesce(max(pair_sequence), 0) FROM notice WHERE direction = 'received' AND sender = ?"
+    return int(db.execute(query, (sender,)).get)
 
 
 def accept_gaps(db: apsw.Connection) -> None:

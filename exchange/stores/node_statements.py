@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import apsw
 
+from keys.sealing import NUMBER_BITS
 from protocol.statement import StatementKind
+
+PAIR_EPOCH = "pair-epoch"
+"""The fact that holds in which epoch notices are numbered; 0 until a node has lost count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +96,29 @@ def save_chain(db: apsw.Connection, key_id: bytes, sequence: int, previous: byte
     )
 
 
-def read_pairs(db: apsw.Connection) -> dict[str, tuple[int, bytes]]:
-    """Return sequence and id of the last notice to each recipient."""
-    return {state: (sequence, previous) for state, sequence, previous in db.execute("SELECT * FROM pair")}
+class Pairs(dict[str, tuple[int, bytes]]):
+    """Sequence and id of the last notice to each recipient.
+
+    Args:
+        known: What was sent, by recipient.
+        start: The sequence before the first of the present epoch; what lies before it counts no more.
+    """
+
+    def __init__(self, known: Mapping[str, tuple[int, bytes]], start: int) -> None:
+        super().__init__(known)
+        self.start = start
+
+    def last(self, recipient: str) -> tuple[int, bytes]:
+        """Return what the next notice to a recipient continues: zeros where it is the first."""
+        found = self.get(recipient)
+        return (self.start, bytes(32)) if found is None or found[0] <= self.start else found
+
+
+def read_pairs(db: apsw.Connection) -> Pairs:
+    """Return the last notice to each recipient, and where the numbers began."""
+    known = {state: (sequence, previous) for state, sequence, previous in db.execute("SELECT * FROM pair")}
+    row = db.execute("SELECT value FROM fact WHERE name = ?", (PAIR_EPOCH,)).fetchone()
+    return Pairs(known, 0 if row is None else int(row[0]) << NUMBER_BITS)
 
 
 def save_pair(db: apsw.Connection, recipient: str, sequence: int, previous: bytes) -> None:

@@ -127,7 +127,8 @@ def _stage(me: str, data: bytes) -> str:
     except CannotOpen:
         return "wrap"
     number, previous = int.from_bytes(wrapped[32:40], "big"), wrapped[40:]
-    if not 1 <= number < 2**63 or (number == 1) != (previous == bytes(32)):
+    counted = number % 2**32
+    if not number < 2**63 or counted == 0 or (counted == 1) != (previous == bytes(32)):
         return "position"
     try:
         padded = open_payload(wrapped[:32], delivery.payload, tag("payload") + bound)

@@ -62,6 +62,18 @@ def _wraps(kept: Kept, content: bytes) -> Iterator[tuple[str, Scenario]]:
     yield "position-0", _opening("Numbers start at 1.", "position", positioned(0, bytes(32)))
     yield "position-2-after-nothing", _opening("Nothing before.", "position", positioned(2, bytes(32)))
     yield "position-1-after-something", _opening("Something before.", "position", positioned(1, b"\1" * 32))
+    yield (
+        "position-first-of-an-epoch",
+        _opening("The first of a later epoch.", "none", positioned((3241620 << 32) + 1, bytes(32))),
+    )
+    yield (
+        "position-0-of-an-epoch",
+        _opening("Numbers start at 1 in every epoch.", "position", positioned(3241620 << 32, bytes(32))),
+    )
+    yield (
+        "position-first-of-an-epoch-after-something",
+        _opening("An epoch continues nothing.", "position", positioned((3241620 << 32) + 1, b"\1" * 32)),
+    )
     yield "position-2-to-the-63", _opening("One too high.", "position", positioned(2**63, b"\1" * 32))
 
 
