@@ -6,6 +6,7 @@ import hashlib
 from time import perf_counter
 
 import pytest
+from msgspec.structs import replace
 
 from protocol import tree
 from protocol.digest import tagged
@@ -41,6 +42,20 @@ def test_a_leaf_of_a_statement_commits_to_its_exact_signed_bytes() -> None:
     assert leaf.encode() == b"\1\1" + NOW_MS.to_bytes(8, "big") + tagged("leaf", data)
     assert parse_leaf(leaf.encode()) == leaf
     assert statement_leaf(StatementKind.RECEIVED, NOW_MS, data + b"\0").digest != leaf.digest
+
+
+def test_a_leaf_cannot_be_guessed_without_the_nonce() -> None:
+    """Threat 34: who knows all but 32 random bytes cannot tell what a leaf says; with them, it can."""
+    true = examples.received()
+    signed = examples.signed(true, "node")
+    leaf = statement_leaf(StatementKind.RECEIVED, NOW_MS, packed(signed))
+    # Even the signature is given away here: the nonce alone hides the statement.
+    wrong = statement_leaf(
+        StatementKind.RECEIVED, NOW_MS, packed(replace(signed, body=packed(replace(true, nonce=bytes(32)))))
+    )
+    right = statement_leaf(StatementKind.RECEIVED, NOW_MS, packed(replace(signed, body=packed(true))))
+    assert wrong.digest != leaf.digest
+    assert right == leaf
 
 
 @pytest.mark.parametrize("kind", list(StatementKind))
