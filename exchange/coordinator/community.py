@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection
+from functools import lru_cache
 
 import structlog
 
@@ -18,6 +19,8 @@ from protocol.errors import SetupError
 
 PAGE_DOCUMENTS = 64
 PAGE_BYTES = 8 * 1024 * 1024
+CERTIFICATES_KEPT = 1024
+"""Of so many certificates it is remembered whether TLS can load them: all are asked for at every change."""
 
 log = structlog.get_logger()
 
@@ -106,6 +109,7 @@ async def _is_stored(store: CoordinatorStore, document: bytes) -> bool:
     return await store.document_index(signed_document_hash(document)) is not None
 
 
+@lru_cache(maxsize=CERTIFICATES_KEPT)
 def _loads(der: bytes) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=der)

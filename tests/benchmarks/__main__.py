@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import detection, endtoend, evidence, micro, report
+from tests.benchmarks import detection, directory, endtoend, evidence, micro, report
 from tests.benchmarks.facts import facts
 
 FULL = (120, endtoend.Plan(alone=200, burst=1000, stored=endtoend.STORED_GOAL), 1_000_000, 30.0, 5)
@@ -32,8 +32,9 @@ def main() -> None:
         whole = asyncio.run(endtoend.measure(folder / "endtoend", plan))
         service = asyncio.run(evidence.measure_service(folder / "evidence", seconds))
         detected = detection.measure(folder / "lies", lies)
+        members = directory.measure(folder / "directory", directory.MEMBERS, updates=20)
         audits = evidence.measure_audits(folder / "audit", leaves)
-    found = report.Found(machine, costs, whole, service, audits, detected)
+    found = report.Found(machine, costs, whole, service, audits, detected, members)
     sys.stdout.write((report.as_json if asked.json else report.as_text)(found) + "\n")
 
 

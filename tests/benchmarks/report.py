@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tests.benchmarks.detection import Detection
+from tests.benchmarks.directory import Directory
 from tests.benchmarks.endtoend import EndToEnd
 from tests.benchmarks.evidence import AuditCost, Audits, Service
 from tests.benchmarks.facts import Facts
@@ -25,6 +26,9 @@ RECEIPT_GOAL_MS = 50.0
 MERGE_GOAL_MS = 1000.0
 DELIVERY_GOAL = 1.1
 LIE_GOAL_S = 60.0
+MIRROR_GOAL_S = 10.0
+UPDATE_GOAL_MS = 100.0
+NODE_GOAL_MB = 100.0
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,13 @@ class Found:
     service: Service
     audits: Audits
     lies: dict[str, Detection]
+    directory: Directory
 
 
 def as_json(found: Found) -> str:
     """Return one JSON object: the end-to-end figures, and the others under their names."""
     plain: dict[str, Any] = msgspec.to_builtins(found.whole)
-    for name in ("machine", "micro", "service", "audits", "lies"):
+    for name in ("machine", "micro", "service", "audits", "lies", "directory"):
         plain[name] = msgspec.to_builtins(getattr(found, name))
     return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
 
@@ -56,6 +61,7 @@ def as_text(found: Found) -> str:
         _service(found.service),
         _lies(found.lies),
         _audits(found.audits),
+        _directory(found.directory),
     )
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -163,6 +169,21 @@ def _audit(cost: AuditCost) -> tuple[str, str]:
     met = at_goal <= AUDIT_GOAL_S and cost.rss_mb <= AUDIT_GOAL_MB
     goal = f"(goal ≤ {AUDIT_GOAL_S:g} s a million and ≤ {AUDIT_GOAL_MB:g} MB: {'met' if met else 'MISSED'})"
     return text, goal
+
+
+def _directory(found: Directory) -> list[str]:
+    return [
+        f"a directory of {found.members} members, {found.documents} documents; verifying alone {found.bare_s:.2f} s",
+        _line(
+            "mirrored from nothing", f"{found.mirrored_s:.2f} s", _goal(found.mirrored_s, MIRROR_GOAL_S, "s")
+        ),
+        _line(
+            "one document more",
+            f"{found.update_ms:.0f} ms, at worst {found.worst_update_ms:.0f} ms",
+            _goal(found.update_ms, UPDATE_GOAL_MS, "ms"),
+        ),
+        _line("memory of the node", f"{found.rss_mb:.0f} MB", _goal(found.rss_mb, NODE_GOAL_MB, "MB")),
+    ]
 
 
 def _line(name: str, value: str, goal: str = "") -> str:
