@@ -173,7 +173,8 @@ def _audit(cost: AuditCost) -> tuple[str, str]:
 
 def _directory(found: Directory) -> list[str]:
     return [
-        f"a directory of {found.members} members, {found.documents} documents; verifying alone {found.bare_s:.2f} s",
+        f"a directory of {found.members} members, {found.documents} documents",
+        _line("verifying alone", f"{found.bare_s:.2f} s"),
         _line(
             "mirrored from nothing", f"{found.mirrored_s:.2f} s", _goal(found.mirrored_s, MIRROR_GOAL_S, "s")
         ),
