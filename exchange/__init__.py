@@ -21,5 +21,6 @@ What everything shares:
 - ``datadir``: what lies where, and that one process owns it; ``pinned_root``: the root hash in it
 - ``keystore``: secret files; ``unlocking``: opening those that hold keys
 - ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
+- ``fingerprints``: what people compare, as text, words and a QR code
 - ``version``: the program's own
 """

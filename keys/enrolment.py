@@ -25,6 +25,7 @@ from protocol.documents import (
 )
 from protocol.enrolment import CoordinatorRequest, StateRequest, parse_community
 from protocol.errors import LocalProtocolError
+from protocol.fingerprint import groups
 from protocol.suite import SUITE_1
 
 
@@ -185,8 +186,7 @@ def coordinator_request(entry: CoordinatorEntry, community: bytes) -> Coordinato
 
 def fingerprint(public: bytes) -> str:
     """Return a key's id in eight groups of eight digits, for people to compare aloud."""
-    text = signing_key_id(public).hex()
-    return " ".join(text[start : start + 8] for start in range(0, len(text), 8))
+    return groups(signing_key_id(public))
 
 
 def load_community(

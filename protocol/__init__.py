@@ -11,6 +11,7 @@ What everything stands on:
   short way for what is plainly canonical
 - ``text``: hexadecimal, base64 and times as text, the only reader of them
 - ``digest``: tagged hashes; the ids of keys and certificates
+- ``fingerprint``: a hash as people compare it, in groups of digits or in words; ``wordlist``: the words
 - ``tree``: Merkle trees, for batch signatures and for the ledger
 - ``signed``: what exactly a signature covers: context, batch, proof
 - ``suite``: the ids of cryptographic suites, and the sizes they fix

@@ -23,6 +23,7 @@ Commands that work on this machine:
   ``officer``; ``succeeding``: the next identity key; ``setup_ledger``: a coordinator's anchor and auditors;
   ``renewing``: its next keys;
   ``showing_setup``: a community and a proposal in words
+- ``comparing``: fingerprints shown and compared, and a request seen again
 - ``keys``: ``key``
 - ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is

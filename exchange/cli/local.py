@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -91,6 +91,16 @@ class Local:
                 console.print(safe_line(line), soft_wrap=True)
 
         self.out.result(fields, text)
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Draw a picture for people behind the result, light on black whatever the terminal's colours."""
+
+        def text(console: Any) -> None:
+            for line in lines:
+                console.print(line, style="bright_white on black", soft_wrap=True)
+
+        if not self.out.as_json:
+            self.out.text(text)
 
 
 def local(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.command import Command
+from exchange.cli.comparing import governance_fingerprint
 from exchange.cli.local import (
     FILE,
     FOLDER,
@@ -31,6 +32,9 @@ def governance() -> None:
     """Make a community, and admit members by the signatures of several custodians."""
 
 
+governance.add_command(governance_fingerprint)
+
+
 @governance.command(
     "init",
     cls=Command,
@@ -52,9 +56,9 @@ def governance_init(
     unprotected: bool,
 ) -> None:
     """Make the keys of governance and the root hash that everybody pins."""
+    from exchange import fingerprints
     from exchange.clock import SystemClock
     from exchange.setup import governance as work
-    from exchange.setup.words import grouped
     from protocol.documents import Role
 
     protect = console.protect("keys of governance", _file(passphrase_file), unprotected=unprotected)
@@ -69,15 +73,17 @@ def governance_init(
     console.show(
         {
             "root_hash": pinned.hex(),
+            **fingerprints.fields(pinned),
             "threshold": threshold,
             "keys": made,
             "community": str(out / "community.alm"),
         },
         f"The community {name!r} is founded: {threshold} of {keys} custodians decide.",
-        "Its root hash, for every member to pin; read it aloud and compare:",
-        f"  {grouped(pinned)}",
+        "Its root hash, for every member to pin; write it into the record of the ceremony, digits and words:",
+        *fingerprints.lines(pinned),
         f"Give each custodian one root key and one directory key of {out / 'keys'}, and delete them here.",
-        f"Next: members run `almenara node init --root-hash ...` and send their request.alm to {out}.",
+        "Next: whoever joins runs `almenara node init --root-hash ...`, typed in from that record,"
+        " and sends you the request.alm that it makes.",
     )
 
 
@@ -163,7 +169,7 @@ coordinator.add_command(rotate)
 @data_option
 @click.option("--code", required=True, help="The code under which it asks to be listed.")
 @click.option("--name", required=True, help="What it is called.")
-@click.option("--root-hash", required=True, metavar="HEX", help="From the ceremony; spaces do not matter.")
+@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="The TCP port.")
 @click.option("--url", help="How nodes reach it, if not at wss://host:port.")
@@ -210,7 +216,8 @@ def coordinator_init(
         {"code": made.code, "url": made.url, "fingerprint": made.fingerprint, "request": str(made.request)},
         f"The coordinator {made.code} is set up in {settings.data}; nodes will reach it at {made.url}.",
         f"Its key, for governance to compare: {made.fingerprint}",
-        f"Next: send {made.request} to governance; then: almenara coordinator join --data DIR community.alm",
+        f"Next: send {made.request} to governance, and read that fingerprint out on another channel.",
+        f"When community.alm comes back: almenara coordinator join --data {settings.data} community.alm",
     )
 
 

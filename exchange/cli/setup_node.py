@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from exchange.cli import comparing
 from exchange.cli.command import Command
 from exchange.cli.local import (
     FILE,
@@ -35,6 +36,8 @@ def node() -> None:
 
 
 node.add_command(succeed_identity)
+node.add_command(comparing.request)
+node.add_command(comparing.fingerprint)
 
 
 @node.command(
@@ -48,7 +51,7 @@ node.add_command(succeed_identity)
 @data_option
 @click.option("--state", required=True, help="The code under which the state asks to be listed.")
 @click.option("--name", required=True, help="What the state's team is called.")
-@click.option("--root-hash", required=True, metavar="HEX", help="From the ceremony; spaces do not matter.")
+@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
 @click.option("--officer", required=True, help="The name of the first officer.")
 @click.option("--severity", metavar="FILE", help="The state's severity schema (TOML), or bundled:ID.")
 @protection_options
@@ -65,6 +68,7 @@ def node_init(
     unprotected: bool,
 ) -> None:
     """Make a node's keys, tokens, first documents and request to be admitted."""
+    from exchange import fingerprints
     from exchange.clock import SystemClock
     from exchange.settings import NodeSettings
     from exchange.setup import words
@@ -86,19 +90,22 @@ def node_init(
     console.show(
         {
             "state": made.state,
-            "fingerprint": made.fingerprint,
+            **fingerprints.fields(made.key_id),
             "request": str(made.request),
             "identity_key": str(made.identity_key),
             "tokens": tokens,
             "severity": made.severity,
         },
         f"The node of {made.state} is set up in {settings.data}.",
-        f"Its identity key, for governance to compare: {made.fingerprint}",
+        "The fingerprint of its identity key, in digits and in words:",
+        *fingerprints.lines(made.key_id),
         f"Severity schema to be published: {made.severity or 'none'}.",
         "Tokens to hand over, each to one person or program:",
         *(f"  {token}" for token in tokens),
-        f"Next: send {made.request} to governance; then: almenara node join --data DIR community.alm",
-        f"After that, move {made.identity_key} to offline media: the running node does not need it.",
+        f"Next: send {made.request} to governance, and read the fingerprint out to two members over two"
+        f" channels, one of them in person (again: almenara node request --data {settings.data}).",
+        f"Then move {made.identity_key} to offline media: the running node does not need it.",
+        f"When community.alm comes back: almenara node join --data {settings.data} community.alm",
     )
 
 
@@ -127,6 +134,8 @@ def node_join(console: Local, data: str | None, community: Path, coordinator: st
         },
         f"{settings.state} has joined {joined.directory.root.name!r}: {', '.join(states)}.",
         f"It uses the coordinator {joined.coordinator}; {joined.added} documents are new.",
+        f"Everything was verified from the root hash that was typed in at init; {settings.state} is listed"
+        " with its own key, and nobody has published anything in its name.",
         f"Next: almenara node run --data {settings.data}",
     )
 

@@ -19,8 +19,8 @@ from exchange.passphrases import PassphraseFile
 from exchange.setup import coordinator, governance, joining, node
 from exchange.setup.files import COMMUNITY_FILE
 from exchange.setup.keyring import open_signer, unprotected
-from exchange.setup.words import grouped
 from protocol.documents import Role
+from protocol.fingerprint import groups
 
 RETRY_CAP_S = 0.5
 WITNESS_S = 0.5
@@ -81,7 +81,7 @@ def found(folder: Path, clock: Clock) -> Founded:
         _add_settings(data / "almenara.toml", f'socket = "api.sock"\nretry_cap_s = {RETRY_CAP_S}')
         nodes[state.code] = RunningNode(state, data, made[state.code].tokens[0])
     stage = Stage(folder, port, ledger_port, nodes, Crew(folder))
-    return Founded(stage, grouped(pinned), admitted, community)
+    return Founded(stage, groups(pinned), admitted, community)
 
 
 def _new_node(folder: Path, state: cast.State, pinned: bytes, clock: Clock) -> node.NewNode:

@@ -8,6 +8,7 @@ root hash and the fingerprint of each request's key.
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
   ``succession``: its next identity key
+- ``requests``: what a request to be admitted asks for, in words
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
 - ``keyring``: key files made and opened; ``files``: public files, and places made whole or not at all

@@ -14,6 +14,7 @@ from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import words
 from exchange.setup.files import COMMUNITY_FILE, make_folder, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, described, new_signer
+from exchange.setup.requests import read_request
 from exchange.setup.severities import check_publications
 from keys.documents import sign_document
 from keys.enrolment import fingerprint, load_community
@@ -23,14 +24,9 @@ from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
 from protocol.digest import signing_key_id
 from protocol.documents import CoordinatorEntry, Directory, Role, RoleKeys, StateEntry, signed_document_hash
-from protocol.enrolment import (
-    MAX_COMMUNITY_BYTES,
-    MAX_REQUEST_BYTES,
-    CoordinatorRequest,
-    Request,
-    parse_request,
-)
-from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet, UnknownKind
+from protocol.enrolment import MAX_COMMUNITY_BYTES, CoordinatorRequest
+from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet
+from protocol.fingerprint import groups
 
 MOST_KEYS = 9
 ROOT_LIFE_MS = 5 * words.YEAR_MS
@@ -118,7 +114,7 @@ def create_community(
         first = first_root(name, root, directory, now_ms=now_ms, life_ms=ROOT_LIFE_MS)
         signed = sign_document(first, signers[Role.ROOT][:threshold])
         pinned = signed_document_hash(signed)
-        write_file(folder / ROOT_HASH_FILE, f"{words.grouped(pinned)}\n".encode())
+        write_file(folder / ROOT_HASH_FILE, f"{groups(pinned)}\n".encode())
         write_file(folder / COMMUNITY_FILE, community_file([signed]))
     return pinned
 
@@ -153,7 +149,7 @@ def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Propos
     documents: list[bytes] = []
     changes: list[Change] = []
     for path in requests:
-        request = _read_request(path)
+        request = read_request(path)
         if isinstance(request, CoordinatorRequest):
             coordinator = checked_coordinator(ceremony.trusted, Verifier(), request)
             if coordinators.get(coordinator.code) != coordinator:
@@ -232,17 +228,6 @@ def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremon
 def key_path(folder: Path, role: Role, number: int) -> Path:
     """Return where a custodian's key lies."""
     return folder / "keys" / f"{role.value}-{number}.key"
-
-
-def _read_request(path: Path) -> Request:
-    data = read_file(path, MAX_REQUEST_BYTES, "request")
-    try:
-        return parse_request(data)
-    except UnknownKind as error:
-        raise UnknownKind(
-            f"{path} is no request to be admitted: {error.message}",
-            hint="Name the request.alm of a node or coordinator; community.alm goes the other way, to join.",
-        ) from error
 
 
 def _is_new(held: StateEntry | None, asked: StateEntry) -> bool:

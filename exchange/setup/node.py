@@ -22,7 +22,7 @@ from exchange.setup.settings_file import settings_text
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
 from keys.documents import sign_document
-from keys.enrolment import fingerprint, key_entry, next_manifest, next_prekeys, state_request
+from keys.enrolment import key_entry, next_manifest, next_prekeys, state_request
 from keys.held import Documents
 from keys.keyfile import KeyKind
 from keys.note_keys import NoteRole
@@ -46,7 +46,7 @@ class NewNode:
 
     state: str
     name: str
-    fingerprint: str
+    key_id: bytes
     request: Path
     identity_key: Path
     tokens: tuple[Path, ...]
@@ -147,7 +147,7 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     return NewNode(
         state=state,
         name=plan.name,
-        fingerprint=fingerprint(identity.public),
+        key_id=identity.key_id,
         request=place.path / REQUEST_FILE,
         identity_key=place.keys / "identity.key",
         tokens=tokens,

@@ -8,18 +8,16 @@ from ipaddress import ip_address
 
 import msgspec
 
-from protocol import codec
+from protocol import codec, fingerprint
 from protocol.errors import BadRequest, FormatError
 from protocol.fields import Line, StateCode
 
-ROOT_HASH_DIGITS = 64
 NAME_DIGITS = 16
 """How much of the community's id stands in the names of logs and witnesses."""
 DAY_MS = 24 * 3600 * 1000
 YEAR_MS = 365 * DAY_MS
 
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
-_HEX = re.compile(rf"[0-9a-f]{{{ROOT_HASH_DIGITS}}}")
 _ADDRESS = re.compile(r"wss://[!-~]{1,190}")
 
 
@@ -55,24 +53,18 @@ def line(text: str, what: str) -> str:
 
 
 def root_hash(text: str) -> bytes:
-    """Return the hash of a community's first root; spaces and the case of letters do not matter.
+    """Return the hash of a community's first root, typed as digits or as words, however they are spaced.
 
     Raises:
-        BadRequest: it is not 64 hexadecimal digits.
+        BadRequest: it is not a whole hash, or a part of it is wrong; the message says which.
     """
-    digits = "".join(text.split()).lower()
-    if not _HEX.fullmatch(digits):
+    try:
+        return fingerprint.parse(text)
+    except FormatError as error:
         raise BadRequest(
-            f"a root hash has {ROOT_HASH_DIGITS} hexadecimal digits; this has {len(digits)} characters",
-            hint="Copy the root hash from the record of the ceremony, all eight groups of eight digits.",
-        )
-    return bytes.fromhex(digits)
-
-
-def grouped(digest: bytes) -> str:
-    """Return a hash in groups of eight digits, for people to compare aloud."""
-    digits = digest.hex()
-    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
+            f"this is no root hash: {error.message}",
+            hint="Copy it from the record of the ceremony: eight groups of digits, or four lines of words.",
+        ) from error
 
 
 def address(url: str | None, host: str, port: int) -> str:

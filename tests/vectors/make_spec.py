@@ -20,9 +20,12 @@ from protocol import errors
 from protocol.delivery import REACHED, TERMINAL, TRANSITIONS, DeliveryState
 from protocol.digest import certificate_id, kem_key_id, signing_key_id
 from protocol.errors import PHRASES, AlmenaraError
+from protocol.fingerprint import groups
+from protocol.fingerprint import words as spoken
 from protocol.notice import envelope_id, header_hash
 from protocol.signed import Context, batch_leaf, batch_root, pae, signing_message
 from protocol.statement import NEEDS_CODE, PROVES_DECRYPTION, SIGNER_ROLE, DeclineReason, statement_id
+from protocol.wordlist import WORDS
 from tests.vectors import examples, make_receipt, make_spec_ledger
 from tests.vectors.dump import drawn, hexadecimal
 from tests.vectors.world import NOW_MS, body, fixed, head, info, packed, prekey, secret, tag
@@ -32,6 +35,7 @@ PAGES = (
     "encoding",
     "envelope",
     "errors",
+    "fingerprint",
     "keyfile",
     "ledger",
     "notice",
@@ -272,6 +276,17 @@ def key_file(protection: Protection) -> Callable[[], str]:
     return lambda: format_secret(record, protection, salt=salt).rstrip("\n")
 
 
+def fingerprint_example() -> str:
+    """Return one hash in digits, in words, and as the text of its QR code."""
+    digest = hashlib.sha256(b"almenara test vector: fingerprint").digest()
+    return "\n".join([groups(digest), "", *spoken(digest), "", groups(digest).upper()])
+
+
+def word_list() -> str:
+    """Return the words of all bytes, eight a line."""
+    return "\n".join(" ".join(WORDS[start : start + 8]) for start in range(0, len(WORDS), 8))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "head": lambda: drawn(head(), whole=True),
     "file": lambda: drawn(body().attachments[0], whole=True),
@@ -303,6 +318,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "a-refusal": a_refusal,
     "peer-codes": peer_codes,
     "local-codes": local_codes,
+    "fingerprint-example": fingerprint_example,
+    "fingerprint-words": word_list,
     "keyfile-open": key_file(Unprotected()),
     "keyfile-token": key_file(Token(fixed("key file token", 32))),
     "keyfile-passphrase": key_file(Passphrase(b"correct horse", memory_kib=64, iterations=1)),

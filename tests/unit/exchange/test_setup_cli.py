@@ -259,3 +259,93 @@ def test_officers_are_added_listed_and_taken_back(
     assert (code, len(out.splitlines())) == (Exit.OK, 1)
     code, error = terminal.refused("officer", "revoke", "Officer of XAA", *card)
     assert (code, error["code"]) == (Exit.FAILED, "not-found")
+
+
+def test_a_node_shows_its_request_again(terminal: Terminal, applied: Founded, tmp_path: Path) -> None:
+    """What was sent is looked at weeks later; the copy is what governance takes."""
+    copy = tmp_path / "to-governance.alm"
+    shown = terminal.json("node", "request", "--data", applied.data("XAA"), "-o", copy)
+    assert copy.read_bytes() == applied.request("XAA").read_bytes()
+    assert (shown["code"], shown["request"], shown["community"]) == (
+        "XAA",
+        str(copy),
+        applied.root_hash.hex(),
+    )
+    assert len(shown["words"]) == 4
+    code, out, _ = terminal.run("node", "request", "--data", applied.data("XAA"), "--qr")
+    assert code == Exit.OK
+    assert shown["fingerprint"][:35] in out
+    assert shown["words"][3] in out
+    assert "node key of node of XAA" in out
+    assert "almenara node join" in out
+    assert "████ ▄▄▄▄▄ █" in out
+
+
+def test_both_sides_compare_what_the_other_reads_out(terminal: Terminal, applied: Founded) -> None:
+    """The newcomer reads its request's words; a member compares them with the file that came by mail."""
+    read_out = terminal.json("node", "fingerprint", "--data", applied.data("XAA"))
+    compare = ("governance", "fingerprint", "--request", applied.request("XAA"), "--compare")
+    for heard in (" ".join(read_out["words"][:2]), read_out["fingerprint"], read_out["qr"]):
+        assert terminal.json(*compare, heard)["same"] is True
+    assert terminal.json("node", *compare[1:], read_out["qr"])["same"] is True
+
+
+def test_a_key_that_is_not_the_one_read_out_is_refused_with_the_word(
+    terminal: Terminal, applied: Founded
+) -> None:
+    """Exit code 3, as for everything that does not verify."""
+    heard = terminal.json("node", "fingerprint", "--data", applied.data("XAA"))["words"][:2]
+    wrong = f"{heard[0]} {heard[1].rpartition(' ')[0]} zorro"
+    words = ("node", "fingerprint", "--request", applied.request("XAA"), "--compare")
+    code, error = terminal.refused(*words, wrong)
+    assert (code, error["code"]) == (Exit.VERIFICATION, "unknown-signer")
+    assert "word 18 is" in error["message"]
+    code, error = terminal.refused(*words, heard[0])
+    assert (code, error["code"]) == (Exit.USAGE, "bad-request")
+    code, error = terminal.refused(
+        "node", "fingerprint", "--request", applied.request("XBB"), "--compare", " ".join(heard)
+    )
+    assert code == Exit.VERIFICATION
+
+
+def test_the_root_hash_is_compared_and_typed_in_words(
+    terminal: Terminal, applied: Founded, tmp_path: Path
+) -> None:
+    """Over the telephone from governance to a newcomer, who pins it; and afterwards once more."""
+    root = terminal.json("governance", "fingerprint", "--in", applied.governance)
+    typed = " ".join(root["words"])
+    terminal.json(
+        *("node", "init", "--data", tmp_path / "XDD", "--state", "XDD", "--name", "CSIRT of Delphinia"),
+        *("--officer", "Dora Diaz", "--root-hash", typed.upper(), "--unprotected"),
+    )
+    assert (tmp_path / "XDD" / "root-hash").read_text().strip() == applied.root_hash.hex()
+    words = ("node", "fingerprint", "--data", tmp_path / "XDD", "--root", "--compare")
+    assert terminal.json(*words, root["words"][0] + " " + root["words"][1])["same"] is True
+
+
+def test_a_root_hash_with_a_wrong_word_pins_nothing(
+    terminal: Terminal, applied: Founded, tmp_path: Path
+) -> None:
+    """The line is named, and no directory is left behind."""
+    root = terminal.json("governance", "fingerprint", "--in", applied.governance)["words"]
+    typed = " ".join([*root[:3], "zorro " + root[3].partition(" ")[2]])
+    code, error = terminal.refused(
+        *("coordinator", "init", "--data", tmp_path / "HUX", "--code", "HUX", "--name", "Hub"),
+        *("--root-hash", typed, "--unprotected"),
+    )
+    assert code == Exit.USAGE
+    assert "line 4 of the words is wrong" in error["message"]
+    assert not (tmp_path / "HUX").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("node", "fingerprint", "--root", "--request", "request.alm"),
+        ("governance", "fingerprint"),
+        ("governance", "fingerprint", "--in", "g", "--request", "request.alm"),
+    ],
+)
+def test_whose_fingerprint_is_meant_is_never_guessed(terminal: Terminal, words: tuple[str, ...]) -> None:
+    """Two answers would be compared with one."""
+    assert terminal.refused(*words)[0] == Exit.USAGE

@@ -6,6 +6,8 @@ import pytest
 
 from exchange.setup import words
 from protocol.errors import BadRequest
+from protocol.fingerprint import groups
+from protocol.fingerprint import words as spoken
 
 
 @pytest.mark.parametrize("text", ["", "x", "xaa", "X A", "-XA", "X" * 17, "ÑAA", "XAA\n"])
@@ -19,8 +21,8 @@ def test_a_bad_code_is_refused_with_an_example(text: str) -> None:
 def test_a_root_hash_may_be_copied_in_groups_and_in_capitals() -> None:
     """People read it aloud in eight groups; the hash they type is the same."""
     digest = bytes(range(32))
-    assert words.grouped(digest).count(" ") == 7
-    assert words.root_hash(words.grouped(digest)) == digest
+    assert words.root_hash(groups(digest)) == digest
+    assert words.root_hash(groups(digest).replace(" ", "\n").upper()) == digest
     assert words.root_hash(f"  {digest.hex().upper()}\n") == digest
 
 
@@ -29,6 +31,23 @@ def test_what_is_no_root_hash_is_refused(text: str) -> None:
     """A root hash that is cut short would pin nothing."""
     with pytest.raises(BadRequest):
         words.root_hash(text)
+
+
+def test_a_root_hash_may_be_typed_in_words() -> None:
+    """Whoever got it over the telephone has words."""
+    digest = bytes(range(32))
+    assert words.root_hash("\n".join(spoken(digest))) == digest
+
+
+def test_a_root_hash_with_one_wrong_word_says_where() -> None:
+    """It is typed by a person, who must find the slip."""
+    lines = [line.split() for line in spoken(bytes(range(32)))]
+    lines[2][4] = "zorro"
+    with pytest.raises(BadRequest, match=r"line 3 of the words is wrong: .*zorro"):
+        words.root_hash(" ".join(word for line in lines for word in line))
+    lines[2][4] = "gibberish"
+    with pytest.raises(BadRequest, match="word 23, 'gibberish', is not in the list"):
+        words.root_hash(" ".join(word for line in lines for word in line))
 
 
 @pytest.mark.parametrize("text", ["", "  ", "two\nlines", "bell\a", "x" * 201])
