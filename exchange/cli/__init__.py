@@ -21,7 +21,7 @@ Commands that work on this machine:
 
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
   ``officer``; ``succeeding``: the next identity key; ``setup_ledger``: a coordinator's anchor and auditors;
-  ``renewing``: its next keys;
+  ``renewing``: its next keys; ``taking``: ``node community``, ``governance take``;
   ``showing_setup``: a community and a proposal in words
 - ``comparing``: fingerprints shown and compared, and a request seen again
 - ``keys``: ``key``

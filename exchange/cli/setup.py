@@ -23,6 +23,7 @@ from exchange.cli.local import (
 from exchange.cli.renewing import rotate
 from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
+from exchange.cli.taking import take
 
 __all__ = ["coordinator", "governance", "node", "officer"]
 
@@ -33,6 +34,7 @@ def governance() -> None:
 
 
 governance.add_command(governance_fingerprint)
+governance.add_command(take)
 
 
 @governance.command(

@@ -20,6 +20,7 @@ from exchange.cli.local import (
     settings_of,
 )
 from exchange.cli.succeeding import succeed_identity
+from exchange.cli.taking import community
 
 identity_option = click.option(
     "--identity",
@@ -38,6 +39,7 @@ def node() -> None:
 node.add_command(succeed_identity)
 node.add_command(comparing.request)
 node.add_command(comparing.fingerprint)
+node.add_command(community)
 
 
 @node.command(

@@ -4,7 +4,7 @@ What leaves a place travels as two kinds of file: ``request.alm`` towards govern
 ``community.alm`` back. Both may be sent over any channel; what must be compared by people is the
 root hash and the fingerprint of each request's key.
 
-- ``governance``: a community is founded, and admits members
+- ``governance``: a community is founded, and admits members; ``taking``: what members have published since
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
   ``succession``: its next identity key
