@@ -12,8 +12,9 @@ Sealing, which the coordinator's code cannot reach:
 
 Trust:
 
-- ``trust``: the rules by which documents are believed; ``members``: those for what states sign;
-  ``chain``: those for every document: one version after another, one owner per key
+- ``trust``: the rules by which documents are believed; ``governors``: those for root and directory;
+  ``members``: those for what states sign; ``chain``: those for every document: one version after
+  another, one owner per key
 - ``held``: what is trusted at one moment, as a value; ``roster``: looking up who may do what in it
 - ``documents``: signing documents, and counting who signed; ``governance``: what governance makes;
   ``enrolment``: what a member makes

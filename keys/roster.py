@@ -279,8 +279,11 @@ class Roster:
         held = self._trusted.prekeys.get(state)
         if held is None:
             raise NoUsableKey(f"{state} has published no sealing keys yet")
-        if self._trusted.manifest(state) is None:
+        manifest = self._trusted.manifest(state)
+        if manifest is None:
             raise NoUsableKey(f"{state} has no manifest signed by its present identity key")
+        if held.signer not in {key.key_id for key in manifest.keys}:
+            raise NoUsableKey(f"the sealing keys of {state} were signed by a key that it no longer lists")
         if held.signer is not None and (state, held.signer) in self._trusted.revoked:
             raise NoUsableKey(f"the sealing keys of {state} were signed by a key that it has revoked")
         return held.document

@@ -25,7 +25,7 @@ from protocol import codec
 from protocol.documents import Role
 from protocol.ledger.bundle import LIST_NAME
 from protocol.statement import SeenCheckpoint, Statement, StatementKind
-from tests.acceptance.golang import build
+from tests.acceptance.golang import build, own_tests
 from tests.bundles import HOUR_MS, SECOND_MS, Memory, Writer, lively, publish, saying, write
 from tests.community import HUB, community, signer
 from tests.vectors import make_receipt
@@ -36,6 +36,7 @@ from tests.vectors.test_receipt_vectors import GOOD, PINNED
 
 SOURCE = Path(__file__).resolve().parent / "auditor"
 K = StatementKind
+FLAGS = {"GOFLAGS": "-mod=mod"}
 EXIT = {Outcome.OK: 0, Outcome.FAILED: 3}
 
 Verify = Callable[[Path, bytes], subprocess.CompletedProcess[str]]
@@ -43,9 +44,15 @@ Lie = Callable[[Writer, SealedNotice], object]
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Verify:
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the second verifier is built, and what the compiler remembers of it."""
+    return tmp_path_factory.mktemp("second")
+
+
+@pytest.fixture(scope="module")
+def second(workshop: Path) -> Verify:
     """Build the second verifier, and return a function that runs it."""
-    program = build(SOURCE, tmp_path_factory.mktemp("second"), {"GOFLAGS": "-mod=mod"})
+    program = build(SOURCE, workshop, FLAGS)
 
     def verify(path: Path, pinned: bytes) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -59,6 +66,12 @@ def both(files: Mapping[str, bytes], pinned: bytes, second: Verify, folder: Path
     """Return the exit codes of our verifier and of the second for a bundle."""
     ours = EXIT[verify_bundle(Memory(files), pinned).verdict]
     return ours, second(write(files, folder / "bundle"), pinned).returncode
+
+
+@pytest.mark.usefixtures("second")
+def test_its_own_scenarios_hold(workshop: Path) -> None:
+    """What its author wrote down as right and wrong, suspension by two keys among it."""
+    own_tests(SOURCE, workshop, FLAGS)
 
 
 # --- What is true ---

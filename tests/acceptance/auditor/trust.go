@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 const clockSkewMs = 600000
@@ -246,6 +247,37 @@ func (d *document) signedByThreshold(t threshold) error {
 	return nil
 }
 
+// onlySuspends says whether d is the directory before it, except that active states are suspended.
+func (d *document) onlySuspends(before *document) bool {
+	const version, previous, issued, states = 3, 4, 5, 8
+	was, is := decode(before.body).items, decode(d.body).items
+	some := false
+	for place := range is {
+		switch place {
+		case version, previous, issued:
+		case states:
+			if len(was[states].items) != len(is[states].items) {
+				return false
+			}
+			for i := range d.states {
+				old, new := was[states].items[i].items, is[states].items[i].items
+				if before.states[i].active && !d.states[i].active {
+					some = true
+					old = append(append(append([]value{}, old[:2]...), new[2]), old[3:]...) // 2 is the status
+				}
+				if !reflect.DeepEqual(old, new) {
+					return false
+				}
+			}
+		default:
+			if !reflect.DeepEqual(was[place], is[place]) {
+				return false
+			}
+		}
+	}
+	return some
+}
+
 func (t *trust) checkSigned(d *document) error {
 	switch d.kind {
 	case "root":
@@ -256,7 +288,11 @@ func (t *trust) checkSigned(d *document) error {
 		}
 		return d.signedByThreshold(d.rootKeys)
 	case "directory":
-		return d.signedByThreshold(t.root.dirKeys)
+		need := t.root.dirKeys
+		if t.directory != nil && d.onlySuspends(t.directory) {
+			need.need = min(2, need.need)
+		}
+		return d.signedByThreshold(need)
 	case "manifest", "publication":
 		s := t.member(d.state)
 		if s == nil {

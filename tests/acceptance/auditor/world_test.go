@@ -144,6 +144,7 @@ type world struct {
 	nodeName    map[string]string
 	cosigners   []string
 	recordLater uint64
+	pops        list
 }
 
 func (w *world) key(name string) *signer {
@@ -227,7 +228,7 @@ func (w *world) directory() {
 	}
 	hub := w.key("HUB coordinator")
 	w.document("directory", "", []*signer{w.key("d")}, w.versions["root"], states, list{list{"HUB", "hub", "wss://hub/",
-		hub.public, w.pop("HUB", "coordinator", hub), list{[]byte("certificate")}, w.note("HUB", "log", "hub/log")}}, "")
+		hub.public, w.pop("HUB", "coordinator", hub), list{[]byte("certificate")}, w.note("HUB", "log", "hub/log")}}, list{})
 }
 
 // directoryAt logs a directory whose leaf has another time than now, and a DIRECTORY.
