@@ -14,6 +14,7 @@ from protocol.statement import StatementKind
 class DeliveryState(StrEnum):
     """Where a notice stands with one recipient."""
 
+    WAITING = "waiting-for-key"
     QUEUED = "queued"
     REFUSED = "refused"
     RELAYED = "relayed"
@@ -29,6 +30,8 @@ class DeliveryState(StrEnum):
 _S, _K = DeliveryState, StatementKind
 
 TRANSITIONS: dict[DeliveryState, dict[StatementKind, DeliveryState]] = {
+    # Nothing is sealed, so nobody can say anything about it.
+    _S.WAITING: {},
     _S.QUEUED: {},
     # A refusal is the coordinator's unsigned word: what a recipient has signed stands above it.
     _S.REFUSED: {_K.REJECTED: _S.REJECTED, _K.RECEIVED: _S.RECEIVED},

@@ -335,7 +335,10 @@ class NoUsableKey(ServiceError):
     """A recipient has no key that may be used now; nothing was sealed."""
 
     code = "no-usable-key"
-    default_hint = "Leave that recipient out, or send to the others with --partial and warn it otherwise."
+    default_hint = (
+        "Send with --wait-for-keys: it gets the notice by itself once it has a key. Or leave it out with "
+        "--partial. Warn it by other means."
+    )
 
 
 class IdReused(BadRequest):

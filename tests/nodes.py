@@ -30,7 +30,9 @@ from exchange.node.prekeeper import Prekeeper, store_prekeys
 from exchange.node.receipts import Receipts
 from exchange.node.records import Item, Outcome
 from exchange.node.requests import SubmitRequest
+from exchange.node.resealer import Resealer
 from exchange.node.schemas import SchemaBook
+from exchange.node.sealer import Sealer
 from exchange.node.signing import NodeKeys
 from exchange.node.tokens import Identity, TokenRole
 from exchange.stores.engine import Engine
@@ -80,6 +82,7 @@ class TestNode:
     answers: Answers
     officers: Officers
     prekeeper: Prekeeper
+    resealer: Resealer
     link_state: LinkState
     desk: Desk
     mirror: Mirror
@@ -176,7 +179,8 @@ async def _assemble(
     async def catch_up() -> None:
         caught_up.append(clock.now_ms())
 
-    outbox = Outbox(context, schemas, link_state)
+    sealer = Sealer(context)
+    outbox = Outbox(context, schemas, link_state, sealer)
     officers = Officers(context, folder, link_state)
     mirror, keykeeper = await Mirror.open(context), Keykeeper(context, folder, None)
     papers = Papers(context, mirror, keykeeper.look)
@@ -190,6 +194,7 @@ async def _assemble(
         answers=Answers(context, receipts),
         officers=officers,
         prekeeper=Prekeeper(context, ring, link_state),
+        resealer=Resealer(context, sealer, link_state),
         link_state=link_state,
         desk=Desk(context, outbox, officers, schemas, Health(context, link_state), papers),
         mirror=mirror,

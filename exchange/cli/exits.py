@@ -32,7 +32,7 @@ MEANING: Mapping[Exit, str] = MappingProxyType(
         Exit.VERIFICATION: "a signature, document or envelope did not verify",
         Exit.AUTHORITY: "a token, key file, passphrase or role is missing or wrong",
         Exit.REJECTED: "rejected by the coordinator or by a recipient",
-        Exit.NOT_YET: "accepted and on its way, but the awaited receipt has not come yet",
+        Exit.NOT_YET: "accepted and kept: a receipt has not come yet, or a recipient waits for a key",
         Exit.UNKNOWN: "the outcome is unknown, or the node does not answer: try again, repeating is safe",
         Exit.INTERRUPTED: "interrupted from the keyboard",
     }

@@ -45,6 +45,9 @@ def proof(common: Common, id: str, output: Path | None) -> None:
     The file holds the community's trust documents, the signed statements, their places in the ledger
     and the witnesses' signatures. Whoever has pinned the community's root hash can verify it for ever,
     without this node and without the coordinator.
+
+    A receipt is of one envelope. Of a notice that was sealed again for somebody, this is the first
+    envelope's, and the others are named: each has a receipt of its own under its own id.
     """
     view = common.node().ask("GET", notice_path(id, "/proof"), ProofView)
     if output is not None:
@@ -57,6 +60,7 @@ def proof(common: Common, id: str, output: Path | None) -> None:
         common.out.message(f"saved {output}: {view.statements} statements, all of them witnessed")
     if not common.out.as_json:
         _say_pending(common, view)
+        _say_others(common, view)
 
 
 def _say_pending(common: Common, view: ProofView) -> None:
@@ -66,6 +70,11 @@ def _say_pending(common: Common, view: ProofView) -> None:
         common.out.message(f"not in it yet: {one.kind} of {safe_line(one.party)} ({one.evidence})")
     if view.pending:
         common.out.message("  next: wait some seconds and save another one; see: almenara ledger watch")
+
+
+def _say_others(common: Common, view: ProofView) -> None:
+    for other in view.others:
+        common.out.message(f"the same notice in another envelope: almenara proof {other[:12]} -o FILE")
 
 
 def _write(path: Path, text: str) -> None:

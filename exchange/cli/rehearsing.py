@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exchange.api.routes import Members
 from exchange.cli.command import Common
@@ -37,16 +37,18 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
     severity = node.ask("GET", "/v1/severity/translate", TranslationView, query=query).source
     readers = tuple(members[code] for code in request.to)
     able = [reader for reader in readers if reader.usable_key]
-    would_send = bool(able) and (request.partial or len(able) == len(readers))
+    waits = tuple(reader.code for reader in readers if not reader.usable_key) if request.wait_for_keys else ()
+    would_send = request.wait_for_keys or len(able) == len(readers) or (request.partial and bool(able))
     sizes = {
         "text_bytes": len(request.text.encode()),
         "attachments": len(request.attachments),
         "attached_bytes": sum(_size(file.content) for file in request.attachments),
     }
     tlp = parse_tlp(request.tlp)
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "dry_run": True,
         "would_send": would_send,
+        "would_wait": waits,
         "recipients": readers,
         "tlp": tlp.label,
     }
@@ -60,7 +62,7 @@ def _size(base64_text: str) -> int:
 
 
 def _print_rehearsal(
-    console: Console, readers: tuple[MemberView, ...], tlp: Tlp, said: dict[str, object], would_send: bool
+    console: Console, readers: tuple[MemberView, ...], tlp: Tlp, said: dict[str, Any], would_send: bool
 ) -> None:
     from exchange.cli.render import print_facts, print_table, tlp_badge
 
@@ -70,12 +72,15 @@ def _print_rehearsal(
         for one in readers
     ]
     print_table(console, ("could read it", "name", "key"), rows)
-    refused = "would be REFUSED: a recipient has no usable key (see --partial)"
+    refused = "would be REFUSED: a recipient has no usable key (see --wait-for-keys and --partial)"
+    sent = "would be sent"
+    if waits := said["would_wait"]:
+        sent = f"would be accepted, and wait for a key of {', '.join(waits)}"
     facts = [
         ("sharing", tlp.definition),
         ("severity", str(said["severity"])),
         ("text", f"{said['text_bytes']} bytes"),
         ("attached", f"{said['attachments']} files, {said['attached_bytes']} bytes"),
-        ("result", f"{'would be sent' if would_send else refused}; nothing was sent"),
+        ("result", f"{sent if would_send else refused}; nothing was sent"),
     ]
     print_facts(console, facts)

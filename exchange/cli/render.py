@@ -17,7 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from exchange.cli.safe import safe_block, safe_line
-from exchange.node.views import ContentView, DeliveryView, NoticeView, SeverityView
+from exchange.node.views import (
+    AttemptView,
+    ContentView,
+    DeliveryView,
+    NoticeView,
+    SeverityView,
+    WaitingView,
+)
 from protocol.errors import FormatError
 from protocol.marking import BACKGROUND, EXERCISE_MARK, parse_tlp
 
@@ -162,16 +169,35 @@ def _answer(delivery: DeliveryView) -> str:
 
 
 def _remarks(delivery: DeliveryView) -> Iterable[str]:
-    if delivery.state in _ENDS or delivery.code is not None or delivery.note is not None:
+    if delivery.waiting is None and (
+        delivery.state in _ENDS or delivery.code is not None or delivery.note is not None
+    ):
         reason = f" ({safe_line(delivery.code)})" if delivery.code else ""
         officer = f" by {safe_line(delivery.officer)}" if delivery.officer else ""
         yield f"{delivery.state}{reason}{officer}, {when(delivery.since_ms)}"
+    if delivery.waiting is not None:
+        yield waiting_line(delivery.waiting)
+    if delivery.attempts:
+        yield f"envelopes: {'; '.join(map(_attempt_line, delivery.attempts))}"
     if delivery.note:
         yield f"note: {safe_line(delivery.note)}"
     if delivery.evidence:
         yield _proved(delivery.evidence)
     if delivery.reduced_forward_secrecy:
         yield "sealed with reduced forward secrecy: that state has published no fresh key"
+
+
+def waiting_line(waiting: WaitingView) -> str:
+    """Return why a recipient waits for a key, whose turn it is and what to do."""
+    return (
+        f"waiting for a key of {safe_line(waiting.state)} since {when(waiting.since_ms)}, because "
+        f"{safe_line(waiting.reason)}. Owner: {safe_line(waiting.owner)}. {safe_line(waiting.next)}"
+    )
+
+
+def _attempt_line(attempt: AttemptView) -> str:
+    code = f" ({safe_line(attempt.code)})" if attempt.code else ""
+    return f"{safe_line(attempt.envelope)[:SHORT_ID]} {attempt.state}{code} {_stamp(attempt.since_ms)}"
 
 
 def _proved(evidence: Mapping[str, str]) -> str:

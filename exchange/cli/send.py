@@ -43,6 +43,7 @@ _LIFE = LengthOfTime(MINUTE_MS, _WEEK_MS)
         'almenara send --to XBB,XCC --severity xaa-national@1:grave --tlp amber --subject "Wiper" report.md',
         'almenara send -t XBB --severity xaa-national:grave -s "Update" --kind update --refers-to 3f2a9c1e -',
         "almenara send … --attach bundle.json --wait received --timeout 120 --json",
+        "almenara send … --wait-for-keys      # who has no usable key gets it once there is one",
         "almenara send … --dry-run            # who could read it; sends nothing",
     ),
 )
@@ -73,7 +74,10 @@ _LIFE = LengthOfTime(MINUTE_MS, _WEEK_MS)
     help="The language of the text, such as pt-BR.",
 )
 @click.option("--partial", is_flag=True, help="Leave out states without a usable key, and say so.")
-@click.option("--life", type=_LIFE, help="How long it may be delivered, such as 72h; at most 7d.")
+@click.option(
+    "--wait-for-keys", is_flag=True, help="Let states without a usable key wait; they get it by themselves."
+)
+@click.option("--life", type=_LIFE, help="Deliver it only for so long, such as 24h; at most 7d.")
 @click.option("--respond-within", type=_LIFE, help="When an answer is expected, such as 4h.")
 @click.option("--id", "request_id", metavar="REQUEST_ID", help="Repeat an earlier try under its own id.")
 @click.option("--wait", "milestone", type=NearChoice(MILESTONES), help="Wait until all have got so far.")
@@ -95,8 +99,9 @@ def send(
     """Send the notice in REPORT (a text file, or - for standard input).
 
     It is accepted when this ends with exit code 0 or 6: the node holds it durably and sends it by
-    itself until every recipient has it or it expires. Repeating a command whose outcome is unknown
-    is always safe.
+    itself until every recipient has it, or --life is over. A state without a usable key makes it fail
+    before anything is sealed, unless you choose --partial or --wait-for-keys. Repeating a command whose
+    outcome is unknown is always safe.
     """
     request = _draft(**draft)
     if request_id is not None and REPEATABLE.fullmatch(request_id) is None:
@@ -110,7 +115,7 @@ def send(
     submitted = _submit(common, node, request, request_id)
     if milestone is None:
         common.out.result(submitted, lambda console: _print_submitted(console, submitted))
-        return Exit.OK
+        return Exit.NOT_YET if submitted.waiting else Exit.OK
     if not common.out.as_json:
         common.out.text(lambda console: _print_submitted(console, submitted))
     status = wait_for(node, submitted.id, milestone, timeout, SystemClock())
@@ -206,11 +211,16 @@ def _print_submitted(console: Console, view: SubmittedView) -> None:
 
     from exchange.cli.render import print_facts, severity_line, when
 
-    said = "already accepted, nothing was sent again" if view.exists else "accepted, and on its way"
+    said = "accepted, and on its way"
+    if view.exists:
+        said = "already accepted, nothing was sent again"
+    elif len(view.waiting) == len(view.recipients):
+        said = "accepted, and kept until there is a key; nothing was sent yet"
     console.print(Text(said, style="bold"))
     rows = [
         ("id", view.id),
         ("to", ", ".join(view.recipients)),
+        *((f"waits for {one.state}", f"{one.reason}. {one.next}") for one in view.waiting),
         *(("left out", f"{skipped.state}: {skipped.reason} [{skipped.code}]") for skipped in view.skipped),
         ("severity", severity_line(view.severity)),
         ("response by", when(view.respond_by_ms)),

@@ -3,7 +3,9 @@
 Out:
 
 - ``outbox``: what is asked becomes a sealed notice that a crash cannot lose; ``requests``: what may
-  be asked
+  be asked; ``sealer``: numbers envelopes and stores them
+- ``choosing``: the key to seal to, or why there is none; ``resealer``: seals for those who wait for
+  one, and again what could not be opened; ``again``: who that is
 - ``courier``: keeps the session, for ever, and carries everything; ``backoff``: how long it waits;
   ``answers``: what the coordinator answered; ``tls_files``: this node's certificates
 
@@ -26,6 +28,7 @@ The ledger, of which this node is a witness:
 People:
 
 - ``desk``: everything that may be asked of a node, behind every face; ``tokens``: who may ask
+- ``at_recipients``: where a notice stands, whatever number of envelopes it took
 - ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
 - ``disclosing``: one notice opened for an auditor
 - ``schemas``: severity in the sender's words and the reader's; ``milestones``: what can be waited for

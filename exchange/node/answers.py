@@ -6,11 +6,12 @@ An envelope leaves the queue when the coordinator's signed RELAYED is verified a
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 import structlog
 
+from exchange.node.again import follow
 from exchange.node.context import NodeContext
 from exchange.node.receipts import Receipts
 from exchange.node.records import ReceiptRecord, store_receipt
@@ -18,6 +19,7 @@ from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
 from exchange.stores.node_ledger import insert_promise
 from exchange.stores.node_notices import list_deliveries, update_delivery, update_state
 from exchange.stores.node_queue import OutgoingRow, remove
+from exchange.stores.node_sealing import first_of, waiting_for
 from exchange.stores.node_statements import mark_recorded
 from protocol.delivery import DeliveryState
 from protocol.errors import PHRASES, AlmenaraError, PeerCode, RemoteProtocolError
@@ -149,11 +151,16 @@ def _record_refusal(
             # A recipient that has spoken has it, whatever the answer to a second try says.
             if delivery.state is DeliveryState.QUEUED:
                 update_delivery(db, envelope, delivery.recipient, state, now_ms, code.value)
+                follow(db, envelope, replace(delivery, state=state, code=code.value), now_ms)
         if final:
             update_state(db, envelope, DeliveryState.REFUSED, only_from=DeliveryState.QUEUED)
-    record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=envelope, code=code.value)
+    about = None if envelope is None else first_of(db, envelope)
+    record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=about, code=code.value)
     what = {"submit": "notice", "attest": "statement", "publish": "document"}[row.kind]
     message = f"the coordinator refused a {what}: {PHRASES[code]}"
+    if final and code is PeerCode.EXPIRED and about is not None and waiting_for(db, about):
+        # It lay here for longer than it lives, and is sealed again: nothing for a person to do.
+        return
     if final:
         next_ = (
             "It will not be tried again. Read it with: almenara show ID; correct the cause and send it anew."

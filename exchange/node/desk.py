@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import apsw
 import msgspec
 
+from exchange.node.at_recipients import AtRecipient, at_recipients
 from exchange.node.context import NodeContext
 from exchange.node.disclosing import disclosed
 from exchange.node.health import Health
@@ -44,16 +46,15 @@ from exchange.node.views import (
 )
 from exchange.stores.node_books import clear_alarms, read_events, record_event
 from exchange.stores.node_notices import (
-    DeliveryRow,
     Direction,
     NoticeRow,
     accept_gaps,
     find_body,
     find_notice,
     ids_with_prefix,
-    list_deliveries,
     list_notices,
 )
+from exchange.stores.node_sealing import envelopes_of, first_of
 from exchange.stores.node_statements import StatementRow, list_statements
 from protocol.delivery import DeliveryState
 from protocol.errors import BadRequest, ClockSkew, NotFound
@@ -102,7 +103,8 @@ class Desk:
         if request.refers_to is not None and len(request.refers_to) < _ID_DIGITS:
             request = msgspec.structs.replace(request, refers_to=await self.resolve(request.refers_to))
         submitted = await self._outbox.submit(request, request_id)
-        return self._submitted(submitted, request_id)
+        recipients = await self._context.engine.read(lambda db: at_recipients(db, submitted.row.id))
+        return self._submitted(submitted, recipients, request_id)
 
     async def inbox(
         self, who: Identity, *, unread: bool = False, limit: int = 100, before_ms: int | None = None
@@ -139,27 +141,27 @@ class Desk:
 
     async def notice(self, who: Identity, id_: str) -> NoticeView:
         """Return a notice without its content; nothing is signed."""
-        row, deliveries, _ = await self._read(id_)
-        return self._showing.notice(row, deliveries, who)
+        row, recipients, _ = await self._read(id_)
+        return self._showing.notice(row, recipients, who)
 
     async def open(self, who: Identity, id_: str) -> ContentView:
         """Return a notice with its content; for a received one the officer signs OPENED, once."""
-        row, deliveries, statements = await self._read(id_)
+        row, recipients, statements = await self._read(id_)
         who.require(TokenRole.OFFICER if row.direction == "received" else TokenRole.SENDER)
-        envelope = row.id
+        content_id = row.content_id
         # Unlocked first: nobody signs OPENED for what cannot be shown.
-        locked = await self._context.engine.read(lambda db: find_body(db, envelope))
-        body = unlock_body(self._context.vault, envelope, locked)
+        locked = await self._context.engine.read(lambda db: find_body(db, content_id))
+        body = unlock_body(self._context.vault, content_id, locked)
         opened_by = None
         if row.direction == "received":
             # A wrong clock must not keep a warning from the person at the desk; it is signed another time.
             with contextlib.suppress(ClockSkew):
                 await self._officers.sign(who, row, StatementKind.OPENED)
                 opened_by = who.name
-            row, deliveries, statements = await self._read(id_)
-        shown = self._showing.notice(row, deliveries, who)
+            row, recipients, statements = await self._read(id_)
+        shown = self._showing.notice(row, recipients, who)
         return self._showing.content(
-            row, body, shown, self._deliveries(row, deliveries, statements, who), opened_by
+            row, body, shown, self._deliveries(row, recipients, statements, who), opened_by
         )
 
     async def answer(self, who: Identity, id_: str, request: AnswerRequest) -> AnswerView:
@@ -186,10 +188,10 @@ class Desk:
 
     async def status(self, who: Identity, id_: str) -> StatusView:
         """Return a notice with where it stands at each recipient."""
-        row, deliveries, statements = await self._read(id_)
+        row, recipients, statements = await self._read(id_)
         return StatusView(
-            notice=self._showing.notice(row, deliveries, who),
-            deliveries=self._deliveries(row, deliveries, statements, who),
+            notice=self._showing.notice(row, recipients, who),
+            deliveries=self._deliveries(row, recipients, statements, who),
         )
 
     async def wait(self, who: Identity, id_: str, state: Milestone, timeout_s: float) -> StatusView:
@@ -204,8 +206,8 @@ class Desk:
     async def _has_settled(self, id_: str, states: frozenset[DeliveryState]) -> bool:
         """Return at once if it has; otherwise after the next event."""
         rung = self._context.events.listen()
-        _, deliveries, _ = await self._read(id_)
-        if all(one.state in states for one in deliveries):
+        _, recipients, _ = await self._read(id_)
+        if all(one.delivery.state in states for one in recipients):
             return True
         await rung.wait()
         return False
@@ -218,17 +220,19 @@ class Desk:
     async def proof(self, who: Identity, id_: str) -> ProofView:
         """Return the receipt of a notice: a file that anybody can verify for ever, without this node.
 
+        A receipt is of one envelope; of a notice that was sealed again, the others are named.
+
         Raises:
             NotFound: nothing about it is in the witnessed ledger yet.
         """
         del who
-        row, _, _ = await self._read(id_)
-        return proof_view(row.id.hex(), await self._proofs.prove(row))
+        row, others = await self._envelope(id_)
+        return proof_view(row.id.hex(), await self._proofs.prove(row), others)
 
     async def disclose(self, who: Identity, id_: str) -> DisclosureView:
         """Return a notice with its content key, for an auditor; the events keep who did so and when."""
         who.require(TokenRole.OFFICER)
-        row, _, _ = await self._read(id_)
+        row, _ = await self._envelope(id_)
         return await disclosed(self._context, row, who)
 
     async def ledger(self, who: Identity) -> LedgerView:
@@ -286,45 +290,83 @@ class Desk:
     async def _list(
         self, direction: Direction, who: Identity, states: tuple[str, ...], limit: int, before_ms: int | None
     ) -> list[NoticeView]:
-        def read(db: apsw.Connection) -> list[tuple[NoticeRow, list[DeliveryRow]]]:
+        def read(db: apsw.Connection) -> list[tuple[NoticeRow, tuple[AtRecipient, ...]]]:
             rows = list_notices(db, direction, states=states, before_ms=before_ms, limit=limit)
-            return [(row, list_deliveries(db, row.id)) for row in rows]
+            return [(row, at_recipients(db, row.id)) for row in rows]
 
         found = await self._context.engine.read(read)
-        return [self._showing.notice(row, deliveries, who) for row, deliveries in found]
+        return [self._showing.notice(row, recipients, who) for row, recipients in found]
 
-    async def _read(self, id_: str) -> tuple[NoticeRow, list[DeliveryRow], list[StatementRow]]:
+    async def _read(self, id_: str) -> _Read:
+        """Return a notice, whichever of its envelopes was named, with all that is known of it."""
         envelope = bytes.fromhex(await self.resolve(id_))
 
-        def read(db: apsw.Connection) -> tuple[NoticeRow | None, list[DeliveryRow], list[StatementRow]]:
-            return find_notice(db, envelope), list_deliveries(db, envelope), list_statements(db, envelope)
+        def read(db: apsw.Connection) -> _Read | None:
+            first = first_of(db, envelope)
+            row = find_notice(db, first)
+            if row is None:
+                return None
+            said = [one for name in envelopes_of(db, first) for one in list_statements(db, name)]
+            return _Read(row, at_recipients(db, first), said)
 
-        row, deliveries, statements = await self._context.engine.read(read)
-        if row is None:
+        found = await self._context.engine.read(read)
+        if found is None:
             raise NotFound(f"there is no notice {id_[:12]} here")
-        return row, deliveries, statements
+        return found
+
+    async def _envelope(self, id_: str) -> tuple[NoticeRow, tuple[str, ...]]:
+        """Return the envelope of this name, and the other ones that carry the same notice."""
+        named = bytes.fromhex(await self.resolve(id_))
+
+        def read(db: apsw.Connection) -> list[NoticeRow]:
+            rows = [find_notice(db, name) for name in envelopes_of(db, first_of(db, named))]
+            return [row for row in rows if row is not None and row.is_sealed]
+
+        rows = await self._context.engine.read(read)
+        if not rows:
+            raise NotFound(
+                f"notice {id_[:12]} is not sealed yet: its recipients have no usable key",
+                hint=f"See who waits, and why: almenara status {id_[:12]}",
+            )
+        row = next((one for one in rows if one.id == named), rows[0])
+        return row, tuple(one.id.hex() for one in rows if one is not row)
 
     def _deliveries(
-        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow], who: Identity
+        self,
+        row: NoticeRow,
+        recipients: tuple[AtRecipient, ...],
+        statements: list[StatementRow],
+        who: Identity,
     ) -> tuple[DeliveryView, ...]:
         if row.direction == "received":
             return self._showing.own_answers(row, statements, who)
-        return self._showing.deliveries(row, deliveries, statements, who)
+        return self._showing.deliveries(row, recipients, statements, who)
 
-    def _submitted(self, submitted: Submitted, request_id: str) -> SubmittedView:
+    def _submitted(
+        self, submitted: Submitted, recipients: tuple[AtRecipient, ...], request_id: str
+    ) -> SubmittedView:
         _, header = parse_manifest(submitted.row.manifest)
         return SubmittedView(
             id=submitted.row.id.hex(),
             incident=self._showing.incident_of(submitted.row),
             request_id=request_id,
             exists=submitted.exists,
-            recipients=tuple(addressee.state for addressee in header.recipients),
+            recipients=tuple(one.recipient for one in recipients),
             skipped=submitted.skipped,
             reduced_forward_secrecy=submitted.tails,
             severity=self._schemas.show(header.severity),
             respond_by_ms=header.respond_by_ms,
             state=submitted.row.state,
+            waiting=tuple(view for one in recipients if (view := self._showing.waiting(one)) is not None),
         )
+
+
+class _Read(NamedTuple):
+    """A notice with everything that is known of it."""
+
+    row: NoticeRow
+    recipients: tuple[AtRecipient, ...]
+    statements: list[StatementRow]
 
 
 def _reason(request: AnswerRequest, kind: StatementKind) -> str | None:

@@ -39,7 +39,7 @@ async def disclosed(context: NodeContext, row: NoticeRow, who: Identity) -> Disc
     Raises:
         StoreFailed: what is stored does not give the bytes that were sent.
     """
-    locked = await context.engine.read(lambda db: find_body(db, row.id))
+    locked = await context.engine.read(lambda db: find_body(db, row.content_id))
     data = await asyncio.to_thread(_file, context, row, locked)
     now_ms = context.clock.now_ms()
 
@@ -54,7 +54,7 @@ async def disclosed(context: NodeContext, row: NoticeRow, who: Identity) -> Disc
 
 def _file(context: NodeContext, row: NoticeRow, locked: bytes) -> bytes:
     manifest, _ = parse_manifest(row.manifest)
-    body = unlock_body(context.vault, row.id, locked)
+    body = unlock_body(context.vault, row.content_id, locked)
     key = unlock_key(context.vault, row)
     payload = sealed_again(body, manifest.header, key, row.salt)
     if hashlib.sha256(payload).digest() != manifest.payload_hash:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import apsw
 
+from exchange.node.again import who_calls
+from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.showing import alarm_view
@@ -12,8 +14,11 @@ from exchange.node.views import AlarmView, NodeView
 from exchange.stores.node_books import AlarmRow, read_alarms
 from exchange.stores.node_notices import count_notices, pair_gaps
 from exchange.stores.node_queue import queue_length
+from exchange.stores.node_sealing import count_waiting
 from exchange.version import VERSION
-from protocol.errors import DocumentExpired, VersionGap
+from protocol.delivery import DeliveryState
+from protocol.errors import AlmenaraError, DocumentExpired, VersionGap
+from protocol.text import format_utc
 
 
 class Health:
@@ -34,12 +39,19 @@ class Health:
 
         def read(
             db: apsw.Connection,
-        ) -> tuple[int, int, list[AlarmRow], list[tuple[str, int]], AlarmView | None]:
+        ) -> tuple[
+            int,
+            int,
+            list[AlarmRow],
+            list[tuple[str, int]],
+            AlarmView | None,
+            list[tuple[str, int, int]],
+        ]:
             unread = count_notices(db, "received", "unread")
             pending = waiting_for_witnesses(db, now_ms)
-            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending
+            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending, count_waiting(db)
 
-        queued, unread, alarms, gaps, pending = await self._context.engine.read(read)
+        queued, unread, alarms, gaps, pending, waiting = await self._context.engine.read(read)
         link = self._link
         return NodeView(
             state=self._context.state,
@@ -52,8 +64,34 @@ class Health:
             inbox_unread=unread,
             directory_version=self._context.directory.head().version,
             clock_skew_ms=link.skew_ms,
-            alarms=(*map(alarm_view, alarms), *self._passing(gaps), *((pending,) if pending else ())),
+            alarms=(
+                *map(alarm_view, alarms),
+                *self._waiting(waiting),
+                *self._passing(gaps),
+                *((pending,) if pending else ()),
+            ),
+            waiting_for_keys=sum(count for _, count, _ in waiting),
         )
+
+    def _waiting(self, waiting: list[tuple[str, int, int]]) -> tuple[AlarmView, ...]:
+        """Return, for each state that is waited for, how many notices it keeps waiting and why."""
+        return tuple(
+            AlarmView(
+                code=DeliveryState.WAITING.value,
+                message=f"{count} notices wait for a key of {code} since {format_utc(since_ms)}: "
+                + self._trouble(code),
+                next=who_calls(code),
+                since_ms=since_ms,
+            )
+            for code, count, since_ms in waiting
+        )
+
+    def _trouble(self, code: str) -> str:
+        try:
+            choose(self._context.directory, code, self._context.clock.now_ms())
+        except AlmenaraError as error:
+            return error.message
+        return "its present key was tried already, or the next try is not due yet"
 
     def _passing(self, gaps: list[tuple[str, int]]) -> tuple[AlarmView, ...]:
         """Return the alarms that are true now and are not stored."""

@@ -19,8 +19,8 @@ from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.openings import Openings, logical_key
 from exchange.node.receipts import Receipts
-from exchange.node.records import Item, Outcome, RefusalRecord, store_round
-from exchange.stores.node_statements import list_statements
+from exchange.node.records import Item, NoticeRecord, Outcome, RefusalRecord, store_round
+from exchange.stores.node_statements import has_said
 from keys.evidence import Chain, Saying
 from keys.signer import Signer
 from protocol.errors import (
@@ -56,6 +56,7 @@ class _Round:
     signer: Signer
     outcomes: list[Outcome] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
+    opened: dict[bytes, NoticeRecord] = field(default_factory=dict)
     caught_up: bool = False
 
 
@@ -162,31 +163,38 @@ class Inbox:
     async def _judge(self, item: Item, current: _Round) -> Outcome:
         if item.kind is ItemKind.STATEMENT:
             return Outcome(item=item, receipt=await self._receipts.read(item.content))
-        opened = await self._openings.open(item, frozenset(current.seen))
+        opened = await self._openings.open(item, frozenset(current.seen), current.opened)
         if opened is None:
             return Outcome(item=item)
-        current.seen |= {opened.envelope, logical_key(opened.header.sender, opened.notice)}
+        current.seen.add(opened.envelope)
         saying = Saying(
             kind=StatementKind.RECEIVED, envelope=opened.envelope, decryption_proof=opened.decryption_proof
         )
+        if not isinstance(opened, NoticeRecord):
+            return Outcome(item=item, again=opened, saying=saying)
+        current.opened[logical_key(opened.header.sender, opened.notice)] = opened
         return Outcome(item=item, notice=opened, saying=saying)
 
     async def _refuse(self, item: Item, error: AlmenaraError, current: _Round) -> Outcome:
-        envelope = self._openings.envelope_of(item)
+        claimed = self._openings.claimed(item)
+        envelope = None if claimed is None else claimed.id
         _log.warning("delivery.refused", code=error.code, seq=item.sequence)
-        saying = None
-        if isinstance(error, REJECTABLE) and envelope is not None and await self._is_news(envelope, current):
-            current.seen.add(envelope)
-            saying = Saying(kind=StatementKind.REJECTED, envelope=envelope, code=error.peer_code.value)
-        refusal = RefusalRecord(envelope=envelope, error=error)
+        saying = sender = None
+        if isinstance(error, REJECTABLE) and claimed is not None and await self._is_news(claimed.id, current):
+            current.seen.add(claimed.id)
+            saying = Saying(kind=StatementKind.REJECTED, envelope=claimed.id, code=error.peer_code.value)
+            if not isinstance(error, NotAddressed):
+                # It has a number in the series of its sender, which is no gap.
+                sender = claimed.header.sender
+        refusal = RefusalRecord(envelope=envelope, error=error, sender=sender)
         return Outcome(item=item, refusal=refusal, saying=saying)
 
     async def _is_news(self, envelope: bytes, current: _Round) -> bool:
         """Whether this node has not yet said anything about an envelope."""
         if envelope in current.seen:
             return False
-        said = await self._context.engine.read(lambda db: list_statements(db, envelope))
-        return not any(one.party == self._context.state for one in said)
+        state = self._context.state
+        return not await self._context.engine.read(lambda db: has_said(db, envelope, state))
 
     def _signer(self) -> Signer:
         try:

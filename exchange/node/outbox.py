@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
 import msgspec
 
+from exchange.node.again import NO_KEY, wait
+from exchange.node.choosing import Chosen, choose_all
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.requests import AttachmentRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook
+from exchange.node.sealer import Draft, Sealer, addressees, queued
 from exchange.node.summary import LockedContent, lock_content, unlock_summary
 from exchange.node.views import SkippedView
 from exchange.stores.node_books import record_event
@@ -28,23 +32,11 @@ from exchange.stores.node_notices import (
     insert_deliveries,
     insert_notice,
 )
-from exchange.stores.node_queue import enqueue
-from exchange.stores.node_statements import Pairs, read_pairs, save_pair
-from keys.roster import PrekeyChoice
-from keys.sealing import SALT_BYTES, PairPosition, SealedNotice, SealFor, seal
+from keys.sealing import SALT_BYTES, SealedNotice
 from keys.signer import Signer
-from keys.wrap import admit_recipient
 from protocol import codec
 from protocol.delivery import DeliveryState
-from protocol.errors import (
-    BadRequest,
-    IdReused,
-    KeyRefused,
-    NotFound,
-    NoUsableKey,
-    TooLarge,
-    UnknownState,
-)
+from protocol.errors import BadRequest, IdReused, NotFound, NoUsableKey, TooLarge, UnknownState
 from protocol.marking import parse_tlp
 from protocol.notice import (
     DEFAULT_LIFE_MS,
@@ -56,7 +48,9 @@ from protocol.notice import (
     Body,
     Header,
     Kind,
+    Manifest,
     MediaType,
+    envelope_id,
 )
 from protocol.text import parse_base64, parse_hex
 from protocol.urgency import relay_priority, response_expected_by
@@ -73,13 +67,15 @@ class Submitted:
 
 
 class Outbox:
-    """Accepts notices. One instance per node: it numbers the notices to each recipient."""
+    """Accepts notices, checks them, and has them sealed."""
 
-    def __init__(self, context: NodeContext, schemas: SchemaBook, link_state: LinkState) -> None:
+    def __init__(
+        self, context: NodeContext, schemas: SchemaBook, link_state: LinkState, sealer: Sealer
+    ) -> None:
         self._context = context
         self._schemas = schemas
-        self._pairs: Pairs | None = None
         self._link_state = link_state
+        self._sealer = sealer
 
     async def submit(self, request: SubmitRequest, request_id: str) -> Submitted:
         """Accept a notice; it is durable and will be sent when this returns.
@@ -100,43 +96,54 @@ class Outbox:
         if known is not None:
             return _repeated(known, digest)
         incident = await self._incident(request)
-        while True:
-            try:
-                return await self._try(request, request_id, digest, incident)
-            except _OutOfStep:
-                # The notice numbered before this one was not stored: number it again.
-                self._pairs = None
-
-    async def _try(
-        self, request: SubmitRequest, request_id: str, digest: bytes, incident: bytes
-    ) -> Submitted:
-        pairs = await self._load_pairs()
-        # From here to the write nothing waits, so writes keep the order in which notices are numbered.
-        draft = self._draft(request, incident, pairs)
-        sealed = seal(draft.header, draft.body, draft.recipients, draft.signer)
-        content = lock_content(self._context.vault, sealed.id, draft.body, sealed.content_key)
-        row = self._row(draft, sealed, content, request_id, digest)
-        for entry in draft.recipients:
-            pairs[entry.state] = (entry.position.sequence, sealed.id)
+        asked = _Asked(request, request_id, digest, self._body(request, incident))
         try:
-            await self._context.engine.write(lambda db: _store(db, row, content.body, draft, sealed))
+            return await self._accept(asked)
         except apsw.ConstraintError:
-            return await self._lost_race(request_id, digest)
-        except BaseException:
-            # Failed, or cancelled with an outcome that nobody waits for: the store knows the numbers.
-            self._pairs = None
-            raise
-        self._context.outgoing.ring()
-        self._context.events.ring()
-        return Submitted(row=row, exists=False, skipped=draft.skipped, tails=draft.tails)
+            # Two requests with one id at the same moment: the store let one of them in.
+            known = await self._context.engine.read(lambda db: find_request(db, request_id))
+            if known is None:
+                raise BadRequest("this notice could not be stored beside another one") from None
+            return _repeated(known, digest)
 
-    async def _load_pairs(self) -> Pairs:
-        if self._pairs is None:
-            # Through the writer, so that it comes after every notice numbered before.
-            loaded = await self._context.engine.write(read_pairs)
-            if self._pairs is None:
-                self._pairs = loaded
-        return self._pairs
+    async def _accept(self, asked: _Asked) -> Submitted:
+        self._link_state.require_right_clock()
+        plan = self._plan(asked.request)
+        if not plan.usable:
+            return await self._accept_unsealed(asked, plan)
+        made: list[NoticeRow] = []
+
+        def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
+            made[:] = [self._store(db, asked, plan, draft, sealed)]
+
+        def make() -> Draft:
+            signer = self._context.signer
+            header = self._header(asked.request, signer, addressees(plan.usable), tuple(plan.usable))
+            return Draft(signer, header, asked.body, plan.usable)
+
+        await self._sealer.seal(make, store)
+        return _submitted(made[0], plan)
+
+    async def _accept_unsealed(self, asked: _Asked, plan: _Plan) -> Submitted:
+        """Accept a notice that nobody can be sealed for yet; its name is that of a manifest of nothing."""
+        nobody = tuple(Addressee(state=code, prekey_id=bytes(32)) for code in plan.waiting)
+        header = self._header(asked.request, self._context.signer, nobody)
+        manifest = codec.encode(
+            Manifest(
+                header=codec.encode(header),
+                wrap_hashes=(bytes(32),) * len(nobody),
+                payload_hash=bytes(32),
+                payload_length=0,
+                blobs=(),
+            )
+        )
+        name = envelope_id(manifest)
+        # A random key: nobody can claim to have opened what was never sealed.
+        content = lock_content(self._context.vault, name, asked.body, secrets.token_bytes(32))
+        row = self._row(asked, header, name, content, manifest=manifest, state=DeliveryState.WAITING)
+        await self._context.engine.write(lambda db: _store(db, row, content, plan))
+        self._context.events.ring()
+        return _submitted(row, plan)
 
     async def _incident(self, request: SubmitRequest) -> bytes:
         if request.refers_to is None:
@@ -147,82 +154,27 @@ class Outbox:
             raise NotFound(f"the notice {request.refers_to[:12]} that this one refers to is not stored here")
         return bytes.fromhex(unlock_summary(self._context.vault, row).incident)
 
-    async def _lost_race(self, request_id: str, digest: bytes) -> Submitted:
-        # Two requests with one id at the same moment: the store let one of them in.
-        self._pairs = None
-        known = await self._context.engine.read(lambda db: find_request(db, request_id))
-        if known is None:
-            raise BadRequest("this notice could not be stored beside another one")
-        return _repeated(known, digest)
-
-    def _draft(self, request: SubmitRequest, incident: bytes, pairs: Pairs) -> Draft:
-        context, now_ms = self._context, self._context.clock.now_ms()
-        self._link_state.require_right_clock()
-        tag = self._schemas.own_tag(request.severity)
-        body = self._body(request, incident)
-        chosen, skipped = self._recipients(request, now_ms)
-        life_ms = request.life_ms or DEFAULT_LIFE_MS
-        signer = context.signer
-        expected = response_expected_by(tag.point, sent_ms=now_ms)
-        if request.respond_within_ms is not None:
-            expected = now_ms + request.respond_within_ms
-        header = Header(
-            v=1,
-            suite=context.directory.allowed_suite(list(chosen)),
-            kind=Kind[request.kind.upper()],
-            exercise=request.exercise,
-            sender=context.state,
-            key_id=signer.key_id,
-            nonce=secrets.token_bytes(16),
-            created_ms=now_ms,
-            expires_ms=now_ms + life_ms,
-            directory=context.directory.head(),
-            recipients=tuple(
-                Addressee(state=state, prekey_id=choice.prekey.key_id) for state, choice in chosen.items()
-            ),
-            severity=tag,
-            respond_by_ms=expected,
-        )
-        return Draft(
-            signer=signer,
-            header=header,
-            body=body,
-            recipients=tuple(
-                SealFor(state, choice.prekey.public, _position(pairs, state))
-                for state, choice in chosen.items()
-            ),
-            skipped=skipped,
-            tails=tuple(state for state, choice in chosen.items() if choice.tail),
-        )
-
-    def _recipients(
-        self, request: SubmitRequest, now_ms: int
-    ) -> tuple[dict[str, PrekeyChoice], tuple[SkippedView, ...]]:
-        chosen: dict[str, PrekeyChoice] = {}
-        troubles: list[tuple[str, NoUsableKey]] = []
-        for code in sorted(set(request.to)):
+    def _plan(self, request: SubmitRequest) -> _Plan:
+        """Return who is sealed for now, who waits and who is left out, as the sender chose."""
+        now_ms, codes = self._context.clock.now_ms(), sorted(set(request.to))
+        if request.partial and request.wait_for_keys:
+            raise BadRequest("a recipient without a key is either left out or waited for, not both")
+        for code in codes:
             if code == self._context.state:
                 raise BadRequest(f"{code} is this node's own state; a notice goes to others")
             self._require_member(code, now_ms)
-            try:
-                chosen[code] = self._prekey(code, now_ms)
-            except NoUsableKey as error:
-                troubles.append((code, error))
-        if troubles and not (request.partial and chosen):
+        usable, missing = choose_all(self._context.directory, codes, now_ms)
+        if missing and not (request.wait_for_keys or (request.partial and usable)):
             raise NoUsableKey(
-                "; ".join(error.message for _, error in troubles) + "; nothing was sealed or sent",
-                hint=troubles[0][1].hint,
+                "; ".join(error.message for error in missing.values()) + "; nothing was sealed or sent",
+                hint=next(iter(missing.values())).hint,
             )
-        return chosen, tuple(SkippedView(state=code, code=e.code, reason=e.message) for code, e in troubles)
-
-    def _prekey(self, code: str, now_ms: int) -> PrekeyChoice:
-        choice = self._context.directory.prekey(code, now_ms)
-        try:
-            admit_recipient(choice.prekey.public)
-        except KeyRefused as error:
-            # What one member published must not keep a notice from the others.
-            raise NoUsableKey(f"{code} published a sealing key to which nothing can be sealed") from error
-        return choice
+        if request.wait_for_keys:
+            return _Plan(usable, waiting=tuple(missing))
+        skipped = (
+            SkippedView(state=code, code=one.code, reason=one.message) for code, one in missing.items()
+        )
+        return _Plan(usable, skipped=tuple(skipped))
 
     def _require_member(self, code: str, now_ms: int) -> None:
         try:
@@ -230,6 +182,34 @@ class Outbox:
         except UnknownState as error:
             members = ", ".join(entry.code for entry in self._context.directory.states())
             raise UnknownState(f"{error.message}; the members are: {members}") from error
+
+    def _header(
+        self,
+        request: SubmitRequest,
+        signer: Signer,
+        recipients: tuple[Addressee, ...],
+        sealed_for: Sequence[str] = (),
+    ) -> Header:
+        context, now_ms = self._context, self._context.clock.now_ms()
+        tag = self._schemas.own_tag(request.severity)
+        expected = response_expected_by(tag.point, sent_ms=now_ms)
+        if request.respond_within_ms is not None:
+            expected = now_ms + request.respond_within_ms
+        return Header(
+            v=1,
+            suite=context.directory.allowed_suite(sealed_for),
+            kind=Kind[request.kind.upper()],
+            exercise=request.exercise,
+            sender=context.state,
+            key_id=signer.key_id,
+            nonce=secrets.token_bytes(16),
+            created_ms=now_ms,
+            expires_ms=now_ms + (request.life_ms or DEFAULT_LIFE_MS),
+            directory=context.directory.head(),
+            recipients=recipients,
+            severity=tag,
+            respond_by_ms=expected,
+        )
 
     def _body(self, request: SubmitRequest, incident: bytes) -> Body:
         if len(request.text.encode()) > MAX_TEXT_BYTES:
@@ -248,70 +228,89 @@ class Outbox:
             attachments=_attachments(request),
         )
 
-    def _row(
-        self, draft: Draft, sealed: SealedNotice, content: LockedContent, request_id: str, digest: bytes
+    def _store(
+        self, db: apsw.Connection, asked: _Asked, plan: _Plan, draft: Draft, sealed: SealedNotice
     ) -> NoticeRow:
-        return NoticeRow(
-            id=sealed.id,
-            direction="sent",
-            sender=self._context.state,
-            notice=draft.body.notice,
+        content = lock_content(self._context.vault, sealed.id, asked.body, sealed.content_key)
+        row = self._row(
+            asked,
+            draft.header,
+            sealed.id,
+            content,
             manifest=sealed.submission.manifest,
             proof=codec.encode(sealed.submission.proof),
             salt=sealed.submission.payload[:SALT_BYTES],
-            created_ms=draft.header.created_ms,
+        )
+        _store(db, row, content, plan)
+        return row
+
+    def _row(
+        self,
+        asked: _Asked,
+        header: Header,
+        name: bytes,
+        content: LockedContent,
+        *,
+        manifest: bytes,
+        proof: bytes = b"",
+        salt: bytes = b"",
+        state: DeliveryState = DeliveryState.QUEUED,
+    ) -> NoticeRow:
+        life_ms = asked.request.life_ms
+        return NoticeRow(
+            id=name,
+            direction="sent",
+            sender=self._context.state,
+            notice=asked.body.notice,
+            manifest=manifest,
+            proof=proof,
+            salt=salt,
+            created_ms=header.created_ms,
             stored_ms=self._context.clock.now_ms(),
-            priority=relay_priority(draft.header.severity.point),
-            state=DeliveryState.QUEUED,
+            priority=relay_priority(header.severity.point),
+            state=state,
             locked_summary=content.summary,
             locked_key=content.key,
-            request_id=request_id,
-            request_digest=digest,
+            request_id=asked.request_id,
+            request_digest=asked.digest,
+            until_ms=None if life_ms is None else header.created_ms + life_ms,
         )
 
 
-class _OutOfStep(Exception):
-    """A notice whose number does not follow the last one stored; never leaves this module."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request, with the body that it makes."""
+
+    request: SubmitRequest
+    request_id: str
+    digest: bytes
+    body: Body
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A checked notice before it is sealed, and the key that will sign it."""
+class _Plan:
+    """What becomes of each recipient."""
 
-    signer: Signer
-    header: Header
-    body: Body
-    recipients: tuple[SealFor, ...]
-    skipped: tuple[SkippedView, ...]
-    tails: tuple[str, ...]
+    usable: dict[str, Chosen]
+    waiting: tuple[str, ...] = ()
+    skipped: tuple[SkippedView, ...] = ()
 
 
-def _position(pairs: Pairs, state: str) -> PairPosition:
-    sequence, previous = pairs.last(state)
-    return PairPosition(sequence=sequence + 1, previous=previous)
+def _store(db: apsw.Connection, row: NoticeRow, content: LockedContent, plan: _Plan) -> None:
+    """Store a notice with a delivery for each recipient; those without a key begin to wait."""
+    insert_notice(db, row, content.body)
+    at_ms = row.stored_ms
+    waiting = [DeliveryRow(code, DeliveryState.WAITING, at_ms, NO_KEY, tail=False) for code in plan.waiting]
+    insert_deliveries(db, row.id, [*queued(plan.usable, at_ms), *waiting])
+    if plan.usable:
+        record_event(db, at_ms, "notice.queued", envelope=row.id, state=",".join(plan.usable))
+    for code in plan.waiting:
+        wait(db, row, code, NO_KEY, at_ms)
 
 
-def _store(
-    db: apsw.Connection, row: NoticeRow, locked_body: bytes, draft: Draft, sealed: SealedNotice
-) -> None:
-    insert_notice(db, row, locked_body)
-    stored = read_pairs(db)
-    if any(entry.position != _position(stored, entry.state) for entry in draft.recipients):
-        raise _OutOfStep
-    insert_deliveries(
-        db,
-        row.id,
-        [
-            DeliveryRow(entry.state, DeliveryState.QUEUED, row.stored_ms, None, entry.state in draft.tails)
-            for entry in draft.recipients
-        ],
-    )
-    for entry in draft.recipients:
-        save_pair(db, entry.state, entry.position.sequence, row.id)
-    enqueue(db, "submit", row.priority, row.id, codec.encode(sealed.submission))
-    record_event(
-        db, row.stored_ms, "notice.queued", envelope=row.id, state=",".join(e.state for e in draft.recipients)
-    )
+def _submitted(row: NoticeRow, plan: _Plan) -> Submitted:
+    tails = tuple(code for code, one in plan.usable.items() if one.choice.tail)
+    return Submitted(row=row, exists=False, skipped=plan.skipped, tails=tails)
 
 
 def _repeated(known: NoticeRow, digest: bytes) -> Submitted:

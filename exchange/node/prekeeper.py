@@ -33,13 +33,14 @@ from keys.documents import sign_document
 from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
-from protocol.documents import TAIL_MS, signed_document_hash
+from protocol.documents import TAIL_MS, Prekey, signed_document_hash
 from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed
 
 LOOK_SECONDS = 600.0
 FIRST_LOOK_SECONDS = 600.0
 """How long to wait for a session that shows whether this clock is right, before the first look."""
 ALARM = "prekeys"
+LOST = "prekeys-lost"
 LOOKED = "prekeys-looked"
 """The fact that holds when the last look was, by a clock that was believed then."""
 UNCONFIRMED_JUMP_MS = 2 * DAY_MS
@@ -60,6 +61,7 @@ class _List:
     made: tuple[SecretPrekey, ...]
     data: bytes
     replaced_tail: bytes | None
+    lost: int
 
 
 class Prekeeper:
@@ -126,7 +128,7 @@ class Prekeeper:
     async def _publish(self) -> None:
         now_ms = self._context.clock.now_ms()
         if self._unwritten is None:
-            self._unwritten = self._make(now_ms)
+            self._unwritten = self._make(now_ms, await self._lost(now_ms))
         fresh = self._unwritten
         if fresh is None:
             return
@@ -142,17 +144,36 @@ class Prekeeper:
                 while self._link_state.skew_ms is None:
                     await self._context.events.listen().wait()
 
-    def _make(self, now_ms: int) -> _List | None:
+    async def _lost(self, now_ms: int) -> frozenset[bytes]:
+        """Return the published keys whose secret halves are gone: whatever is sealed to them is lost too."""
+        return frozenset(
+            [
+                key.key_id
+                for key in self._published()
+                if key.use_until_ms > now_ms and not await self._ring.holds(key.key_id)
+            ]
+        )
+
+    def _published(self) -> tuple[Prekey, ...]:
+        held = self._context.directory.documents.prekeys.get(self._context.state)
+        return () if held is None else held.document.keys
+
+    def _make(self, now_ms: int, lost: frozenset[bytes]) -> _List | None:
         """Return the next list, trusted already but not yet durable, or None if none is needed."""
         context = self._context
         held = context.directory.documents.prekeys.get(context.state)
-        published = () if held is None else held.document.keys
+        published = self._published()
         first_day, days = days_missing(published, now_ms)
-        if days == 0:
+        if days == 0 and not lost:
             return None
-        made = make_prekeys(first_day, days, secrets.token_bytes)
-        still_used = [key for key in published if key.use_until_ms > now_ms - DAY_MS]
-        keys = [*still_used, *(key.public for key in made)]
+        made = (
+            *(one for key in published if key.key_id in lost for one in _in_place_of(key)),
+            *make_prekeys(first_day, days, secrets.token_bytes),
+        )
+        still_used = [
+            key for key in published if key.use_until_ms > now_ms - DAY_MS and key.key_id not in lost
+        ]
+        keys = sorted((*still_used, *(key.public for key in made)), key=lambda key: key.use_from_ms)
         document = next_prekeys(
             held,
             state=context.state,
@@ -165,7 +186,7 @@ class Prekeeper:
         )
         data = sign_document(document, [context.signer])
         context.directory.update(data, now_ms)
-        return _List(tuple(made), data, published[-1].key_id if published else None)
+        return _List(tuple(made), data, published[-1].key_id if published else None, len(lost))
 
     def _tail(self, now_ms: int) -> bytes | None:
         """Return the key that others may still seal to because they have seen no newer one."""
@@ -194,6 +215,10 @@ class Prekeeper:
             )
 
 
+def _in_place_of(key: Prekey) -> tuple[SecretPrekey, ...]:
+    return make_prekeys(key.use_from_ms, 1, secrets.token_bytes)
+
+
 def _looked(db: apsw.Connection, now_ms: int) -> None:
     clear_alarm(db, ALARM, "")
     save_fact(db, LOOKED, now_ms)
@@ -205,6 +230,16 @@ def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> No
     name = signed_document_hash(fresh.data)
     enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)
     record_event(db, now_ms, "prekeys.published", detail=f"{len(fresh.made)} days")
+    if fresh.lost:
+        raise_alarm(
+            db,
+            LOST,
+            "",
+            f"the secret halves of {fresh.lost} published daily keys were gone; new keys took their place",
+            "Find out who or what removed them. What was sealed to them is rejected here, and its senders "
+            "seal it again by themselves.",
+            now_ms,
+        )
     if fresh.replaced_tail is not None:
         # Notices sealed to it may be on their way for a notice's longest life.
         keep_prekey(db, fresh.replaced_tail, now_ms + KEEP_MS)

@@ -110,8 +110,8 @@ class Proofs:
         )
 
 
-def proof_view(id_: str, proved: Proved) -> ProofView:
-    """Return a receipt as it is given out."""
+def proof_view(id_: str, proved: Proved, others: tuple[str, ...]) -> ProofView:
+    """Return a receipt as it is given out; ``others`` are the notice's other envelopes."""
     return ProofView(
         id=id_,
         receipt=proved.data.decode(),
@@ -122,6 +122,7 @@ def proof_view(id_: str, proved: Proved) -> ProofView:
             )
             for row in proved.pending
         ),
+        others=others,
     )
 
 

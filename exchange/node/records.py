@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import apsw
 
+from exchange.node.again import follow
 from exchange.node.chains import Said
 from exchange.node.contradictions import take_evidence
 from exchange.node.promises import WITHHELD, withheld_about
@@ -16,12 +17,14 @@ from exchange.stores.node_ledger import insert_promise
 from exchange.stores.node_notices import (
     DeliveryRow,
     NoticeRow,
+    insert_answered,
     insert_notice,
     list_deliveries,
     newest_sequence,
     update_delivery,
 )
 from exchange.stores.node_queue import ATTEST_PRIORITY, enqueue
+from exchange.stores.node_sealing import first_of
 from exchange.stores.node_statements import StatementRow, insert_statement, save_chain
 from keys.evidence import Saying
 from keys.sealing import NUMBER_BITS, PairPosition, epoch_began_ms
@@ -64,6 +67,16 @@ class NoticeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AgainRecord:
+    """An envelope that opened to a notice which is recorded here already, under another envelope."""
+
+    envelope: bytes
+    sender: str
+    number: int
+    decryption_proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptRecord:
     """A verified statement about one of our own notices, by a recipient or the coordinator."""
 
@@ -76,18 +89,20 @@ class ReceiptRecord:
 
 @dataclass(frozen=True, slots=True)
 class RefusalRecord:
-    """An item that could not be used, and why."""
+    """An item that could not be used, and why; ``sender`` is known if its signature was verified."""
 
     envelope: bytes | None
     error: AlmenaraError
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: exactly one of notice, receipt, refusal, or nothing new."""
+    """What became of one item: exactly one of notice, again, receipt, refusal, or nothing new."""
 
     item: Item
     notice: NoticeRecord | None = None
+    again: AgainRecord | None = None
     receipt: ReceiptRecord | None = None
     refusal: RefusalRecord | None = None
     saying: Saying | None = None
@@ -100,10 +115,12 @@ def store_round(
     for outcome in outcomes:
         if outcome.notice is not None:
             _store_notice(db, outcome.notice, now_ms)
+        elif outcome.again is not None:
+            _store_again(db, outcome.again, now_ms)
         elif outcome.receipt is not None:
             store_receipt(db, state, outcome.receipt, now_ms)
         elif outcome.refusal is not None:
-            _store_refusal(db, outcome.item, outcome.refusal, now_ms)
+            _store_refusal(db, outcome, outcome.refusal, now_ms)
     for one in said:
         store_said(db, state, one, now_ms, officer=None)
     if said:
@@ -165,23 +182,24 @@ def store_receipt(db: apsw.Connection, state: str, receipt: ReceiptRecord, now_m
     spoken_of = [one for one in deliveries if relayed or one.recipient == subject]
     take_evidence(db, state, receipt.id, statement, spoken_of, receipt.data, now_ms)
     for delivery in spoken_of:
-        _move_on(db, delivery, statement)
+        _move_on(db, delivery, statement, now_ms)
     record_event(
         db,
         now_ms,
         f"notice.{statement.kind.name.lower()}",
-        envelope=statement.envelope,
+        envelope=first_of(db, statement.envelope),
         state=subject,
         code=statement.code,
         detail=receipt.officer or "",
     )
 
 
-def _move_on(db: apsw.Connection, delivery: DeliveryRow, statement: Statement) -> None:
+def _move_on(db: apsw.Connection, delivery: DeliveryRow, statement: Statement, now_ms: int) -> None:
     state = advance(delivery.state, statement.kind)
     if state is delivery.state:
         return
     update_delivery(db, statement.envelope, delivery.recipient, state, statement.at_ms, statement.code)
+    follow(db, statement.envelope, replace(delivery, state=state, code=statement.code), now_ms)
     if state is not DeliveryState.RELAYED:
         clear_alarm(db, WITHHELD, withheld_about(statement.envelope, delivery.recipient))
 
@@ -218,9 +236,16 @@ def _tell_of_epoch(db: apsw.Connection, row: NoticeRow, epoch: int, now_ms: int)
     record_event(db, now_ms, "inbox.renumbered", envelope=row.id, state=row.sender, detail=detail)
 
 
-def _store_refusal(db: apsw.Connection, item: Item, refusal: RefusalRecord, now_ms: int) -> None:
-    error = refusal.error
+def _store_again(db: apsw.Connection, again: AgainRecord, now_ms: int) -> None:
+    insert_answered(db, again.envelope, again.sender, again.number)
+    record_event(db, now_ms, "inbox.again", envelope=again.envelope, state=again.sender)
+
+
+def _store_refusal(db: apsw.Connection, outcome: Outcome, refusal: RefusalRecord, now_ms: int) -> None:
+    error, item = refusal.error, outcome.item
     insert_refused(db, item.sequence, refusal.envelope, error.code, now_ms, item.content)
+    if outcome.saying is not None and refusal.envelope is not None and refusal.sender is not None:
+        insert_answered(db, refusal.envelope, refusal.sender, None)
     record_event(
         db, now_ms, "inbox.refused", envelope=refusal.envelope, code=error.code, detail=error.message
     )

@@ -29,8 +29,9 @@ class SubmitRequest(Ask, frozen=True, kw_only=True):
     """A notice to send.
 
     ``severity`` is ``schema@version:level`` (the version may be left out: the newest known);
-    ``life_ms`` is at most seven days; ``partial`` leaves out recipients without a usable key
-    and says so, instead of refusing.
+    ``life_ms`` is at most seven days, and then nothing is delivered any more; without it a notice
+    that was not collected is sealed again. ``partial`` leaves out recipients without a usable key and
+    says so, instead of refusing; ``wait_for_keys`` lets them wait until they have one.
     """
 
     to: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=200)]
@@ -44,6 +45,7 @@ class SubmitRequest(Ask, frozen=True, kw_only=True):
     language: Word = "en"
     attachments: tuple[AttachmentRequest, ...] = ()
     partial: bool = False
+    wait_for_keys: bool = False
     life_ms: Annotated[int, Meta(ge=60_000, le=7 * 24 * 3600 * 1000)] | None = None
     respond_within_ms: Annotated[int, Meta(ge=60_000, le=7 * 24 * 3600 * 1000)] | None = None
 

@@ -27,7 +27,9 @@ from exchange.node.outbox import Outbox
 from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper
 from exchange.node.receipts import Receipts
+from exchange.node.resealer import Resealer
 from exchange.node.schemas import SchemaBook
+from exchange.node.sealer import Sealer
 from exchange.node.secrets import NodeSecrets
 from exchange.node.signing import NodeKeys
 from exchange.node.tls_files import Certificates
@@ -66,7 +68,9 @@ class Node:
         receipts = Receipts(context, ring)
         schemas = SchemaBook(context.directory, context.state)
         link_state = LinkState(context.clock)
-        outbox = Outbox(context, schemas, link_state)
+        sealer = Sealer(context)
+        outbox = Outbox(context, schemas, link_state, sealer)
+        self._resealer = Resealer(context, sealer, link_state)
         certificates = Certificates(place.keys)
         backoff = Backoff(settings.retry_cap_s, random.random)
         ledger = Ledger(context, link_state, place.evidence)
@@ -115,7 +119,12 @@ class Node:
 
     def parts(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return what runs for as long as the node does."""
-        return self._courier.run(self._inbox), self._prekeeper.run(), self._keykeeper.run()
+        return (
+            self._courier.run(self._inbox),
+            self._prekeeper.run(),
+            self._keykeeper.run(),
+            self._resealer.run(),
+        )
 
     async def require_writable(self) -> None:
         """Return once the store has taken a write; raises StoreFailed or OutcomeUnknown if it does not."""

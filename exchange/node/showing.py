@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
+import msgspec
+
+from exchange.node.again import KEY_REVOKED, NO_KEY, who_calls
+from exchange.node.at_recipients import AtRecipient
+from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.schemas import SchemaBook
 from exchange.node.summary import unlock_summary
@@ -11,18 +17,21 @@ from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AlarmView,
     AttachmentView,
+    AttemptView,
     ContentView,
     DeliveryView,
     EventView,
     MemberView,
     NoticeView,
+    WaitingView,
 )
 from exchange.stores.node_books import AlarmRow, EventRow
 from exchange.stores.node_notices import DeliveryRow, NoticeRow
+from exchange.stores.node_sealing import Attempt, WaitingRow
 from exchange.stores.node_statements import StatementRow
 from protocol.delivery import DeliveryState, advance
 from protocol.documents import StateEntry
-from protocol.errors import NoUsableKey, TrustError, UnknownState
+from protocol.errors import AlmenaraError, NoUsableKey, PeerCode, TrustError, UnknownState
 from protocol.marking import Tlp
 from protocol.notice import Body, parse_manifest
 from protocol.statement import StatementKind
@@ -34,6 +43,7 @@ HIDDEN = "(hidden from this token)"
 _NEEDING_A_LOOK = (
     DeliveryState.REFUSED,
     DeliveryState.REJECTED,
+    DeliveryState.WAITING,
     DeliveryState.QUEUED,
     DeliveryState.UNDELIVERED,
     DeliveryState.RELAYED,
@@ -57,20 +67,21 @@ class Showing:
         self._context = context
         self._schemas = schemas
 
-    def notice(self, row: NoticeRow, deliveries: list[DeliveryRow], who: Identity) -> NoticeView:
+    def notice(self, row: NoticeRow, recipients: Sequence[AtRecipient], who: Identity) -> NoticeView:
         """Return a notice as lists show it; a monitor's token sees no subject."""
         _, header = parse_manifest(row.manifest)
         summary = unlock_summary(self._context.vault, row)
-        state = row.state
-        if row.direction == "sent" and deliveries:
-            state = min((one.state for one in deliveries), key=_NEEDING_A_LOOK.index).value
+        state, codes = row.state, tuple(addressee.state for addressee in header.recipients)
+        if row.direction == "sent" and recipients:
+            state = min((one.delivery.state for one in recipients), key=_NEEDING_A_LOOK.index).value
+            codes = tuple(one.recipient for one in recipients)
         return NoticeView(
             id=row.id.hex(),
             direction=row.direction,
             kind=header.kind.name.lower(),
             exercise=header.exercise,
             sender=header.sender,
-            recipients=tuple(addressee.state for addressee in header.recipients),
+            recipients=codes,
             incident=summary.incident,
             refers_to=summary.refers_to,
             subject=summary.subject if who.role.covers(TokenRole.SENDER) else HIDDEN,
@@ -118,10 +129,49 @@ class Showing:
         )
 
     def deliveries(
-        self, row: NoticeRow, deliveries: list[DeliveryRow], statements: list[StatementRow], who: Identity
+        self,
+        row: NoticeRow,
+        recipients: Sequence[AtRecipient],
+        statements: Sequence[StatementRow],
+        who: Identity,
     ) -> tuple[DeliveryView, ...]:
         """Return each recipient of a sent notice with when each state was reached."""
-        return tuple(self._delivery(row, delivery, statements, who) for delivery in deliveries)
+        return tuple(self._at_recipient(row, one, statements, who) for one in recipients)
+
+    def _at_recipient(
+        self, row: NoticeRow, one: AtRecipient, statements: Sequence[StatementRow], who: Identity
+    ) -> DeliveryView:
+        # Of an earlier envelope that came to nothing, the attempts tell.
+        about = [said for said in statements if said.envelope == one.newest.envelope]
+        shown = self._delivery(row, one.delivery, about, who)
+        attempts: tuple[AttemptView, ...] = ()
+        if len(one.attempts) > 1 or one.newest.envelope != row.id:
+            attempts = tuple(_attempt(attempt) for attempt in one.attempts)
+        return msgspec.structs.replace(shown, waiting=self.waiting(one), attempts=attempts)
+
+    def waiting(self, one: AtRecipient) -> WaitingView | None:
+        """Return why a recipient waits for a key, and who must do what about it; None if it does not."""
+        row = one.waiting
+        if row is None or one.has_it:
+            return None
+        return WaitingView(
+            state=row.recipient,
+            since_ms=row.since_ms,
+            code=row.cause,
+            reason=self._reason(one, row),
+            owner=f"the administrators of {row.recipient}",
+            next=who_calls(row.recipient),
+        )
+
+    def _reason(self, one: AtRecipient, row: WaitingRow) -> str:
+        before = _BEFORE.get(row.cause, "its last envelope was not delivered")
+        try:
+            choose(self._context.directory, row.recipient, self._context.clock.now_ms())
+        except AlmenaraError as error:
+            return error.message if row.cause == NO_KEY else f"{before}, and {error.message}"
+        if row.cause == NO_KEY:
+            return f"{row.recipient} has a key now; it is being sealed for"
+        return f"{before}; it is sealed again once {row.recipient} has another key than the one that was used"
 
     def own_answers(
         self, row: NoticeRow, statements: list[StatementRow], who: Identity
@@ -139,10 +189,12 @@ class Showing:
         return (self._delivery(row, delivery, mine, who),)
 
     def _delivery(
-        self, row: NoticeRow, delivery: DeliveryRow, statements: list[StatementRow], who: Identity
+        self, row: NoticeRow, delivery: DeliveryRow, statements: Sequence[StatementRow], who: Identity
     ) -> DeliveryView:
         about = [one for one in statements if _speaks_of(one, delivery.recipient)]
-        reached = {DeliveryState.QUEUED.value: row.stored_ms} if row.direction == "sent" else {}
+        reached: dict[str, int] = {}
+        if row.direction == "sent" and delivery.state is not DeliveryState.WAITING:
+            reached[DeliveryState.QUEUED.value] = row.stored_ms
         officer = note = None
         evidence: dict[str, str] = {}
         for one in about:
@@ -174,7 +226,7 @@ class Showing:
         """Return one member, with whether a notice could be sealed for it now."""
         until: int | None = None
         try:
-            choice = self._context.directory.prekey(entry.code, now_ms)
+            choice = choose(self._context.directory, entry.code, now_ms).choice
         except (NoUsableKey, UnknownState, TrustError) as error:
             usable, note = False, error.message
         else:
@@ -189,6 +241,24 @@ class Showing:
             key_until_ms=until,
             schemas=self._schemas.of_state(entry.code),
         )
+
+
+_BEFORE = {
+    PeerCode.CANNOT_OPEN.value: "its node could not open the last envelope",
+    PeerCode.EXPIRED.value: "the last envelope expired before it was collected",
+    KEY_REVOKED: "the key to which it was sealed was taken back",
+}
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    delivery = attempt.delivery
+    return AttemptView(
+        envelope=attempt.envelope.hex(),
+        sealed_ms=attempt.stored_ms,
+        state=delivery.state.value,
+        since_ms=delivery.since_ms,
+        code=delivery.code,
+    )
 
 
 def evidence_of(statement: StatementRow) -> str:

@@ -33,6 +33,12 @@ class LockedContent:
 
 def lock_content(vault: Vault, envelope: bytes, body: Body, content_key: bytes) -> LockedContent:
     """Lock a body, its summary and its content key under the envelope's id."""
+    summary, key = lock_cover(vault, envelope, body, content_key)
+    return LockedContent(summary, vault.lock("body", envelope, codec.encode(body)), key)
+
+
+def lock_cover(vault: Vault, envelope: bytes, body: Body, content_key: bytes) -> tuple[bytes, bytes]:
+    """Lock a summary and a content key under an envelope's id; its body is kept already."""
     summary = Summary(
         subject=body.subject,
         tlp=body.tlp.value,
@@ -40,11 +46,8 @@ def lock_content(vault: Vault, envelope: bytes, body: Body, content_key: bytes) 
         refers_to=None if body.refers_to is None else body.refers_to.hex(),
         attachments=len(body.attachments),
     )
-    return LockedContent(
-        summary=vault.lock("summary", envelope, msgspec.json.encode(summary)),
-        body=vault.lock("body", envelope, codec.encode(body)),
-        key=vault.lock("content-key", envelope, content_key),
-    )
+    locked = vault.lock("summary", envelope, msgspec.json.encode(summary))
+    return locked, vault.lock("content-key", envelope, content_key)
 
 
 def unlock_summary(vault: Vault, row: NoticeRow) -> Summary:

@@ -32,8 +32,32 @@ class SeverityView(View, frozen=True, kw_only=True):
     note: str
 
 
+class WaitingView(View, frozen=True, kw_only=True):
+    """One recipient for whom a notice must still be sealed: since when, why, and whose turn it is."""
+
+    state: str
+    since_ms: int
+    code: str
+    reason: str
+    owner: str
+    next: str
+
+
+class AttemptView(View, frozen=True, kw_only=True):
+    """One envelope of a notice, as far as it concerns one recipient."""
+
+    envelope: str
+    sealed_ms: int
+    state: str
+    since_ms: int
+    code: str | None
+
+
 class DeliveryView(View, frozen=True, kw_only=True):
     """One recipient of one notice: its state now, and when each state was reached.
+
+    ``waiting`` says why it waits for a key, if it does. ``attempts`` are the envelopes of a notice that
+    was sealed for it more than once, or late, the oldest first; otherwise there are none.
 
     ``evidence`` says of each state how far it is proved: ``witnessed, leaf 12``; ``pending witness``,
     while it is in the ledger and too few witnesses have cosigned; ``promised``, while the coordinator
@@ -49,6 +73,8 @@ class DeliveryView(View, frozen=True, kw_only=True):
     note: str | None
     reduced_forward_secrecy: bool
     evidence: dict[str, str] = msgspec.field(default_factory=dict)
+    waiting: WaitingView | None = None
+    attempts: tuple[AttemptView, ...] = ()
 
 
 class NoticeView(View, frozen=True, kw_only=True):
@@ -105,7 +131,10 @@ class SkippedView(View, frozen=True, kw_only=True):
 
 
 class SubmittedView(View, frozen=True, kw_only=True):
-    """A notice that this node has accepted: it is durable here and will be sent."""
+    """A notice that this node has accepted: it is durable here and will be sent.
+
+    Those in ``waiting`` are recipients who get it by themselves once they have a key.
+    """
 
     id: str
     incident: str
@@ -117,6 +146,7 @@ class SubmittedView(View, frozen=True, kw_only=True):
     severity: SeverityView
     respond_by_ms: int | None
     state: str
+    waiting: tuple[WaitingView, ...] = ()
 
 
 class AnswerView(View, frozen=True, kw_only=True):
@@ -207,6 +237,7 @@ class NodeView(View, frozen=True, kw_only=True):
     directory_version: int
     clock_skew_ms: int | None
     alarms: tuple[AlarmView, ...]
+    waiting_for_keys: int = 0
 
 
 class PendingView(View, frozen=True, kw_only=True):
@@ -219,12 +250,17 @@ class PendingView(View, frozen=True, kw_only=True):
 
 
 class ProofView(View, frozen=True, kw_only=True):
-    """A receipt as a text file, how many statements it proves, and those it does not hold yet."""
+    """A receipt as a text file, how many statements it proves, and those it does not hold yet.
+
+    A receipt is of one envelope: ``id`` is the one that was asked for, ``others`` those that carry the
+    same notice, each with a receipt of its own.
+    """
 
     id: str
     receipt: str
     statements: int
     pending: tuple[PendingView, ...]
+    others: tuple[str, ...] = ()
 
 
 class DisclosureView(View, frozen=True, kw_only=True):

@@ -20,7 +20,11 @@ Direction = Literal["sent", "received"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeRow:
-    """One notice as stored; ``locked_*`` open with the vault, under the envelope's id."""
+    """One envelope as stored; ``locked_*`` open with the vault, under the envelope's id.
+
+    ``first`` is the first envelope of the same notice, None for that one itself: what people call the
+    notice. ``until_ms`` is until when the sender wants it delivered, if that was said.
+    """
 
     id: bytes
     direction: Direction
@@ -39,25 +43,39 @@ class NoticeRow:
     request_digest: bytes | None = None
     pair_sequence: int | None = None
     pair_previous: bytes | None = None
+    first: bytes | None = None
+    until_ms: int | None = None
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether there is an envelope: a notice for which nobody has a key yet is none."""
+        return bool(self.proof)
+
+    @property
+    def content_id(self) -> bytes:
+        """Under whose id the body is kept."""
+        return self.first or self.id
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """One recipient of a sent notice."""
+    """One recipient of a sent notice; ``prekey`` and its signer are written, and not read with it."""
 
     recipient: str
     state: DeliveryState
     since_ms: int
     code: str | None
     tail: bool
+    prekey: bytes | None = None
+    prekey_signer: bytes | None = None
 
 
 _FIELDS = tuple(NoticeRow.__dataclass_fields__)
 _INSERT = """
     INSERT INTO notice (id, direction, sender, notice, manifest, proof, salt, created_ms, stored_ms,
         priority, state, locked_summary, locked_key, request_id, request_digest,
-        pair_sequence, pair_previous)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        pair_sequence, pair_previous, first, until_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _BY_ID = "SELECT * FROM notice WHERE id = ?"
 _BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
@@ -66,7 +84,7 @@ _LIST = """
     WITH wanted AS (
         SELECT * FROM notice
         WHERE direction = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))
-            AND (?3 IS NULL OR stored_ms < ?3)
+            AND (?3 IS NULL OR stored_ms < ?3) AND first IS NULL
     )
     SELECT * FROM wanted
     WHERE stored_ms >= (SELECT min(stored_ms) FROM (
@@ -74,18 +92,29 @@ _LIST = """
     ))
     ORDER BY stored_ms DESC
 """
-# Gaps are counted in each epoch of a sender's numbers: a sequence is epoch * 2^32 + number.
+# Gaps are counted in each epoch of a sender's numbers: a sequence is epoch * 2^32 + number. What was
+# answered without being opened has a number that nobody here knows, but it has one.
 _GAPS = """
-    WITH counted AS (
-        SELECT sender, pair_sequence AS sequence,
+    WITH known AS (
+        SELECT sender, pair_sequence AS sequence FROM notice WHERE direction = 'received'
+        UNION ALL SELECT sender, pair_sequence FROM answered WHERE pair_sequence IS NOT NULL
+    ),
+    counted AS (
+        SELECT sender, sequence,
             coalesce((SELECT value FROM fact WHERE name = 'gaps-accepted/' || sender), 0) AS floor
-        FROM notice WHERE direction = 'received'
+        FROM known
     ),
     missed AS (
         SELECT sender, max(sequence) - max(floor, sequence >> 32 << 32) - count(DISTINCT sequence) AS missing
         FROM counted WHERE sequence > floor GROUP BY sender, sequence >> 32
+    ),
+    summed AS (
+        SELECT sender, sum(missing) - (
+            SELECT count(*) FROM answered WHERE answered.sender = missed.sender AND pair_sequence IS NULL
+        ) AS missing
+        FROM missed WHERE missing > 0 GROUP BY sender
     )
-    SELECT sender, sum(missing) FROM missed WHERE missing > 0 GROUP BY sender
+    SELECT sender, missing FROM summed WHERE missing > 0
 """
 _ACCEPT_GAPS = """
     INSERT INTO fact
@@ -97,13 +126,17 @@ _ACCEPT_GAPS = """
 
 def insert_notice(db: apsw.Connection, row: NoticeRow, locked_body: bytes) -> None:
     """Store a notice with its body; its id must be new."""
-    values = tuple(getattr(row, name) for name in _FIELDS)
-    db.execute(_INSERT, values)
+    insert_envelope(db, row)
     db.execute("INSERT INTO content VALUES (?, ?)", (row.id, locked_body))
 
 
+def insert_envelope(db: apsw.Connection, row: NoticeRow) -> None:
+    """Store a further envelope of a notice whose body is there."""
+    db.execute(_INSERT, tuple(getattr(row, name) for name in _FIELDS))
+
+
 def find_body(db: apsw.Connection, envelope: bytes) -> bytes:
-    """Return the locked body of a stored notice."""
+    """Return the locked body of a stored notice; ``envelope`` is its row's ``content_id``."""
     body: bytes = db.execute("SELECT locked_body FROM content WHERE envelope = ?", (envelope,)).get
     return body
 
@@ -118,15 +151,15 @@ def find_request(db: apsw.Connection, request_id: str) -> NoticeRow | None:
     return _one(db.execute(_BY_REQUEST, (request_id,)))
 
 
-def has_notice(db: apsw.Connection, envelope: bytes) -> bool:
-    """Whether this envelope is stored, in either direction."""
-    return db.execute("SELECT 1 FROM notice WHERE id = ?", (envelope,)).fetchone() is not None
+def find_logical_notice(db: apsw.Connection, sender: str, notice: bytes) -> NoticeRow | None:
+    """Return the received notice with this logical id, under whatever envelope it came."""
+    query = "SELECT * FROM notice WHERE direction = 'received' AND sender = ? AND notice = ?"
+    return _one(db.execute(query, (sender, notice)))
 
 
-def has_logical_notice(db: apsw.Connection, sender: str, notice: bytes) -> bool:
-    """Whether a received notice with this logical id is stored, under whatever envelope."""
-    query = "SELECT 1 FROM notice WHERE direction = 'received' AND sender = ? AND notice = ?"
-    return db.execute(query, (sender, notice)).fetchone() is not None
+def insert_answered(db: apsw.Connection, envelope: bytes, sender: str, number: int | None) -> None:
+    """Remember a genuine envelope that was answered and is not shown, with its number if it was opened."""
+    db.execute("INSERT INTO answered VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (envelope, sender, number))
 
 
 def list_notices(
@@ -171,8 +204,21 @@ def update_state(db: apsw.Connection, envelope: bytes, state: str, *, only_from:
 def insert_deliveries(db: apsw.Connection, envelope: bytes, rows: Iterable[DeliveryRow]) -> None:
     """Store one row per recipient of a sent notice."""
     db.executemany(
-        "INSERT INTO delivery (envelope, recipient, state, since_ms, code, tail) VALUES (?, ?, ?, ?, ?, ?)",
-        [(envelope, row.recipient, row.state.value, row.since_ms, row.code, int(row.tail)) for row in rows],
+        "INSERT INTO delivery (envelope, recipient, state, since_ms, code, tail, prekey, prekey_signer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                envelope,
+                row.recipient,
+                row.state.value,
+                row.since_ms,
+                row.code,
+                int(row.tail),
+                row.prekey,
+                row.prekey_signer,
+            )
+            for row in rows
+        ],
     )
 
 
@@ -181,10 +227,12 @@ def list_deliveries(db: apsw.Connection, envelope: bytes) -> list[DeliveryRow]:
     query = (
         "SELECT recipient, state, since_ms, code, tail FROM delivery WHERE envelope = ? ORDER BY recipient"
     )
-    return [
-        DeliveryRow(recipient, DeliveryState(state), since, code, bool(tail))
-        for recipient, state, since, code, tail in db.execute(query, (envelope,))
-    ]
+    return [delivery_row(*row) for row in db.execute(query, (envelope,))]
+
+
+def delivery_row(recipient: str, state: str, since_ms: int, code: str | None, tail: int) -> DeliveryRow:
+    """Return a delivery from its columns."""
+    return DeliveryRow(recipient, DeliveryState(state), since_ms, code, bool(tail))
 
 
 def update_delivery(
@@ -215,6 +263,8 @@ def newest_sequence(db: apsw.Connection, sender: str) -> int:
 def accept_gaps(db: apsw.Connection) -> None:
     """Count from here on only what will be missing after each sender's newest notice."""
     db.execute(_ACCEPT_GAPS)
+    # What was answered without being opened lies before it, as far as anybody can know.
+    db.execute("DELETE FROM answered WHERE pair_sequence IS NULL")
 
 
 def _one(cursor: apsw.Cursor) -> NoticeRow | None:

@@ -71,6 +71,12 @@ def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
     return [_row(*values) for values in rows]
 
 
+def has_said(db: apsw.Connection, envelope: bytes, party: str) -> bool:
+    """Whether a party has said anything about an envelope, as far as is known here."""
+    query = "SELECT 1 FROM statement WHERE envelope = ? AND party = ?"
+    return db.execute(query, (envelope, party)).fetchone() is not None
+
+
 def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
     """Return one statement by its id."""
     row = db.execute(f"{_SELECT} WHERE statement.id = ?", (statement,)).fetchone()

@@ -207,7 +207,13 @@ def delivery_table() -> str:
 
 def delivery_diagram() -> str:
     """Return the life of a delivery as a Mermaid state diagram: the usual way, and the ends."""
-    lines = ["stateDiagram-v2", "    [*] --> queued", "    queued --> refused: refused by the coordinator"]
+    lines = [
+        "stateDiagram-v2",
+        "    [*] --> queued",
+        "    [*] --> waiting-for-key: no usable key",
+        "    waiting-for-key --> queued: sealed",
+        "    queued --> refused: refused by the coordinator",
+    ]
     for state in DeliveryState:
         for kind, after in sorted(TRANSITIONS[state].items()):
             if _is_step(state, after):

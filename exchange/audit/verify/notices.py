@@ -22,7 +22,7 @@ GRACE_MS = 3600 * 1000
 _K, _S = StatementKind, DeliveryState
 _BY_SENDER = frozenset({_K.WITHDRAWN, _K.SUPERSEDED})
 _SETTLED = frozenset({_S.REJECTED, _S.UNDELIVERED}) | ANSWERED
-_REACHED = frozenset(_S) - {_S.QUEUED, _S.REFUSED, _S.RELAYED}
+_REACHED = frozenset(_S) - {_S.WAITING, _S.QUEUED, _S.REFUSED, _S.RELAYED}
 _FACTS: Mapping[StatementKind, str] = {
     _K.RECEIVED: "received",
     _K.OPENED: "opened",

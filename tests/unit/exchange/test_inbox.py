@@ -11,6 +11,7 @@ import apsw
 import msgspec
 import pytest
 
+from exchange.node.prekeeper import store_prekeys
 from exchange.node.records import Outcome
 from exchange.node.summary import unlock_body
 from exchange.stores.node_books import destroy_prekeys, read_alarms
@@ -275,31 +276,73 @@ async def test_a_missing_notice_shows_as_a_gap(pair: Pair) -> None:
     assert after == ()
 
 
-async def _sealed_again(node: TestNode, submission: bytes) -> bytes:
+async def _sealed_again(node: TestNode, submission: bytes, *, number: int = 2, **changes: object) -> bytes:
     """Seal a sent notice anew, as a sender does whose first envelope could not be opened."""
     _, sealed = parse_submission(submission)
     locked = await node.context.engine.read(lambda db: find_body(db, sealed.id))
-    body = unlock_body(node.context.vault, sealed.id, locked)
+    body = msgspec.structs.replace(unlock_body(node.context.vault, sealed.id, locked), **changes)
     now_ms = node.clock.now_ms()
     recipients = [
         SealFor(
             one.state,
             node.context.directory.prekey(one.state, now_ms).prekey.public,
-            PairPosition(9, bytes([1]) * 32),
+            PairPosition(number, bytes([1]) * 32),
         )
         for one in sealed.header.recipients
     ]
-    header = msgspec.structs.replace(sealed.header, nonce=bytes(16))
+    header = msgspec.structs.replace(sealed.header, nonce=bytes([number] * 16))
     return codec.encode(seal(header, body, recipients, node.context.signer).submission)
 
 
-async def test_the_same_notice_under_another_envelope_is_a_duplicate(pair: Pair) -> None:
-    """A logical notice is shown once, however often it is sealed."""
+@pytest.mark.parametrize("rounds", [1, 2])
+async def test_the_same_notice_under_another_envelope_is_shown_once(pair: Pair, rounds: int) -> None:
+    """It was opened and is stored, so RECEIVED is true of the second envelope too: nothing stays red."""
     first = await pair.xaa.send()
-    second = await _sealed_again(pair.xaa, first)
-    outcomes = await pair.xbb.receive(delivery_to("XBB", first), delivery_to("XBB", second))
-    assert [code_of(outcome) for outcome in outcomes] == [None, "duplicate"]
+    copies = [delivery_to("XBB", first), delivery_to("XBB", await _sealed_again(pair.xaa, first))]
+    for some in [copies] if rounds == 1 else [[copy] for copy in (*copies, copies[1])]:
+        await pair.xbb.receive(*some)
+    statements = await said(pair.xbb)
     assert len(await pair.xbb.desk.inbox(pair.xbb.officer)) == 1
+    assert [one.kind for one in statements] == [StatementKind.RECEIVED] * 2
+    assert [one.envelope for one in statements] == [parse_delivery(copy)[1].id for copy in copies]
+    assert (await pair.xbb.desk.node(SENDER)).alarms == ()
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+async def test_another_text_under_the_same_logical_id_is_a_duplicate(pair: Pair, rounds: int) -> None:
+    """RECEIVED would claim that this text is stored; what is stored is another one."""
+    first = await pair.xaa.send()
+    other = await _sealed_again(pair.xaa, first, text="All clear.")
+    copies = [delivery_to("XBB", first), delivery_to("XBB", other)]
+    for some in [copies] if rounds == 1 else [[copy] for copy in copies]:
+        outcomes = await pair.xbb.receive(*some)
+    assert code_of(outcomes[-1]) == "duplicate"
+    assert [one.code for one in await said(pair.xbb)] == [None, "duplicate"]
+
+
+async def test_a_notice_that_was_rejected_is_shown_under_its_next_envelope(pair: Pair) -> None:
+    """And its number is no gap: nobody withheld what was answered."""
+    first = await pair.xaa.send()
+    await pair.xbb.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
+    await pair.xbb.receive(delivery_to("XBB", first))
+    keys = pair.xaa.everyone.members["XBB"].prekeys
+    await pair.xbb.context.engine.write(lambda db: store_prekeys(db, pair.xbb.context.vault, keys))
+    await pair.xbb.receive(delivery_to("XBB", await _sealed_again(pair.xaa, first)))
+    assert [one.kind for one in await said(pair.xbb)] == [StatementKind.REJECTED, StatementKind.RECEIVED]
+    assert len(await pair.xbb.desk.inbox(pair.xbb.officer)) == 1
+    assert (await pair.xbb.desk.node(SENDER)).alarms == ()
+
+
+async def test_an_envelope_that_was_rejected_stays_rejected(pair: Pair) -> None:
+    """A node never takes back what it signed: not even when the key turns up and the copy comes again."""
+    copy = delivery_to("XBB", await pair.xaa.send())
+    await pair.xbb.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
+    await pair.xbb.receive(copy)
+    keys = pair.xaa.everyone.members["XBB"].prekeys
+    await pair.xbb.context.engine.write(lambda db: store_prekeys(db, pair.xbb.context.vault, keys))
+    await pair.xbb.receive(copy)
+    assert [one.kind for one in await said(pair.xbb)] == [StatementKind.REJECTED]
+    assert await pair.xbb.desk.inbox(pair.xbb.officer) == ()
 
 
 async def test_a_swapped_row_in_the_store_is_noticed(pair: Pair) -> None:

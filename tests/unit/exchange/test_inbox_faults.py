@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from exchange.node.openings import Openings
-from exchange.node.records import Item, NoticeRecord
+from exchange.node.records import AgainRecord, Item, NoticeRecord
 from exchange.stores import node_books
 from exchange.stores.node_books import EVIDENCE_KEPT, read_alarms
 from protocol import codec
@@ -61,12 +61,15 @@ class Faulty(Openings):
         """Raise ``fault`` for this envelope."""
         self.envelope, self.fault, self.times = envelope, fault, times
 
-    async def open(self, item: Item, seen: frozenset[bytes]) -> NoticeRecord | None:
+    async def open(
+        self, item: Item, seen: frozenset[bytes], opened_before: Mapping[bytes, NoticeRecord]
+    ) -> NoticeRecord | AgainRecord | None:
         """Open, or fail."""
-        if self.times and self.envelope_of(item) == self.envelope:
+        claimed = self.claimed(item)
+        if self.times and claimed is not None and claimed.id == self.envelope:
             self.times -= 1
             raise self.fault
-        return await super().open(item, seen)
+        return await super().open(item, seen, opened_before)
 
 
 def spoiled(pair: Pair, copy: bytes, fault: Exception, times: int = 10**6) -> None:
