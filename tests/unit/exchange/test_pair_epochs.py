@@ -26,7 +26,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[tuple[TestNode, TestNode]]:
 async def begin_epoch(node: TestNode, epoch: int) -> None:
     """Let a node number anew, as one that was restored does; opened again, it has read that."""
     await node.context.engine.write(lambda db: save_fact(db, PAIR_EPOCH, epoch))
-    node.outbox._pairs = None
+    node.outbox._sealer._pairs = None
 
 
 async def gaps(node: TestNode) -> list[tuple[str, int]]:
