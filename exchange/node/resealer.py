@@ -175,7 +175,7 @@ class Resealer:
             # Whoever still waits is looked at again.
             self._next = 0.0
             return 0
-        _log.info("notice.sealed_again", recipients=",".join(chosen))
+        _log.info("notice.sealed_again", count=len(chosen))
         return 1
 
     async def _body(self, row: NoticeRow) -> Body:

@@ -141,12 +141,15 @@ class Showing:
     def _at_recipient(
         self, row: NoticeRow, one: AtRecipient, statements: Sequence[StatementRow], who: Identity
     ) -> DeliveryView:
-        # Of an earlier envelope that came to nothing, the attempts tell.
-        about = [said for said in statements if said.envelope == one.newest.envelope]
+        newest = one.newest
+        # Of an earlier envelope that came to nothing, the attempts tell; of one that is not there, nobody.
+        sealed = newest.delivery.state is not DeliveryState.WAITING
+        about = [said for said in statements if sealed and said.envelope == newest.envelope]
         shown = self._delivery(row, one.delivery, about, who)
         attempts: tuple[AttemptView, ...] = ()
-        if len(one.attempts) > 1 or one.newest.envelope != row.id:
+        if len(one.attempts) > 1 or (sealed and one.waiting is not None):
             attempts = tuple(_attempt(attempt) for attempt in one.attempts)
+        shown.reached_ms.setdefault(newest.delivery.state.value, newest.delivery.since_ms)
         return msgspec.structs.replace(shown, waiting=self.waiting(one), attempts=attempts)
 
     def waiting(self, one: AtRecipient) -> WaitingView | None:
@@ -193,7 +196,7 @@ class Showing:
     ) -> DeliveryView:
         about = [one for one in statements if _speaks_of(one, delivery.recipient)]
         reached: dict[str, int] = {}
-        if row.direction == "sent" and delivery.state is not DeliveryState.WAITING:
+        if row.direction == "sent" and (about or delivery.state is not DeliveryState.WAITING):
             reached[DeliveryState.QUEUED.value] = row.stored_ms
         officer = note = None
         evidence: dict[str, str] = {}

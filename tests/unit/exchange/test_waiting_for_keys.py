@@ -138,6 +138,15 @@ async def test_the_history_shows_that_it_waited(silent: Three) -> None:
     assert (await silent.at(view.id))["XBB"].attempts == ()
 
 
+async def test_what_is_said_of_an_envelope_is_not_shown_of_those_who_wait(silent: Three) -> None:
+    """The coordinator relayed it to those who are in it."""
+    view = await silent.submit()
+    await silent.carry()
+    delivery = await silent.at(view.id)
+    assert list(delivery["XCC"].reached_ms) == ["waiting-for-key"]
+    assert list(delivery["XBB"].reached_ms) == ["queued", "relayed", "received"]
+
+
 async def test_every_id_of_a_notice_names_the_same_notice(silent: Three) -> None:
     """Lists show it once, under its first id; an envelope's own id finds it too, and its own proof."""
     view = await silent.submit()
