@@ -84,10 +84,11 @@ class TranslateQuery(Query, frozen=True, kw_only=True, rename={"source": "from",
 
 
 class DocumentsQuery(Query, frozen=True, kw_only=True):
-    """Documents of one kind, or of one state."""
+    """Documents of one kind, or of one state; with ``history`` every version, in the order of acceptance."""
 
     kind: Literal["root", "directory", "manifest", "prekeys", "publication"] | None = None
     state: Annotated[str, Meta(max_length=16)] | None = None
+    history: bool = False
 
 
 class Notices(View, frozen=True, kw_only=True):
@@ -225,7 +226,7 @@ async def _translate(desk: Desk, call: Call) -> Reply:
 
 async def _documents(desk: Desk, call: Call) -> Reply:
     query: DocumentsQuery = call.query
-    return Reply(await desk.papers.list(call.who, query.kind, query.state))
+    return Reply(await desk.papers.list(call.who, query.kind, query.state, history=query.history))
 
 
 async def _hand_in(desk: Desk, call: Call) -> Reply:
@@ -272,7 +273,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "documents", "GET", "/v1/documents", MONITOR,
-        "Get the trusted documents, each in its newest version.", DocumentsView, _documents, DocumentsQuery,
+        "Get the trusted documents, each in its newest version, or all.",
+        DocumentsView, _documents, DocumentsQuery,
     ),
     Route(
         "deposit", "POST", "/v1/documents", SENDER,

@@ -20,11 +20,11 @@ Commands that ask a node:
 Commands that work on this machine:
 
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
-  ``officer``; ``succeeding``: the next identity key; ``setup_ledger``: a coordinator's anchor and auditors;
-  ``renewing``: its next keys; ``taking``: ``node community``, ``governance take``;
-  ``showing_setup``: a community and a proposal in words
+  ``officer``; ``reaching``: a node that runs, from such a command; ``succeeding``: the next identity key;
+  ``setup_ledger``: a coordinator's anchor and auditors; ``renewing``: its next keys;
+  ``taking``: ``node community``, ``governance take``; ``showing_setup``: a community and a proposal in words
 - ``comparing``: fingerprints shown and compared, and a request seen again
-- ``keys``: ``key``
+- ``keys``: ``key``, with ``rotating``
 - ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
+from exchange.cli.rotating import rotate
+
 
 @click.group()
 def key() -> None:
     """Show, rotate, revoke and check keys: what this node holds, and what others hold of it."""
+
+
+key.add_command(rotate)

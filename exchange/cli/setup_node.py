@@ -19,6 +19,7 @@ from exchange.cli.local import (
     require_place,
     settings_of,
 )
+from exchange.cli.reaching import reach
 from exchange.cli.succeeding import succeed_identity
 from exchange.cli.taking import community
 
@@ -170,7 +171,7 @@ def node_run(console: Local, data: str | None, passphrase_file: Path | None) -> 
 def node_publish_severity(
     console: Local, schema: str, data: str | None, identity: Path, passphrase_file: Path | None
 ) -> None:
-    """Publish a version of the state's severity schema when the node runs again."""
+    """Publish a version of the state's severity schema; the node may run."""
     from exchange.clock import SystemClock
     from exchange.settings import NodeSettings
     from exchange.setup import amending as work
@@ -179,13 +180,15 @@ def node_publish_severity(
     source = console.source("identity key", settings.passphrase_file)
 
     async def publish() -> str:
-        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+        async with work.amending(
+            settings.data, identity, source, SystemClock(), reach(settings)
+        ) as amendment:
             return await work.publish_severity(amendment, schema)
 
     reference = asyncio.run(publish())
     console.show(
         {"schema": reference},
-        f"{reference} is signed; the others see it when this node runs and has reached its coordinator.",
+        f"{reference} is signed; the others see it when this node has reached its coordinator.",
     )
 
 
@@ -207,7 +210,7 @@ def officer() -> None:
 def officer_add(
     console: Local, name: str, data: str | None, identity: Path, passphrase_file: Path | None
 ) -> None:
-    """Make an officer's key and token, and sign a manifest that lists the key; the node must not run."""
+    """Make an officer's key and token, and sign a manifest that lists the key; the node may run."""
     from exchange.clock import SystemClock
     from exchange.settings import NodeSettings
     from exchange.setup import amending as work
@@ -216,14 +219,16 @@ def officer_add(
     source = console.source("identity key", settings.passphrase_file)
 
     async def add() -> Path:
-        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+        async with work.amending(
+            settings.data, identity, source, SystemClock(), reach(settings)
+        ) as amendment:
             return await work.add_officer(amendment, name)
 
     token = asyncio.run(add())
     console.show(
         {"officer": name, "token": str(token)},
         f"{name} is an officer; hand over {token} and delete it here.",
-        "The others learn the key when this node runs and has reached its coordinator.",
+        "The others learn the key when this node has reached its coordinator.",
     )
 
 
@@ -249,14 +254,16 @@ def officer_revoke(
     source = console.source("identity key", settings.passphrase_file)
 
     async def revoke() -> None:
-        async with work.amending(settings.data, identity, source, SystemClock()) as amendment:
+        async with work.amending(
+            settings.data, identity, source, SystemClock(), reach(settings)
+        ) as amendment:
             await work.revoke_officer(amendment, name)
 
     asyncio.run(revoke())
     console.show(
         {"officer": name, "revoked": True},
         f"{name} cannot answer here any more.",
-        "The others learn it when this node runs and has reached its coordinator.",
+        "The others learn it when this node has reached its coordinator.",
     )
 
 

@@ -10,6 +10,7 @@ import click
 
 from exchange.cli.command import Command
 from exchange.cli.local import FILE, Local, data_option, local, protection_options, settings_of
+from exchange.cli.reaching import reach
 
 if TYPE_CHECKING:
     from exchange.setup.succession import Succession
@@ -44,7 +45,7 @@ def succeed_identity(
     passphrase_file: Path | None,
     unprotected: bool,
 ) -> None:
-    """Make the state's next identity key, and a manifest that counts under both; the node must not run."""
+    """Make the state's next identity key, and a manifest that counts under both; the node may run."""
     from exchange.clock import SystemClock
     from exchange.settings import NodeSettings
     from exchange.setup.amending import amending
@@ -55,7 +56,7 @@ def succeed_identity(
     protect = console.protect("next identity key", settings.passphrase_file, unprotected=unprotected)
 
     async def work() -> Succession:
-        async with amending(settings.data, identity, source, SystemClock()) as amendment:
+        async with amending(settings.data, identity, source, SystemClock(), reach(settings)) as amendment:
             return await succeed(amendment, new_key, protect)
 
     made = asyncio.run(work())
@@ -69,7 +70,7 @@ def succeed_identity(
         },
         f"The next identity key of {made.state} is {made.key}: {made.fingerprint}",
         f"Manifest version {made.manifest_version} is signed by both keys, and counts under either.",
-        "Next: run the node, so that the others receive that manifest.",
+        "Next: let the node run, so that the others receive that manifest.",
         f"Then: send {made.request} to governance, which compares the fingerprint and lists the new key.",
         "Make no other change before the new key is listed, and keep the old one until then.",
     )

@@ -49,16 +49,24 @@ class Papers:
         waiting = await self._waiting()
         return _view(accepted.document, accepted.hash, accepted.hash not in waiting)
 
-    async def list(self, who: Identity, kind: str | None, state: str | None) -> DocumentsView:
-        """Return the newest trusted documents, all or those of one kind or state."""
+    async def list(
+        self, who: Identity, kind: str | None, state: str | None, *, history: bool = False
+    ) -> DocumentsView:
+        """Return the trusted documents, all or those of one kind or state, in the order of acceptance.
+
+        Args:
+            who: Who asks.
+            kind: Only documents of this kind.
+            state: Only documents of this state.
+            history: Every version, which can be verified from the first root on; else the newest ones.
+        """
         del who
         waiting, current = await self._waiting(), self._current()
         views: list[DocumentView] = []
         for data in await self._context.engine.read(read_documents):
             body = parse_signed_document(data).body
             digest = document_hash(body)
-            # The older versions of a chain are not even parsed.
-            if digest in current:
+            if history or digest in current:
                 view = _view(parse_document(body), digest, digest not in waiting, data)
                 views += [view] * (kind in (None, view.kind) and state in (None, view.state))
         return DocumentsView(documents=tuple(views))

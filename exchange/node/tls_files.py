@@ -42,9 +42,11 @@ class Certificates:
         read_tls_files(*_pair(folder / "tls.crt"))
 
     def held(self) -> tuple[TlsFiles, ...]:
-        """Return those that can be read, oldest first."""
+        """Return those that can be read and have their key beside them, oldest first."""
         found: list[TlsFiles] = []
         for path in key_files(self._folder, "tls", ".crt"):
+            if not path.with_suffix(".key").exists():
+                continue
             try:
                 found.append(read_tls_files(*_pair(path)))
             except KeyfileError:

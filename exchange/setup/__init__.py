@@ -7,6 +7,7 @@ root hash and the fingerprint of each request's key.
 - ``governance``: a community is founded, and admits members; ``taking``: what members have published since
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
+  ``rotating``: its next online keys, with an overlap; ``clearing``: the old ones deleted;
   ``succession``: its next identity key
 - ``requests``: what a request to be admitted asks for, in words
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger

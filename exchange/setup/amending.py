@@ -1,15 +1,17 @@
-"""What a state changes after it has joined: officers and severity schemas.
+"""What a state changes after it has joined: officers, keys and severity schemas.
 
 Each change is a document signed by the state's identity key, which is brought for the purpose and
-taken away again. It is trusted here at once, and handed to the coordinator when the node runs.
+taken away again. A node that runs is handed the document over its local interface; in the store of
+one that does not, it waits until the node runs again. Either way the node trusts it at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 
@@ -27,28 +29,49 @@ from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents, record_event
-from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
+from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.documents import sign_document
 from keys.enrolment import key_entry, next_manifest
 from keys.held import Held
 from keys.signer import Signer, Verifier
 from keys.trust import MAX_SKEW_MS, TrustedDirectory
-from protocol.documents import KeyEntry, Publication, Revocation, Role, StateManifest, signed_document_hash
-from protocol.errors import FormatError, KeyfileError, SetupError, TrustError
+from protocol.documents import (
+    KeyEntry,
+    NoteKeys,
+    Publication,
+    Revocation,
+    Role,
+    StateManifest,
+    signed_document_hash,
+)
+from protocol.errors import DataDirBusy, FormatError, KeyfileError, SetupError, TrustError
 
 WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A stopped node opened for a change, with its state's identity key."""
+    """A node opened for a change, with its state's identity key.
+
+    Attributes:
+        place: Its data directory.
+        state: The code of its state.
+        directory: What it trusts.
+        identity: The state's identity key.
+        now_ms: When the change is made.
+        runs: Whether the node runs.
+        handed_over: Whether the coordinator has accepted the state's present manifest.
+        deliver: Hands a signed document to the node, with words for its events; durable on return.
+    """
 
     place: DataDir
     state: str
-    engine: Engine
     directory: TrustedDirectory
     identity: Signer
     now_ms: int
+    runs: bool
+    handed_over: bool
+    deliver: Callable[[bytes, str], Awaitable[None]]
 
     @property
     def held(self) -> Held[StateManifest]:
@@ -81,10 +104,23 @@ class Amendment:
         """
         self.directory.update(data, self.now_ms)
         about = f"{document.__struct_config__.tag} version {document.version}"
-        await self.engine.write(lambda db: _store(db, data, about, self.now_ms))
+        await self.deliver(data, about)
 
-    async def publish_manifest(self, keys: Sequence[KeyEntry], revoked: Sequence[Revocation]) -> None:
-        """Publish the next manifest with these keys and revocations; the rest stays as it is.
+    async def publish_manifest(
+        self,
+        keys: Sequence[KeyEntry],
+        revoked: Sequence[Revocation],
+        *,
+        certificates: Sequence[bytes] | None = None,
+        witness: NoteKeys | None = None,
+    ) -> StateManifest:
+        """Publish the next manifest with these keys and revocations, and return it; the rest stays.
+
+        Args:
+            keys: The online keys to list.
+            revoked: All revocations.
+            certificates: The TLS certificates to list, in DER, if they change.
+            witness: The witness's keys, if they change.
 
         Raises:
             TrustError: as :meth:`publish`.
@@ -95,48 +131,111 @@ class Amendment:
             state=self.state,
             community=self.directory.community,
             keys=keys,
-            certificates=present.certificates,
+            certificates=present.certificates if certificates is None else certificates,
+            witness=witness,
             now_ms=self.now_ms,
             life_ms=MANIFEST_LIFE_MS,
             revoked=revoked,
             suites=present.suites,
         )
         await self.publish(manifest)
+        return manifest
+
+
+class Running(Protocol):
+    """A node that runs, over its local interface."""
+
+    async def documents(self) -> tuple[list[bytes], bool]:
+        """Return all its documents in order, and whether the coordinator has its state's own ones."""
+        ...
+
+    async def hand_in(self, data: bytes) -> None:
+        """Hand in a signed document; durable on return."""
+        ...
+
+
+Reach = Callable[[str], Running]
+"""Reaches a running node with the text of a token."""
 
 
 @asynccontextmanager
 async def amending(
-    data: Path, identity: Path, source: PassphraseSource, clock: Clock
+    data: Path, identity: Path, source: PassphraseSource, clock: Clock, reach: Reach | None = None
 ) -> AsyncIterator[Amendment]:
-    """Open a stopped node for a change.
+    """Open a node for a change, whether it runs or not.
 
     Args:
-        data: The node's data directory; no process may have it.
+        data: The node's data directory.
         identity: The state's identity key file.
         source: Asked for the passphrase if that file has one.
         clock: The source of time.
+        reach: Reaches the node if it runs; without it, it must not.
 
     Raises:
-        DataDirBusy: the node runs.
+        DataDirBusy: another process has the data directory, and cannot be reached.
         KeyfileError: the identity key cannot be used, or is another state's.
         SetupError: the node is not set up, or its store was altered.
     """
     place = DataDir(data)
-    with place:
-        request = own_request(data)
+    async with AsyncExitStack() as stack:
+        node, runs = await _opened(place, clock, reach, stack)
+        state = own_request(data).code
         signer = open_signer(identity, Role.IDENTITY, source)
         if signer.public not in own_identities(data):
             raise KeyfileError(
-                f"{identity} is not the identity key of {request.code}", hint="Name the right key file."
+                f"{identity} is not the identity key of {state}", hint="Name the right key file."
             )
-        engine = await Engine.open(place.database, MIGRATIONS, clock)
-        try:
-            directory = TrustedDirectory(read_pinned_root(data), Verifier())
-            load_directory(directory, await engine.read(read_documents))
-            _require_in_force(directory, request.code, signer, identity)
-            yield Amendment(place, request.code, engine, directory, signer, clock.now_ms())
-        finally:
-            await engine.close()
+        directory = TrustedDirectory(read_pinned_root(data), Verifier())
+        documents, handed_over = await node.documents()
+        load_directory(directory, documents)
+        _require_in_force(directory, state, signer, identity)
+        yield Amendment(place, state, directory, signer, clock.now_ms(), runs, handed_over, node.deliver)
+
+
+async def _opened(
+    place: DataDir, clock: Clock, reach: Reach | None, stack: AsyncExitStack
+) -> tuple[_Stopped | _Reached, bool]:
+    """Take the data directory for this process, or reach the one that has it."""
+    try:
+        stack.enter_context(place)
+    except DataDirBusy:
+        if reach is None:
+            raise
+        token = stack.enter_context(people.passing_token(place))
+        return _Reached(reach(token)), True
+    engine = await Engine.open(place.database, MIGRATIONS, clock)
+    stack.push_async_callback(engine.close)
+    return _Stopped(engine, clock), False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """The store of a node that does not run."""
+
+    engine: Engine
+    clock: Clock
+
+    async def documents(self) -> tuple[list[bytes], bool]:
+        documents = await self.engine.read(read_documents)
+        return documents, not await self.engine.read(read_published)
+
+    async def deliver(self, data: bytes, about: str) -> None:
+        now_ms = self.clock.now_ms()
+        await self.engine.write(lambda db: _store(db, data, about, now_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """A node that runs."""
+
+    node: Running
+
+    async def documents(self) -> tuple[list[bytes], bool]:
+        return await self.node.documents()
+
+    async def deliver(self, data: bytes, about: str) -> None:
+        del about
+        await self.node.hand_in(data)
 
 
 def _require_in_force(directory: TrustedDirectory, state: str, signer: Signer, path: Path) -> None:
@@ -180,20 +279,22 @@ async def add_officer(amendment: Amendment, name: str) -> Path:
 
 
 async def revoke_officer(amendment: Amendment, name: str) -> None:
-    """Revoke an officer's key in the next manifest, and take the token back.
+    """Revoke all keys of an officer in the next manifest, and take the tokens back.
 
-    What the officer signed before stays valid, so the key stays listed.
+    What the officer signed before stays valid, so the keys stay listed.
 
     Raises:
         NotFound: there is no such officer.
         TrustError: this node's own rules refuse the manifest; nothing is changed.
     """
-    officer = people.officer_named(amendment.place, name)
+    officers = people.officer_keys(amendment.place, name)
     present = amendment.held.document
-    revocation = Revocation(key_id=officer.description.key_id, reason=WITHDRAWN, at_ms=amendment.now_ms)
-    revoked = [item for item in present.revoked if item.key_id != revocation.key_id]
-    await amendment.publish_manifest(present.keys, [*revoked, revocation])
-    people.forget(amendment.place, officer)
+    ids = [officer.description.key_id for officer in officers]
+    revoked = [item for item in present.revoked if item.key_id not in ids]
+    added = [Revocation(key_id=key_id, reason=WITHDRAWN, at_ms=amendment.now_ms) for key_id in ids]
+    await amendment.publish_manifest(present.keys, [*revoked, *added])
+    for officer in officers:
+        people.forget(amendment.place, officer)
 
 
 async def publish_severity(amendment: Amendment, named: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exchange.keystore import read_secret, write_secret
 from exchange.passphrases import PassphraseSource
+from exchange.unlocking import unlock
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, describe, format_secret, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
 from keys.protection import SALT_BYTES, Passphrase, Protection, Unprotected
@@ -29,6 +30,25 @@ def protected_by(source: PassphraseSource) -> Protect:
         return Passphrase(source.passphrase().encode())
 
     return protect
+
+
+def protected_like(path: Path, kind: KeyKind, role: str, source: PassphraseSource) -> Protect:
+    """Return what protects a new key file as another one is, so that whoever opens one opens both.
+
+    Raises:
+        KeyfileError: the other file cannot be read.
+        WrongPassphrase: the passphrase does not open it.
+    """
+    if not described(path).protection.is_sealed:
+        return unprotected
+    try:
+        unlock(path, kind, role, source)
+    except WrongPassphrase as error:
+        raise WrongPassphrase(
+            f"this passphrase does not open {path}: the node could not open a new key with it either",
+            hint="Give the one of the node's own keys with --passphrase-file.",
+        ) from error
+    return protected_by(source)
 
 
 def unprotected() -> Protection:

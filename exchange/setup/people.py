@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from exchange.datadir import DataDir
@@ -20,6 +22,8 @@ from keys.protection import Token
 from keys.signer import Signer
 from protocol.documents import Role
 from protocol.errors import BadRequest, NotFound
+
+ADMINISTRATOR = "administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,47 @@ def token_path(place: DataDir, identity: Identity) -> Path:
     return place.tokens / f"{identity.role}-{words.file_name(identity.name)}.token"
 
 
-def grant(place: DataDir, identity: Identity) -> Path:
+def next_token_path(place: DataDir, identity: Identity) -> Path:
+    """Return where a further token of the same name is written: beside an earlier one, never over it."""
+    first = token_path(place, identity)
+    further = (first.with_name(f"{first.stem}-{number}{first.suffix}") for number in count(2))
+    return next(path for path in chain([first], further) if not path.exists())
+
+
+def grant(place: DataDir, identity: Identity, path: Path | None = None) -> Path:
     """Let the node know a token, and write the token's file to hand over; returns that file.
+
+    Args:
+        place: The data directory.
+        identity: Whose token it is.
+        path: Where its file goes, if not at :func:`token_path`.
 
     Raises:
         KeyfileError: a file of that name is there, or the disk refuses.
     """
-    path = token_path(place, identity)
+    path = path or token_path(place, identity)
     write_secret(path, f"{format_token(identity)}\n")
     # The node needs the name of this file only; what stands in it is for people.
     write_secret(place.access / token_hash(identity), f"{identity.role}: {identity.name}\n")
     return path
+
+
+@contextmanager
+def passing_token(place: DataDir) -> Iterator[str]:
+    """Let the running node know a token for as long as the block runs, and give its text.
+
+    Whoever may write into the data directory is the node's administrator, and needs no other token.
+
+    Raises:
+        KeyfileError: the disk refuses.
+    """
+    identity = new_identity(TokenRole.SENDER, ADMINISTRATOR)
+    known = place.access / token_hash(identity)
+    write_secret(known, f"{identity.role}: {identity.name}\n")
+    try:
+        yield format_token(identity)
+    finally:
+        known.unlink(missing_ok=True)
 
 
 def new_officer_key(place: DataDir, identity: Identity, now_ms: int) -> Signer:
@@ -89,11 +123,21 @@ def officers(place: DataDir) -> Iterator[OfficerKey]:
         KeyfileError: a file there is damaged, or open to others.
     """
     found = [OfficerKey(path, described(path)) for path in place.officers.glob("*.key")]
-    yield from sorted(found, key=lambda officer: officer.name)
+    yield from sorted(found, key=lambda officer: (officer.name, officer.description.created_ms))
+
+
+def officer_keys(place: DataDir, name: str) -> tuple[OfficerKey, ...]:
+    """Return all keys of an officer: several while one is replaced by the next.
+
+    Raises:
+        NotFound: there is no such officer.
+    """
+    newest = officer_named(place, name)
+    return tuple(officer for officer in officers(place) if officer.name == newest.name)
 
 
 def officer_named(place: DataDir, name: str) -> OfficerKey:
-    """Return the officer of this name.
+    """Return the officer of this name, with the newest key.
 
     Raises:
         NotFound: there is none; the hint lists who there is.
@@ -125,6 +169,6 @@ def forget(place: DataDir, officer: OfficerKey) -> None:
     digest = officer.path.stem
     (place.access / digest).unlink(missing_ok=True)
     officer.path.unlink(missing_ok=True)
-    left = place.tokens / f"{TokenRole.OFFICER}-{words.file_name(officer.name)}.token"
-    if left.exists() and token_hash(parse_token(read_secret(left))) == digest:
-        left.unlink()
+    for left in place.tokens.glob(f"{TokenRole.OFFICER}-{words.file_name(officer.name)}*.token"):
+        if token_hash(parse_token(read_secret(left))) == digest:
+            left.unlink()
