@@ -228,16 +228,39 @@ def coordinator_init(
 @data_option
 @local
 def coordinator_join(console: Local, data: str | None, community: Path) -> None:
-    """Take over the community's documents, or what is new in a newer file; it must not run."""
+    """Take over the community's documents, or what is new in a newer file; also while it runs."""
     from exchange.clock import SystemClock
     from exchange.settings import CoordinatorSettings
     from exchange.setup.coordinator import join_community
+    from exchange.setup.handing_in import hand_in
+    from protocol.errors import DataDirBusy
 
     settings = settings_of(CoordinatorSettings, data=data)
-    directory = asyncio.run(join_community(settings.data, community, SystemClock()))
+    try:
+        directory = asyncio.run(join_community(settings.data, community, SystemClock()))
+    except DataDirBusy:
+        taken = asyncio.run(hand_in(settings.data, community, SystemClock()))
+        console.show(
+            {
+                "code": settings.code,
+                "directory_version": taken.directory_version,
+                "states": taken.states,
+                "added": taken.added,
+                "running": True,
+            },
+            f"The running coordinator took {taken.added} new documents, and has told every connected node.",
+            f"It serves directory version {taken.directory_version}: {', '.join(taken.states)}.",
+            "Next: nothing; a new member can start its node now.",
+        )
+        return
     states = [entry.code for entry in directory.states()]
     console.show(
-        {"code": settings.code, "directory_version": directory.directory.version, "states": states},
+        {
+            "code": settings.code,
+            "directory_version": directory.directory.version,
+            "states": states,
+            "running": False,
+        },
         f"{settings.code} serves {directory.root.name!r}: {', '.join(states) or 'no state yet'}.",
         f"Next: almenara coordinator run --data {settings.data}",
     )

@@ -25,7 +25,8 @@ The ledger's way, from rows to what auditors read:
 
 The rest:
 
-- ``community``: which community it serves; ``documents``: its documents, accepted and mirrored
+- ``community``: which community it serves; ``documents``: its documents, accepted and mirrored;
+  ``incoming``: handed in by its operator while it runs
 - ``own_keys``: which statement key signs now, and which certificate is shown
 - ``opening``: reads the data directory; ``service``: puts the parts together, starts, drains, stops
 

@@ -6,8 +6,9 @@ directory, stored, and only then trusted: what this coordinator goes by is never
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -74,6 +75,27 @@ class CommunityDocuments:
         log.info("document.accepted", kind=kind, digest=document.hex(), number=index)
         self._changed(Documents(first=index, documents=(data,), head=index + 1))
         return index
+
+    async def publish_all(self, offered: Sequence[bytes]) -> int:
+        """Accept those of several signed documents that are new; return how many, all durable.
+
+        All of them are tried first, so that of a file with one bad document nothing is taken. Only if
+        another document comes in between can it be a part; repeating is harmless.
+
+        Raises:
+            FormatError, TrustError, ClockSkew, StoreFailed, OutcomeUnknown: as :meth:`publish`.
+        """
+        unknown = [
+            data for data in offered if await self._store.document_index(signed_document_hash(data)) is None
+        ]
+        trial, now_ms = copy.copy(self._directory), self._clock.now_ms()
+        # A large file is verified beside the event loop: the trial belongs to that thread alone.
+        fresh = await asyncio.to_thread(
+            lambda: [data for data in unknown if trial.update(data, now_ms).changed]
+        )
+        for data in fresh:
+            await self.publish(data)
+        return len(fresh)
 
     async def _append(self, data: bytes) -> int:
         first = await self._store.document_count()

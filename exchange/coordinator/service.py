@@ -18,6 +18,7 @@ from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.incoming import Incoming
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.opening import Parts, opened
 from exchange.coordinator.pages import Pages
@@ -94,12 +95,16 @@ class Coordinator:
         )
         self._cursors = Cursors(parts.store, clock)
         self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
+        documents = CommunityDocuments(
+            parts.store, parts.directory, self._announcer, clock, self._documents_changed
+        )
+        self._incoming = Incoming(settings.data, documents, parts.directory)
         reception = Reception(
             Identity(self.code, parts.keys.signer(), parts.verifier, parts.directory),
             parts.keys.signer_known_to,
             admission,
             self._relay,
-            CommunityDocuments(parts.store, parts.directory, self._announcer, clock, self._documents_changed),
+            documents,
             self._ledger,
             parts.store,
             self._cursors,
@@ -144,6 +149,7 @@ class Coordinator:
         self.ledger_port = await self._serve_ledger()
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
+        self._begin("incoming", self._incoming.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
         self._begin("own-keys", self._require_own_keys())
         for name, work in self._ledger.works(

@@ -9,6 +9,7 @@ root hash and the fingerprint of each request's key.
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
   ``rotating``: its next online keys, with an overlap; ``clearing``: the old ones deleted;
   ``succession``: its next identity key
+- ``handing_in``: a newer community file for a coordinator that runs
 - ``requests``: what a request to be admitted asks for, in words
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them

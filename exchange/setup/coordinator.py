@@ -112,15 +112,25 @@ async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDi
         WrongCommunity, TrustError, FormatError: the file is not to be believed; nothing is changed.
         SetupError: governance has not admitted this coordinator yet.
     """
-    content = read_file(community, MAX_COMMUNITY_BYTES, "community file")
     place = DataDir(data)
     with place:
-        pinned = read_pinned_root(data)
-        offered, _ = load_community(content, pinned, Verifier(), clock.now_ms())
-        held = offered.documents.directory
-        require_ours(data, () if held is None else held.document.coordinators)
+        content = checked_community(data, community, clock)
         store = await SqliteCoordinatorStore.open(place.database, clock)
         try:
-            return await import_community(store, content, pinned, Verifier(), clock.now_ms())
+            return await import_community(store, content, read_pinned_root(data), Verifier(), clock.now_ms())
         finally:
             await store.close()
+
+
+def checked_community(data: Path, community: Path, clock: Clock) -> bytes:
+    """Return a community file's content, verified from the pinned root hash; it lists this coordinator.
+
+    Raises:
+        WrongCommunity, TrustError, FormatError: the file is not to be believed.
+        SetupError: governance has not admitted this coordinator yet.
+    """
+    content = read_file(community, MAX_COMMUNITY_BYTES, "community file")
+    offered, _ = load_community(content, read_pinned_root(data), Verifier(), clock.now_ms())
+    held = offered.documents.directory
+    require_ours(data, () if held is None else held.document.coordinators)
+    return content
