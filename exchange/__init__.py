@@ -22,5 +22,5 @@ What everything shares:
 - ``keystore``: secret files; ``unlocking``: opening those that hold keys
 - ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
 - ``fingerprints``: what people compare, as text, words and a QR code
-- ``version``: the program's own
+- ``expiries``: what of a community ends, and when to say so; ``version``: the program's own
 """

@@ -17,6 +17,7 @@ from exchange.node.answers import Answered, Answers
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
 from exchange.node.desk import Desk
+from exchange.node.expiring import Expiring
 from exchange.node.health import Health
 from exchange.node.inbox import Inbox
 from exchange.node.keykeeper import Keykeeper
@@ -182,7 +183,10 @@ async def _assemble(
     sealer = Sealer(context)
     outbox = Outbox(context, schemas, link_state, sealer)
     officers = Officers(context, folder, link_state)
-    mirror, keykeeper = await Mirror.open(context), Keykeeper(context, folder, None)
+    mirror, keykeeper = (
+        await Mirror.open(context),
+        Keykeeper(context, folder, None, Expiring(context, link_state)),
+    )
     papers = Papers(context, mirror, keykeeper.look)
     return TestNode(
         everyone=everyone,

@@ -197,5 +197,6 @@ def _print_health(console: Console, view: NodeView) -> None:
         ("directory", f"version {view.directory_version}"),
         ("clock differs by", skew),
         *((f"ALARM {alarm.code}", f"{alarm.message}. {alarm.next}") for alarm in view.alarms),
+        *(("note", note) for note in view.notes),
     ]
     print_facts(console, [row for row in rows if row[1] != "-"])

@@ -11,7 +11,7 @@ A request's way:
 A delivery's way:
 
 - ``mailbox``: pushed in order, as far as the window allows; ``cursors``: what was collected
-- ``undelivered``: says what expired
+- ``undelivered``: says what expired; ``expiring``: logs what ends soon
 
 The ledger's way, from rows to what auditors read:
 

@@ -18,6 +18,7 @@ from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.expiring import Expiring
 from exchange.coordinator.incoming import Incoming
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.opening import Parts, opened
@@ -151,6 +152,7 @@ class Coordinator:
         self._begin("cursors", self._cursors.run())
         self._begin("incoming", self._incoming.run())
         self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
+        self._begin("expiring", Expiring(self._parts.directory, self._clock).run())
         self._begin("own-keys", self._require_own_keys())
         for name, work in self._ledger.works(
             checkpoint_s=settings.checkpoint_s, witness_s=settings.witness_s

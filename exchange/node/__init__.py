@@ -38,7 +38,8 @@ Shared:
 
 - ``context``: who the node is, with its clock, store and keys; ``secrets``: unlocking the keys
 - ``signing``: which key signs now, of several whose windows overlap; ``key_files``: what they are called;
-  ``keykeeper``: takes up new ones; ``papers``: documents at the desk, shown as ``paper_views``
+  ``keykeeper``: takes up new ones; ``expiring``: tells what ends;
+  ``papers``: documents at the desk, shown as ``paper_views``
 - ``summary``: content as it lies in the store; ``link_state``: how the link stands
 - ``bell``: something may be new; ``together``: tasks that live and die together
 - ``service``: puts the parts together

@@ -7,6 +7,7 @@ import apsw
 from exchange.node.again import who_calls
 from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
+from exchange.node.expiring import notes
 from exchange.node.link_state import LinkState
 from exchange.node.showing import alarm_view
 from exchange.node.standing import waiting_for_witnesses
@@ -71,6 +72,7 @@ class Health:
                 *((pending,) if pending else ()),
             ),
             waiting_for_keys=sum(count for _, count, _ in waiting),
+            notes=notes(self._context),
         )
 
     def _waiting(self, waiting: list[tuple[str, int, int]]) -> tuple[AlarmView, ...]:

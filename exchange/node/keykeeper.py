@@ -14,6 +14,7 @@ import structlog
 
 from exchange.keystore import read_secret
 from exchange.node.context import NodeContext
+from exchange.node.expiring import Expiring
 from exchange.node.key_files import key_files
 from exchange.node.secrets import NODE, WITNESS, unlock_signer, unlock_witness
 from exchange.passphrases import PassphraseSource
@@ -36,10 +37,18 @@ class Keykeeper:
         context: The node.
         folder: Where the key files lie.
         passphrase: Asked for each protected file that is new; None if nobody can answer any more.
+        expiring: Tells what ends.
     """
 
-    def __init__(self, context: NodeContext, folder: Path, passphrase: PassphraseSource | None) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        folder: Path,
+        passphrase: PassphraseSource | None,
+        expiring: Expiring,
+    ) -> None:
         self._context = context
+        self._expiring = expiring
         self._folder = folder
         self._passphrase = passphrase or _NobodyToAsk()
         self._others: set[Path] = set()
@@ -55,7 +64,7 @@ class Keykeeper:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Open what the manifest lists and this node does not hold, and say what cannot be opened.
+        """Open what the manifest lists and this node does not hold, and say what cannot be opened or ends.
 
         Raises:
             StoreFailed, OutcomeUnknown: nothing could be said; the next look tries again.
@@ -76,6 +85,7 @@ class Keykeeper:
                 await self._take_up(NODE, key_id, f"the node key {key_id.hex()[:16]}, {since}", trouble)
         await self._look_at_witness(manifest, trouble)
         await context.engine.write(lambda db: _tell(db, trouble, now_ms))
+        await self._expiring.look()
 
     async def _look_at_witness(self, manifest: StateManifest, trouble: dict[str, tuple[str, str]]) -> None:
         if not self._context.keys.holds_witness(manifest.witness.ed25519):

@@ -15,6 +15,7 @@ from exchange.node.comparing import load_heads
 from exchange.node.context import NodeContext
 from exchange.node.courier import Courier
 from exchange.node.desk import Desk
+from exchange.node.expiring import Expiring
 from exchange.node.health import Health
 from exchange.node.inbox import Inbox
 from exchange.node.keykeeper import Keykeeper
@@ -78,7 +79,7 @@ class Node:
         self._courier = Courier(context, certificates, mirror, answers, link_state, backoff, ledger)
         self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, ring, link_state)
-        self._keykeeper = Keykeeper(context, place.keys, passphrase)
+        self._keykeeper = Keykeeper(context, place.keys, passphrase, Expiring(context, link_state))
         self.tokens = TokenBook(place.access)
         officers = Officers(context, place.officers, link_state)
         papers = Papers(context, mirror, self._keykeeper.look)

@@ -224,7 +224,7 @@ class AlarmView(View, frozen=True, kw_only=True):
 
 
 class NodeView(View, frozen=True, kw_only=True):
-    """The node itself: link, queue, directory and alarms."""
+    """The node itself: link, queue, directory and alarms; ``notes`` say what of others ends soon."""
 
     state: str
     version: str
@@ -238,6 +238,7 @@ class NodeView(View, frozen=True, kw_only=True):
     clock_skew_ms: int | None
     alarms: tuple[AlarmView, ...]
     waiting_for_keys: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class PendingView(View, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from exchange.keystore import write_secret
 from exchange.node.answers import Answered
+from exchange.node.expiring import Expiring
 from exchange.node.keykeeper import ALARM as NOT_HELD
 from exchange.node.keykeeper import Keykeeper
 from exchange.node.mirror import load_directory
@@ -181,7 +182,8 @@ async def test_a_protected_key_is_opened_with_the_passphrase_that_can_be_read_ag
         assert "Restart" in alarm.next
         write_secret(tmp_path / "passphrase", PASSPHRASE + "\n")
         source = lasting(Once(PassphraseFile(tmp_path / "passphrase")))
-        await Keykeeper(node.context, tmp_path / "XAA", source).look()
+        expiring = Expiring(node.context, node.link_state)
+        await Keykeeper(node.context, tmp_path / "XAA", source, expiring).look()
         assert node.context.keys.holds(NEW.key_id)
     assert lasting(Once(PassphrasePrompt("node's keys"))) is None
 
