@@ -25,10 +25,12 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
     Raises:
         UnknownState: a recipient is no member.
         UnknownSeverity: the level is not known here.
-        BadRequest: a recipient is this node's own state.
+        BadRequest: a recipient is this node's own state, or is both left out and waited for.
     """
     if node.ask("GET", "/v1/node", NodeView).state in request.to:
         raise BadRequest("a notice goes to others, not to this node's own state")
+    if request.partial and request.wait_for_keys:
+        raise BadRequest("a recipient without a key is either left out or waited for, not both")
     members = {member.code: member for member in node.ask("GET", "/v1/members", Members).members}
     for code in request.to:
         if code not in members:

@@ -165,9 +165,7 @@ class Resealer:
             return Draft(signer, self._header(row, before, signer, chosen), body, chosen)
 
         def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
-            if not all(sealed_for(db, row.id, code) for code in chosen):
-                raise _WaitsNoMore
-            self._store(db, row, draft, sealed)
+            self._replace(db, row, draft, sealed)
 
         try:
             await self._sealer.seal(make, store)
@@ -203,7 +201,10 @@ class Resealer:
             respond_by_ms=None if expected is None else now_ms + expected - before.created_ms,
         )
 
-    def _store(self, db: apsw.Connection, row: NoticeRow, draft: Draft, sealed: SealedNotice) -> None:
+    def _replace(self, db: apsw.Connection, row: NoticeRow, draft: Draft, sealed: SealedNotice) -> None:
+        """Put a further envelope in the place of the waiting, in one transaction with its number."""
+        if not all(sealed_for(db, row.id, code) for code in draft.chosen):
+            raise _WaitsNoMore
         now_ms = self._context.clock.now_ms()
         summary, key = lock_cover(self._context.vault, sealed.id, draft.body, sealed.content_key)
         envelope = NoticeRow(

@@ -40,6 +40,7 @@ from exchange.node.views import (
     StatusView,
     SubmittedView,
     TranslationView,
+    WaitingView,
     WitnessView,
 )
 from protocol.errors import (
@@ -185,6 +186,8 @@ class DeskDouble:
     fail_events: Exception | None = None
     writable: bool = True
     pending: tuple[PendingView, ...] = ()
+    others: tuple[str, ...] = ()
+    waiting: tuple[WaitingView, ...] = ()
     shown_ledger: LedgerView = field(default_factory=lambda: LEDGER)
 
     async def ready(self) -> None:
@@ -243,7 +246,8 @@ class DeskDouble:
             reduced_forward_secrecy=(),
             severity=SEVERITY,
             respond_by_ms=None,
-            state="queued",
+            state="waiting-for-key" if self.waiting else "queued",
+            waiting=self.waiting,
         )
 
     async def inbox(
@@ -316,7 +320,7 @@ class DeskDouble:
     async def proof(self, who: Identity, id: str) -> ProofView:
         """Return a receipt that is only text."""
         self._check()
-        return ProofView(id=id, receipt=RECEIPT, statements=4, pending=self.pending)
+        return ProofView(id=id, receipt=RECEIPT, statements=4, pending=self.pending, others=self.others)
 
     async def ledger(self, who: Identity) -> LedgerView:
         """Return a ledger with one silent witness."""

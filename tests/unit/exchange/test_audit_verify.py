@@ -672,6 +672,20 @@ def test_a_late_receipt_after_undelivered_is_no_contradiction(writer: Writer, se
     assert verdict.verdict is Outcome.OK, verdict.findings
 
 
+def test_a_notice_that_was_sealed_again_is_no_finding(writer: Writer, sealed: SealedNotice) -> None:
+    """Its first envelope ends with REJECTED or UNDELIVERED, and the next one is a notice like any other."""
+    writer.answer("XBB", K.REJECTED, sealed)
+    writer.say(HUB, Saying(kind=K.UNDELIVERED, envelope=sealed.id, about="XCC", code="expired"))
+    again = writer.notice("XAA", ("XBB", "XCC"))
+    for code in ("XBB", "XCC"):
+        writer.answer(code, K.RECEIVED, again)
+    # The first one came after all, and the recipient had it already: it has received both.
+    writer.answer("XCC", K.RECEIVED, sealed)
+    verdict = audit(writer.bundle())
+    assert verdict.verdict is Outcome.OK, verdict.findings
+    assert failures(verdict) == []
+
+
 def test_an_expired_notice_without_any_outcome_is_found(writer: Writer, sealed: SealedNotice) -> None:
     """Silence is never a state: the coordinator owes UNDELIVERED."""
     writer.answer("XBB", K.RECEIVED, sealed)

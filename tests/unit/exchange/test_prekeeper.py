@@ -67,6 +67,34 @@ async def test_days_are_published_ahead_before_they_run_out(node: TestNode) -> N
     assert fresh.keys[0].use_from_ms <= node.clock.now_ms()
 
 
+async def test_published_keys_whose_secrets_are_gone_are_replaced(node: TestNode) -> None:
+    """What others seal to them could never be opened: a new list follows at once, and a person is told."""
+    before = keys_of(node)
+    await node.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
+    node.ring.forget()
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    assert {key.key_id for key in fresh.keys}.isdisjoint(key.key_id for key in before)
+    assert fresh.keys[0].use_from_ms <= node.clock.now_ms() < fresh.keys[0].use_until_ms
+    assert all(later.use_from_ms == earlier.use_until_ms for earlier, later in pairwise(fresh.keys))
+    for key in fresh.keys:
+        assert await locked_seed(node, key.key_id) is not None
+    assert [alarm.code for alarm in await node.context.engine.read(read_alarms)] == ["prekeys-lost"]
+    await node.prekeeper.look()
+    assert len(await published(node)) == 1
+
+
+async def test_one_lost_key_is_replaced_for_its_own_day(node: TestNode) -> None:
+    """The others stay as they are: what was sealed to them is on its way."""
+    before = keys_of(node)
+    lost = before[3].key_id
+    await node.context.engine.write(lambda db: db.execute("DELETE FROM prekey WHERE id = ?", (lost,)))
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    assert [key.use_from_ms for key in fresh.keys] == [key.use_from_ms for key in before]
+    assert [index for index, key in enumerate(fresh.keys) if key.key_id != before[index].key_id] == [3]
+
+
 async def test_every_list_continues_the_one_before(tmp_path: Path) -> None:
     """The chain of lists goes on over many weeks and restarts, and others accept each of them."""
     clock = FixedClock(community().now_ms)
