@@ -31,6 +31,7 @@ Judging what arrives, without opening it:
 
 At rest:
 
-- ``keyfile``: a key as text; ``protection``: how its secret is protected; ``vault``: rows in a store;
-  ``daylock``: what is locked under a key of one day
+- ``keyfile``: a key as text; ``protection``: how its secret is protected
+- ``token_uri``: the name of keys in a PKCS#11 token
+- ``vault``: rows in a store; ``daylock``: what is locked under a key of one day
 """

@@ -23,8 +23,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from keys.protection import Protection, ProtectionLine, decrypt, encrypt, parse_protection, protection_line
-from keys.signature import SecretKey
+from keys.protection import (
+    InToken,
+    Protection,
+    ProtectionLine,
+    decrypt,
+    encrypt,
+    parse_protection,
+    protection_line,
+)
+from keys.signature import MLDSA_SEED_BYTES, CompositeKey, Ed25519Half, SecretKey, SplitKey
 from protocol.digest import tagged
 from protocol.errors import FormatError, KeyfileError, TooLarge
 from protocol.text import format_base64, format_utc, parse_base64, parse_hex, parse_utc
@@ -68,8 +76,9 @@ class KeyRecord:
         name: One printable line for people, at most 200 characters.
         role: A lower-case word for what it is used as, such as ``node``.
         seed: 64 bytes for ``signing`` and ``note``, 32 for ``recipient`` and ``symmetric``, a private key
-            in DER for ``tls``.
+            in DER for ``tls``; of a signing key with its half in a token, the 32 bytes of the other.
         created_ms: When it was made, UTC milliseconds.
+        half: The Ed25519 half of a signing key, if that is in a token.
 
     Raises:
         KeyfileError: a field that a key file cannot carry.
@@ -80,11 +89,12 @@ class KeyRecord:
     role: str
     seed: bytes = field(repr=False)
     created_ms: int
+    half: Ed25519Half | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_label(self.name, "name", MAX_NAME)
         _check_label(self.role, "role", 32)
-        smallest, largest = _SEED_SIZES[self.kind]
+        smallest, largest = _SEED_SIZES[self.kind] if self.half is None else (MLDSA_SEED_BYTES,) * 2
         if not smallest <= len(self.seed) <= largest:
             raise KeyfileError(f"a {self.kind} key cannot have a secret of {len(self.seed)} bytes")
 
@@ -92,8 +102,15 @@ class KeyRecord:
     def key_id(self) -> bytes:
         """For a signing key, its id in the directory; for other kinds, a fingerprint of the secret."""
         if self.kind is KeyKind.SIGNING:
-            return SecretKey.from_seed(self.seed).key_id
+            return self.signing_key.key_id
         return tagged("secret-fingerprint", self.kind.value.encode("ascii") + b"\0", self.seed)
+
+    @property
+    def signing_key(self) -> CompositeKey:
+        """The composite key of a signing key's record, with both its halves."""
+        if self.half is not None:
+            return SplitKey(self.seed, self.half)
+        return SecretKey.from_seed(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +135,11 @@ def format_secret(record: KeyRecord, protection: Protection, *, salt: bytes = b"
     Args:
         record: The key.
         protection: How to protect it; :class:`~keys.protection.Unprotected` is a choice.
-        salt: 32 fresh random bytes, or empty for an unprotected file.
+        salt: As many fresh random bytes as :func:`~keys.protection.salt_bytes` says.
 
     Raises:
         KeyfileError: the protection's parameters are out of bounds.
+        TokenFailed: the token cannot be used now.
     """
     line = protection_line(protection, salt)
     values = (
@@ -134,7 +152,7 @@ def format_secret(record: KeyRecord, protection: Protection, *, salt: bytes = b"
         str(line),
     )
     header = [f"{name}: {value}" for name, value in zip(_NAMES, values, strict=True)]
-    stored = encrypt(record.seed, protection, line, _bound(header))
+    stored = encrypt(record.seed, protection, line, _bound(header), salt)
     secret = f"{_secret_prefix(line)} {format_base64(stored)}"
     return "\n".join((_WARNING, *header, secret, ""))
 
@@ -150,18 +168,23 @@ def parse_secret(text: str, provider: ProtectionProvider) -> KeyRecord:
         KeyfileError: malformed, altered, or protected by something not offered.
         TooLarge: it is longer than a key file can be.
         WrongPassphrase: what was offered does not open it.
+        TokenFailed: it names keys in a token that cannot be used now.
     """
     header, secret, description = _parse(text)
     stored = _parse_stored(secret, description.protection)
-    seed = stored
+    seed, half = stored, None
     if description.protection.is_sealed:
-        seed = decrypt(stored, provider(description), description.protection, _bound(header))
+        protection = provider(description)
+        seed = decrypt(stored, protection, description.protection, _bound(header))
+        if isinstance(protection, InToken) and description.kind is KeyKind.SIGNING:
+            half = protection.keys.ed25519()
     record = KeyRecord(
         kind=description.kind,
         name=description.name,
         role=description.role,
         seed=seed,
         created_ms=description.created_ms,
+        half=half,
     )
     if record.key_id != description.key_id:
         raise KeyfileError("the id line of the key file does not belong to its secret")

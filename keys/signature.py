@@ -4,7 +4,8 @@ Layout (draft-ietf-lamps-pq-composite-sigs): public key = ML-DSA-65 key 1952 ‖
 signature = ML-DSA-65 signature 3309 ‖ Ed25519 signature 64, seed = ML-DSA seed 32 ‖ Ed25519
 seed 32. Both halves sign ``M' = prefix ‖ algorithm ‖ u8 len(label) ‖ label ‖ SHA-512(message)``.
 
-What is signed, and by whom it may be signed, is decided in :mod:`keys.signer`.
+A secret key is a seed (:class:`SecretKey`), or its Ed25519 half is elsewhere and only signs
+(:class:`SplitKey`). What is signed, and by whom it may be signed, is decided in :mod:`keys.signer`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from __future__ import annotations
 import hashlib
 import secrets
 from functools import lru_cache
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
 from protocol.digest import signing_key_id
-from protocol.errors import BadSignature, KeyRefused, LocalProtocolError
+from protocol.errors import BadSignature, KeyRefused, LocalProtocolError, TokenFailed
 from protocol.suite import SIGNATURE_BYTES, SIGNING_PUBLIC_BYTES
 
 SEED_BYTES = 64
+MLDSA_SEED_BYTES = 32
 PARSED_KEYS_KEPT = 512
 
 _PREFIX = b"CompositeAlgorithmSignatures2025"
@@ -116,6 +119,41 @@ class PublicKey:
         return f"PublicKey({self.key_id.hex()})"
 
 
+class CompositeKey(Protocol):
+    """A composite secret key, wherever its halves are."""
+
+    @property
+    def public(self) -> bytes:
+        """The 1984-byte public key."""
+        ...
+
+    @property
+    def key_id(self) -> bytes:
+        """The 32-byte id of the public key."""
+        ...
+
+    def sign(self, message: bytes, label: bytes) -> bytes:
+        """Return a 3373-byte signature of ``message`` under the context string ``label``."""
+        ...
+
+
+class Ed25519Half(Protocol):
+    """An Ed25519 key that signs and does not leave where it is, such as in a token."""
+
+    @property
+    def public(self) -> bytes:
+        """The 32-byte public key."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte signature (RFC 8032, pure Ed25519).
+
+        Raises:
+            TokenFailed: it cannot sign now.
+        """
+        ...
+
+
 class SecretKey:
     """A composite secret key. Its text form shows only the id of its public key.
 
@@ -170,6 +208,58 @@ class SecretKey:
 
     def __repr__(self) -> str:
         return f"SecretKey({self.key_id.hex()})"
+
+
+class SplitKey:
+    """A composite secret key whose Ed25519 half is elsewhere: signing takes both.
+
+    Args:
+        mldsa_seed: The 32 secret bytes of the ML-DSA half.
+        half: The Ed25519 half.
+
+    Attributes:
+        public: The 1984-byte public key.
+        key_id: The 32-byte id of the public key.
+
+    Raises:
+        KeyRefused: the seed has another length, or the half's public key is none.
+    """
+
+    __slots__ = ("_ed25519", "_half", "_mldsa", "key_id", "public")
+
+    def __init__(self, mldsa_seed: bytes, half: Ed25519Half) -> None:
+        if len(mldsa_seed) != MLDSA_SEED_BYTES:
+            raise KeyRefused(f"an ML-DSA seed has {MLDSA_SEED_BYTES} bytes; this one has {len(mldsa_seed)}")
+        self._mldsa = MLDSA65PrivateKey.from_seed_bytes(bytes(mldsa_seed))
+        self._half = half
+        admit_ed25519(half.public)
+        self._ed25519 = Ed25519PublicKey.from_public_bytes(half.public)
+        self.public = self._mldsa.public_key().public_bytes_raw() + half.public
+        self.key_id = signing_key_id(self.public)
+
+    def sign(self, message: bytes, label: bytes) -> bytes:
+        """Return a signature, after checking what the other half gave.
+
+        A device that fails silently, or is another than it was, must not send out signatures that
+        every peer refuses. The check costs about a tenth of the signature.
+
+        Raises:
+            LocalProtocolError: the label is longer than 255 bytes.
+            TokenFailed: the other half cannot sign now, or what it gave does not verify.
+        """
+        covered = _message_representative(message, label)
+        other = self._half.sign(covered)
+        try:
+            self._ed25519.verify(other, covered)
+        except InvalidSignature as error:
+            raise TokenFailed(
+                f"the Ed25519 half of key {self.key_id.hex()[:16]} gave a signature that does not verify",
+                hint="Do not go on with this token: it is damaged, or holds another key under that name.",
+            ) from error
+        return self._mldsa.sign(covered, _ALGORITHM) + other
+
+    def __repr__(self) -> str:
+        return f"SplitKey({self.key_id.hex()})"
 
 
 def admit_ed25519(encoding: bytes) -> None:

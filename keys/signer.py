@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
-from keys.signature import PublicKey, SecretKey
+from keys.signature import CompositeKey, PublicKey
 from protocol import tree
 from protocol.documents import Role
 from protocol.errors import BadSignature, FormatError, LocalProtocolError
@@ -51,7 +51,7 @@ class Signer:
 
     __slots__ = ("_role", "_secret")
 
-    def __init__(self, secret: SecretKey, role: Role) -> None:
+    def __init__(self, secret: CompositeKey, role: Role) -> None:
         self._secret = secret
         self._role = role
 
@@ -87,6 +87,7 @@ class Signer:
 
         Raises:
             LocalProtocolError: this role may not sign this kind, or not so many at once.
+            TokenFailed: the key is in a token that does not sign now.
         """
         if context not in ROLE_CONTEXTS[self._role]:
             raise LocalProtocolError(f"a {self._role} key may not sign a {context.value}")

@@ -20,7 +20,7 @@
     │  ├─ CannotOpen            ├─ Replayed             ├─ ClockSkew
     │  └─ OverQuota
     ├─ KeyfileError             a private key that cannot be used from where it lies
-    │  ├─ WrongPassphrase       └─ KeyfileUnsafe
+    │  ├─ WrongPassphrase       ├─ KeyfileUnsafe        └─ TokenFailed
     └─ ServiceError             a request this node or coordinator cannot carry out
        ├─ BadRequest            ├─ UnknownState         ├─ UnknownSeverity
        ├─ NoUsableKey           ├─ IdReused             ├─ NotFound
@@ -28,7 +28,7 @@
        └─ DataDirBusy           └─ StoreFailed          └─ SetupError
 
 Peers are never told ``str(error)``. They get :attr:`AlmenaraError.peer_code`, one of
-:class:`PeerCode`, whose phrase is fixed in :data:`PHRASES`.
+:class:`PeerCode`, each with its fixed phrase.
 """
 
 from __future__ import annotations
@@ -66,9 +66,6 @@ class PeerCode(StrEnum):
     TIMEOUT = "timeout", "the peer was silent for too long"
     GOING_AWAY = "going-away", "this side is shutting down"
     INTERNAL = "internal", "this side could not complete the request; try again later"
-
-
-PHRASES: dict[PeerCode, str] = {code: code.phrase for code in PeerCode}
 
 
 class AlmenaraError(Exception):
@@ -292,7 +289,7 @@ class KeyfileError(AlmenaraError):
 
 
 class WrongPassphrase(KeyfileError):
-    """The passphrase or token does not open this key file, or the file was altered."""
+    """The passphrase, PIN or token does not open this key file, or the file was altered."""
 
     code = "wrong-passphrase"
     default_hint = "Try again; nothing was changed. If it is lost, restore both from backup or make new keys."
@@ -302,6 +299,12 @@ class KeyfileUnsafe(KeyfileError):
     """The key file can be read by others, or is not a regular file of this user."""
 
     code = "keyfile-unsafe"
+
+
+class TokenFailed(KeyfileError):
+    """The token (PKCS#11) that holds a key cannot be used now, or answered wrongly."""
+
+    code = "token-failed"
 
 
 class ServiceError(AlmenaraError):

@@ -42,6 +42,12 @@ NAMES = {"XAA": "Aurelia", "XBB": "Borealis", "XCC": "Celestia"}
 PREKEY_DAYS = 14
 
 
+def seed_of(key: Signer) -> bytes:
+    """Return the secret bytes of a key, to write a key file."""
+    assert isinstance(key._secret, SecretKey)
+    return key._secret.seed
+
+
 @lru_cache(maxsize=256)
 def signer(label: str, role: Role) -> Signer:
     """Return the key that follows from a label such as ``"XAA node"``."""

@@ -47,7 +47,7 @@ from protocol.envelope import deliver, parse_submission
 from protocol.session.messages import Accepted, ItemKind
 from protocol.statement import StatementKind
 from tests.clocks import FixedClock
-from tests.community import HUB, Community, community
+from tests.community import HUB, Community, community, seed_of
 
 MONITOR = Identity(TokenRole.MONITOR, "display", bytes(32))
 SENDER = Identity(TokenRole.SENDER, "script", b"s" * 32)
@@ -213,9 +213,9 @@ def _write_officer_key(folder: Path, code: str, everyone: Community) -> None:
     path = officer_key_path(folder, identity)
     if path.exists():
         return
-    secret = everyone.members[code].officer._secret
+    seed = seed_of(everyone.members[code].officer)
     record = KeyRecord(
-        kind=KeyKind.SIGNING, name=identity.name, role="officer", seed=secret.seed, created_ms=everyone.now_ms
+        kind=KeyKind.SIGNING, name=identity.name, role="officer", seed=seed, created_ms=everyone.now_ms
     )
     path.write_text(format_secret(record, Token(identity.secret), salt=bytes(32)))
     path.chmod(0o600)

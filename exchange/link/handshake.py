@@ -19,7 +19,6 @@ from keys.signer import Signer, Verifier
 from protocol.digest import signing_key_id
 from protocol.documents import CoordinatorEntry, KeyEntry, Role
 from protocol.errors import (
-    PHRASES,
     FormatError,
     PeerCode,
     PeerNotPinned,
@@ -254,7 +253,7 @@ async def _expect(link: Link, kind: type[M]) -> M:
     message = await link.receive()
     if isinstance(message, Bye):
         raise RemoteProtocolError(
-            f"the peer ended the handshake: {PHRASES[message.code]}",
+            f"the peer ended the handshake: {message.code.phrase}",
             tell=message.code,
             hint=_HINTS.get(message.code),
         )

@@ -22,7 +22,7 @@ from exchange.stores.node_queue import OutgoingRow, remove
 from exchange.stores.node_sealing import first_of, waiting_for
 from exchange.stores.node_statements import mark_recorded
 from protocol.delivery import DeliveryState
-from protocol.errors import PHRASES, AlmenaraError, PeerCode, RemoteProtocolError
+from protocol.errors import AlmenaraError, PeerCode, RemoteProtocolError
 from protocol.session.messages import Accepted, Refused
 from protocol.statement import StatementKind
 
@@ -157,7 +157,7 @@ def _record_refusal(
     about = None if envelope is None else first_of(db, envelope)
     record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=about, code=code.value)
     what = {"submit": "notice", "attest": "statement", "publish": "document"}[row.kind]
-    message = f"the coordinator refused a {what}: {PHRASES[code]}"
+    message = f"the coordinator refused a {what}: {code.phrase}"
     if final and code is PeerCode.EXPIRED and about is not None and waiting_for(db, about):
         # It lay here for longer than it lives, and is sealed again: nothing for a person to do.
         return

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import msgpack
 import msgspec
 
-from protocol.errors import PHRASES
+from protocol.errors import PeerCode
 from protocol.fields import Wire
 from protocol.notice import DirectoryHead
 from protocol.session.handshake import Certificates, Transcript, transcript
@@ -80,8 +80,8 @@ def codes() -> Iterator[str]:
     """The codes of Bye, Refused and Unusable."""
     yield "| code | meaning |"
     yield "| --- | --- |"
-    for code, phrase in PHRASES.items():
-        yield f"| `{code}` | {phrase} |"
+    for code in PeerCode:
+        yield f"| `{code}` | {code.phrase} |"
 
 
 PROOF = Proof(signature=bytes(SIGNATURE_BYTES), index=0, size=1, path=())

@@ -13,19 +13,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keys.keyfile import KeyKind, KeyRecord, format_secret
-from keys.protection import Passphrase, Protection, Token, Unprotected
+from keys.protection import InToken, Passphrase, Protection, Token, Unprotected, salt_bytes
 from keys.signer import ROLE_CONTEXTS, SIGNED_ALONE
+from keys.token_uri import TokenUri
 from keys.wrap import RecipientKey
 from protocol import errors
 from protocol.delivery import REACHED, TERMINAL, TRANSITIONS, DeliveryState
 from protocol.digest import certificate_id, kem_key_id, signing_key_id
-from protocol.errors import PHRASES, AlmenaraError
+from protocol.errors import AlmenaraError, PeerCode
 from protocol.fingerprint import groups
 from protocol.fingerprint import words as spoken
 from protocol.notice import envelope_id, header_hash
 from protocol.signed import Context, batch_leaf, batch_root, pae, signing_message
 from protocol.statement import NEEDS_CODE, PROVES_DECRYPTION, SIGNER_ROLE, DeclineReason, statement_id
 from protocol.wordlist import WORDS
+from tests.fixed_token import FixedToken
 from tests.vectors import examples, make_receipt, make_spec_ledger
 from tests.vectors.dump import drawn, hexadecimal
 from tests.vectors.world import NOW_MS, body, fixed, head, info, packed, prekey, secret, tag
@@ -235,11 +237,11 @@ def _is_step(state: DeliveryState, after: DeliveryState) -> bool:
 
 def peer_codes() -> str:
     """Return the codes that cross the wire, with what leads to them."""
-    causes: dict[errors.PeerCode, list[str]] = {code: [] for code in PHRASES}
+    causes: dict[errors.PeerCode, list[str]] = {code: [] for code in PeerCode}
     for kind in _classes(AlmenaraError):
         if kind.code not in causes[kind.peer_code]:
             causes[kind.peer_code].append(kind.code)
-    rows = [(f"`{code.value}`", phrase, ticked(causes[code]) or "-") for code, phrase in PHRASES.items()]
+    rows = [(f"`{code.value}`", code.phrase, ticked(causes[code]) or "-") for code in PeerCode]
     return table("peer code | phrase | local codes that are told so", rows)
 
 
@@ -250,7 +252,7 @@ def a_refusal() -> str:
         (
             f"in the log here     {error.code}: {error.message}",
             f"to the officer      {error.hint}",
-            f"to the peer         {error.peer_code.value}: {PHRASES[error.peer_code]}",
+            f"to the peer         {error.peer_code.value}: {error.peer_code.phrase}",
         )
     )
 
@@ -278,8 +280,24 @@ def key_file(protection: Protection) -> Callable[[], str]:
         seed=RecipientKey.from_seed(fixed("recipient seed", 32)).seed,
         created_ms=NOW_MS,
     )
-    salt = b"" if isinstance(protection, Unprotected) else fixed("key file salt", 32)
-    return lambda: format_secret(record, protection, salt=salt).rstrip("\n")
+    return lambda: key_file_of(record, protection)
+
+
+def key_file_in_token() -> str:
+    """Return the text of the example's key file whose key is in a token."""
+    seed = fixed("signing seed", 64)
+    uri = TokenUri("almenara", "90d036b35bf44e45", "XAA node", fixed("key in token", 16))
+    token = FixedToken(uri, seed[32:], fixed("key file AES key", 32))
+    record = KeyRecord(
+        kind=KeyKind.SIGNING, name="XAA node", role="node", seed=seed[:32], created_ms=NOW_MS, half=token
+    )
+    return key_file_of(record, InToken(token))
+
+
+def key_file_of(record: KeyRecord, protection: Protection) -> str:
+    """Return the text of a key file with the example's random bytes."""
+    salt = fixed("key file salt", 32)[: salt_bytes(protection)]
+    return format_secret(record, protection, salt=salt).rstrip("\n")
 
 
 def fingerprint_example() -> str:
@@ -328,6 +346,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fingerprint-words": word_list,
     "keyfile-open": key_file(Unprotected()),
     "keyfile-token": key_file(Token(fixed("key file token", 32))),
+    "keyfile-pkcs11": key_file_in_token,
     "keyfile-passphrase": key_file(Passphrase(b"correct horse", memory_kib=64, iterations=1)),
     **make_spec_ledger.BLOCKS,
     **make_receipt.BLOCKS,

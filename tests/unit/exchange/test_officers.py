@@ -21,7 +21,7 @@ from protocol.documents import Role
 from protocol.errors import BadRequest, ClockSkew, NotAuthorized
 from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind, parse_statement
-from tests.community import YEAR_MS, signer
+from tests.community import YEAR_MS, seed_of, signer
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, delivery_to
 
 ACCEPT = AnswerRequest(answer="accepted")
@@ -66,7 +66,7 @@ def add_second_officer(pair: Pair, folder: Path, *, listed: bool = True, owner: 
     """Give XBB a second officer, listed in the next manifest under a name or not at all."""
     node, member = pair.xbb, pair.xbb.everyone.members["XBB"]
     key = signer("XBB second", Role.OFFICER)
-    record = KeyRecord(KeyKind.SIGNING, SECOND.name, "officer", key._secret.seed, node.clock.now_ms())
+    record = KeyRecord(KeyKind.SIGNING, SECOND.name, "officer", seed_of(key), node.clock.now_ms())
     path = officer_key_path(folder / "XBB", SECOND)
     path.write_text(format_secret(record, Token(SECOND.secret), salt=bytes(32)))
     path.chmod(0o600)

@@ -6,12 +6,15 @@ import traceback
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keys.keyfile import KeyDescription, KeyKind, KeyRecord, describe, format_secret, parse_secret
-from keys.protection import Passphrase, Protection, Token, Unprotected
-from keys.signature import SecretKey
-from protocol.errors import AlmenaraError, KeyfileError, TooLarge, WrongPassphrase
+from keys.protection import InToken, Passphrase, Protection, Token, Unprotected
+from keys.signature import PublicKey, SecretKey, SplitKey
+from keys.token_uri import TokenUri
+from protocol.errors import AlmenaraError, KeyfileError, TokenFailed, TooLarge, WrongPassphrase
 from protocol.text import format_base64
+from tests.fixed_token import FixedToken
 
 SEED = bytes(range(64))
 CREATED_MS = 1_772_334_855_926
@@ -287,3 +290,119 @@ def test_the_default_passphrase_cost_is_the_stated_one() -> None:
 def test_a_file_opens_whatever_costs_the_reader_would_choose() -> None:
     """The file states its own costs."""
     assert parse_secret(SEALED, offering(Passphrase(b"correct horse"))) == RECORD
+
+
+# Keys in a token; tests/unit/exchange/test_hsm.py has a real one.
+
+
+URI = TokenUri("almenara", "0123", "XAA node", b"\x01\x02")
+IN_TOKEN = InToken(FixedToken(URI, SEED[32:]))
+SPLIT = KeyRecord(
+    kind=KeyKind.SIGNING,
+    name="XAA node 2026",
+    role="node",
+    seed=SEED[:32],
+    created_ms=CREATED_MS,
+    half=FixedToken(URI, SEED[32:]),
+)
+BY_DEVICE = format_secret(SPLIT, IN_TOKEN, salt=SALT[:12])
+
+
+def test_a_signing_key_in_a_token_is_the_key_of_both_halves() -> None:
+    """Its file holds one seed; its id and its signatures are those of the key made of two."""
+    record = parse_secret(BY_DEVICE, offering(IN_TOKEN))
+    assert record.seed == SEED[:32]
+    whole = SecretKey.from_seed(SEED)
+    assert record.signing_key.public == whole.public
+    assert describe(BY_DEVICE).key_id == record.key_id == whole.key_id
+    signature = record.signing_key.sign(b"message", b"label")
+    PublicKey.from_bytes(whole.public).verify(signature, b"message", b"label")
+
+
+def test_the_line_names_the_keys_and_nothing_else() -> None:
+    """No library, no PIN."""
+    line = next(line for line in BY_DEVICE.splitlines() if line.startswith("protection: "))
+    assert line == "protection: pkcs11 pkcs11:token=almenara;serial=0123;object=XAA%20node;id=%01%02"
+    assert describe(BY_DEVICE).protection.uri == URI
+
+
+def test_other_kinds_are_whole_in_the_file() -> None:
+    """A symmetric key is locked by the token, and leaves it when it is used."""
+    record = KeyRecord(KeyKind.SYMMETRIC, "vault", "vault", SEED[:32], CREATED_MS)
+    text = format_secret(record, IN_TOKEN, salt=SALT[:12])
+    assert parse_secret(text, offering(IN_TOKEN)) == record
+
+
+@pytest.mark.parametrize(
+    ("text", "protection"),
+    [
+        (BY_DEVICE, CHEAP),
+        (BY_DEVICE, TOKEN),
+        (SEALED, IN_TOKEN),
+        (BY_TOKEN, IN_TOKEN),
+        (BY_DEVICE, InToken(FixedToken(TokenUri("almenara", "0123", "XAA other", b"\x01\x02"), SEED[32:]))),
+    ],
+)
+def test_a_token_and_a_passphrase_are_not_taken_for_each_other(text: str, protection: Protection) -> None:
+    """Nor the keys of one name for those of another."""
+    with pytest.raises(KeyfileError, match="something else was offered"):
+        parse_secret(text, offering(protection))
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("name: XAA node 2026", "name: XBB node 2026"),
+        ("role: node", "role: root"),
+        ("kind: signing", "kind: symmetric"),
+        ("created: 2026", "created: 2027"),
+    ],
+)
+def test_a_key_in_a_token_cannot_be_relabelled(line: str, changed: str) -> None:
+    """The token's own encryption authenticates every line of the header."""
+    assert line in BY_DEVICE
+    with pytest.raises(WrongPassphrase):
+        parse_secret(BY_DEVICE.replace(line, changed), offering(IN_TOKEN))
+
+
+def test_another_half_under_the_same_name_is_noticed() -> None:
+    """The id belongs to both halves together."""
+    other = FixedToken(URI, SEED[32:])
+    other.public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+    with pytest.raises(KeyfileError, match="id line"):
+        parse_secret(BY_DEVICE, offering(InToken(other)))
+
+
+def test_a_half_that_signs_with_another_key_sends_nothing_out() -> None:
+    """A device that fails silently must not make peers refuse what we say."""
+    other = FixedToken(URI, SEED[32:])
+    other._key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    with pytest.raises(TokenFailed, match="does not verify"):
+        SplitKey(SEED[:32], other).sign(b"message", b"label")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "pkcs11:token=almenara",
+        "pkcs11:serial=0123;token=almenara;object=k",
+        "pkcs11:token=almenara;object=k%2d",
+        "pkcs11:token=almenara;object=k;id=%0a",
+        "pkcs11:token=almenara;object=a:b",
+        "pkcs11:token=almenara;object=k?module-path=/tmp/evil.so",
+        "pkcs11:token=almenara;object=k;slot-id=0",
+        "",
+    ],
+)
+def test_a_line_that_names_keys_in_another_way_is_refused(uri: str) -> None:
+    """A file has one form; whole tokens, other orders, other escapes and more attributes are none."""
+    changed = BY_DEVICE.replace(str(URI), uri)
+    with pytest.raises(KeyfileError):
+        describe(changed)
+
+
+@pytest.mark.parametrize("size", [0, 11, 13, 32])
+def test_a_token_encrypts_with_a_fresh_nonce(size: int) -> None:
+    """Twelve random bytes, or nothing is written."""
+    with pytest.raises(KeyfileError, match="12 random bytes"):
+        format_secret(SPLIT, IN_TOKEN, salt=bytes(size))
