@@ -31,7 +31,7 @@ TURN := . .ci/turn;
 all: setup
 
 setup: .venv/.dev .venv/.project
-	@:
+	@.ci/softhsm .venv/softhsm
 
 .venv/.python:
 	@$(TURN) test -e $@ || { python="$$(.ci/python)" && echo "setup: .venv with $$python" && \
