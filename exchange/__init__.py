@@ -19,7 +19,7 @@ What everything shares:
 - ``clock``: the only reader of time; ``telemetry``: the log, into which no secret fits
 - ``settings``: what an operator can set; ``configuration``: where each value came from
 - ``datadir``: what lies where, and that one process owns it; ``pinned_root``: the root hash in it
-- ``keystore``: secret files; ``unlocking``: opening those that hold keys
+- ``keystore``: secret files; ``unlocking``: opening those that hold keys; ``hsm``: keys in tokens (PKCS#11)
 - ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
 - ``fingerprints``: what people compare, as text, words and a QR code
 - ``expiries``: what of a community ends, and when to say so; ``version``: the program's own

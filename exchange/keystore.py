@@ -18,10 +18,12 @@ LARGEST_FILE = 256 * 1024
 KEY_FILE = "key file"
 TOKEN_FILE = "token file"  # noqa: S105  (a noun for messages)
 PASSPHRASE_FILE = "passphrase file"  # noqa: S105  (likewise)
+PIN_FILE = "PIN file"
 _HINTS = {
     TOKEN_FILE: "Name your token's file with --token-file FILE or ALMENARA_TOKEN_FILE; "
     "if it is lost, ask the administrator for a new one.",
     PASSPHRASE_FILE: "Check the path given with --passphrase-file FILE or ALMENARA_PASSPHRASE_FILE.",
+    PIN_FILE: "Check the path given with --pin-file FILE or ALMENARA_PIN_FILE.",
 }
 
 

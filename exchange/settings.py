@@ -25,6 +25,9 @@ SHARED_DOCS = {
     "log_level": "The least important log events that are written.",
     "log_format": "json for machines, console for people; to standard error.",
     "passphrase_file": "A file of mode 0600 with the passphrase of the key files, on one line.",
+    "key_store": "Where new keys are made: file:, or a token as pkcs11:token=LABEL.",
+    "pkcs11_module": "The PKCS#11 library of the token; loading it runs its code.",
+    "pin_file": "A file of mode 0600 with the PIN of the token, on one line.",
     "window": "How many envelopes may be under way on a session before the other side must answer.",
     "heartbeat_s": "Seconds of silence after which a session asks whether the other side is there.",
 }
@@ -40,6 +43,9 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         "{data}/api.sock"
     )
     passphrase_file: Path | None = None
+    key_store: str = "file:"
+    pkcs11_module: Path | None = None
+    pin_file: Path | None = None
     window: Window = 64
     heartbeat_s: Seconds = 15.0
     retry_cap_s: Annotated[
@@ -77,6 +83,9 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         Seconds, Meta(description="The nodes are asked to cosign at most once in so many seconds.")
     ] = 5.0
     passphrase_file: Path | None = None
+    key_store: str = "file:"
+    pkcs11_module: Path | None = None
+    pin_file: Path | None = None
     window: Window = 64
     heartbeat_s: Seconds = 15.0
     log_level: LogLevel = "info"
@@ -94,6 +103,9 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Path | None, Meta(description="A file of mode 0600 with the token that says who asks.")
     ] = None
     passphrase_file: Path | None = None
+    key_store: str = "file:"
+    pkcs11_module: Path | None = None
+    pin_file: Path | None = None
 
 
 Settings = NodeSettings | CoordinatorSettings | CliSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from exchange.cli.rotating import rotate
+from exchange.cli.seeing_tokens import token
 
 
 @click.group()
@@ -13,3 +14,4 @@ def key() -> None:
 
 
 key.add_command(rotate)
+key.add_command(token)

@@ -14,13 +14,16 @@ import click
 from exchange.cli.output import Colour, Output
 
 if TYPE_CHECKING:
-    from exchange.passphrases import PassphraseSource
+    from exchange.hsm.tokens import Tokens
     from exchange.settings import CliSettings, CoordinatorSettings, NodeSettings
     from exchange.setup.keyring import Protect
+    from exchange.unlocking import WithTokens
 
     S = TypeVar("S", NodeSettings, CoordinatorSettings, CliSettings)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAGS = "almenara.tokens"
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -33,35 +36,68 @@ class Local:
     out: Output
     may_ask: bool
 
-    def source(self, label: str, file: Path | None, *, confirm: bool = False) -> PassphraseSource:
-        """Return where the passphrase comes from: the file, a credential, or a person if there is one.
+    def source(
+        self, label: str, file: Path | None, *, confirm: bool = False, data: Path | None = None
+    ) -> WithTokens:
+        """Return what opens key files: a passphrase from the file, a credential or a person, and tokens.
 
         Args:
             label: What the passphrase is for.
             file: The file that was named, or None.
             confirm: Ask twice, because it is being chosen.
+            data: The data directory whose settings name the token's library and PIN file, if there is one.
         """
         from exchange.passphrases import Once, PassphrasePrompt, passphrase_source
         from exchange.setup.keyring import CREDENTIAL
+        from exchange.unlocking import WithTokens
 
         found = passphrase_source(label, file=file, credential=CREDENTIAL, confirm=confirm)
         if isinstance(found, PassphrasePrompt) and not self.may_ask:
             found = replace(found, interactive=lambda: False)
-        return Once(found)
+        return WithTokens(Once(found), self.tokens(data))
 
-    def protect(self, label: str, file: Path | None, *, unprotected: bool) -> Protect:
-        """Return how new key files are protected.
+    def tokens(self, data: Path | None = None) -> Tokens:
+        """Return the tokens that the flags and settings name; nothing is loaded before a key needs it.
+
+        Args:
+            data: The data directory whose settings count too, and where a refused PIN leaves its mark.
+        """
+        from exchange.unlocking import tokens_of
+
+        def confirm(question: str) -> bool:
+            return self.may_ask and click.confirm(question, err=True)
+
+        settings = token_settings(data)
+        return tokens_of(
+            settings.pkcs11_module, settings.pin_file, marks=data, may_ask=self.may_ask, confirm=confirm
+        )
+
+    def protect(
+        self,
+        label: str,
+        file: Path | None,
+        *,
+        unprotected: bool,
+        data: Path | None = None,
+        store: str | None = None,
+    ) -> Protect:
+        """Return how new keys are kept: in files with a passphrase, or in the token of ``--key-store``.
 
         Args:
             label: What the passphrase is for.
             file: The file that was named, or None.
             unprotected: Leave the secrets as they are; must be asked for.
+            data: The data directory whose settings count too.
+            store: The key store's URI, if not that of the flags and settings.
         """
         from exchange.setup import keyring
 
+        token = keyring.parse_key_store(store or token_settings(data).key_store)
+        if token is not None:
+            return keyring.in_token(self.tokens(data), token)
         if unprotected:
             return keyring.unprotected
-        return keyring.protected_by(self.source(label, file, confirm=True))
+        return keyring.protected_by(self.source(label, file, confirm=True, data=data))
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Return only if a person agrees, or agreed with ``--yes``.
@@ -133,21 +169,61 @@ def data_option(function: F) -> F:
 
 
 def passphrase_option(function: F) -> F:
-    """Add ``--passphrase-file``."""
+    """Add ``--passphrase-file``, and the options of a token that may hold the keys instead."""
     return click.option(
         "--passphrase-file",
         type=FILE,
         metavar="FILE",
         help="A file of mode 0600 with the passphrase of the key files, on one line.",
-    )(function)
+    )(token_options(function))
+
+
+def token_options(function: F) -> F:
+    """Add ``--pin-file`` and ``--pkcs11-module``, which :class:`Local` reads and no command sees."""
+    pin = _token_option("--pin-file", "A file of mode 0600 with the PIN of the token, on one line.")
+    module = _token_option("--pkcs11-module", "The token's PKCS#11 library; loading it runs its code.")
+    return pin(module(function))
 
 
 def protection_options(function: F) -> F:
-    """Add ``--passphrase-file`` and ``--unprotected``."""
+    """Add ``--passphrase-file`` and ``--unprotected``, and where new keys are made: ``--key-store``."""
     unprotected = click.option(
         "--unprotected", is_flag=True, help="Leave the keys unprotected in their files, for a trial."
     )
-    return passphrase_option(unprotected(function))
+    key_store = _token_option(
+        "--key-store", "Where new keys are made: file:, or a token as pkcs11:token=LABEL.", metavar="URI"
+    )
+    return passphrase_option(unprotected(key_store(function)))
+
+
+def token_settings(data: Path | None = None) -> CliSettings:
+    """Return the settings about tokens: of flags, environment, data directory (if one is meant), machine."""
+    from exchange.settings import CliSettings
+
+    # Without a data directory none is meant, and not the default one: its token is a node's.
+    return settings_of(CliSettings, data=data or Path("/"), **token_flags())
+
+
+def token_flags() -> dict[str, object]:
+    """Return what was given on the command line about tokens, by setting name."""
+    given: dict[str, object] = click.get_current_context().meta.get(_FLAGS, {})
+    return given
+
+
+def token_values(data: Path) -> dict[str, str]:
+    """Return what the settings file of a new place must say, so that its keys in a token are found again."""
+    settings = token_settings(data)
+    said = {"key_store": settings.key_store, "pkcs11_module": settings.pkcs11_module}
+    return {name: str(value) for name, value in said.items() if value not in (None, "file:")}
+
+
+def _token_option(name: str, about: str, *, metavar: str = "FILE") -> Callable[[F], F]:
+    """Return an option that no command sees: it is kept for :func:`token_settings`."""
+
+    def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+        context.meta.setdefault(_FLAGS, {})[option.name] = value
+
+    return click.option(name, metavar=metavar, help=about, expose_value=False, callback=keep)
 
 
 def require_place(path: Path, key: str, what: str) -> None:

@@ -63,7 +63,9 @@ def statement_key(console: Local, data: str | None, passphrase_file: Path | None
 
     folder = _place(data)
     settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
-    protect = console.protect("next statement key", settings.passphrase_file, unprotected=unprotected)
+    protect = console.protect(
+        "next statement key", settings.passphrase_file, unprotected=unprotected, data=settings.data
+    )
     made = next_statement_key(folder, protect, SystemClock().now_ms())
     _show(
         console,

@@ -106,10 +106,11 @@ def _place(
     from exchange.settings import NodeSettings
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=own)
-    for_node = console.source("node's keys", settings.passphrase_file)
+    for_node = console.source("node's keys", settings.passphrase_file, data=settings.data)
     if settings.passphrase_file is not None and identity_file is None:
         return _Place(settings, identity, for_node, for_node)
-    return _Place(settings, identity, console.source("identity key", identity_file), for_node)
+    for_identity = console.source("identity key", identity_file, data=settings.data)
+    return _Place(settings, identity, for_identity, for_node)
 
 
 def _days(announce: int, overlap: int) -> Windows:

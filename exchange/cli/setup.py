@@ -19,6 +19,7 @@ from exchange.cli.local import (
     protection_options,
     require_place,
     settings_of,
+    token_values,
 )
 from exchange.cli.renewing import rotate
 from exchange.cli.setup_ledger import auditor, recover
@@ -210,9 +211,12 @@ def coordinator_init(
         host=host,
         port=port,
         url=url,
-        protect=console.protect(f"keys of {code}", settings.passphrase_file, unprotected=unprotected),
+        protect=console.protect(
+            f"keys of {code}", settings.passphrase_file, unprotected=unprotected, data=settings.data
+        ),
         now_ms=SystemClock().now_ms(),
         ledger_port=ledger_port,
+        remember=token_values(settings.data),
     )
     console.show(
         {"code": made.code, "url": made.url, "fingerprint": made.fingerprint, "request": str(made.request)},
@@ -278,7 +282,7 @@ def coordinator_run(console: Local, data: str | None, passphrase_file: Path | No
 
     settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
     require_place(settings.data, "keys/statement.key", "coordinator")
-    source = console.source("statement key", settings.passphrase_file)
+    source = console.source("statement key", settings.passphrase_file, data=settings.data)
     serve_coordinator(settings, source, SystemClock())
 
 

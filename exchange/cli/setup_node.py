@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,10 +19,15 @@ from exchange.cli.local import (
     protection_options,
     require_place,
     settings_of,
+    token_flags,
+    token_values,
 )
 from exchange.cli.reaching import reach
 from exchange.cli.succeeding import succeed_identity
 from exchange.cli.taking import community
+
+if TYPE_CHECKING:
+    from exchange.setup.keyring import Protect
 
 identity_option = click.option(
     "--identity",
@@ -49,6 +55,7 @@ node.add_command(community)
     examples=(
         'almenara node init --data XAA --state XAA --name "CSIRT of Aurelia" --officer "Ana Silva"'
         ' --root-hash "$(cat root-hash)" --severity bundled:xaa-national',
+        "... --key-store pkcs11:token=almenara --pkcs11-module /usr/lib/softhsm/libsofthsm2.so",
     ),
 )
 @data_option
@@ -57,6 +64,13 @@ node.add_command(community)
 @click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
 @click.option("--officer", required=True, help="The name of the first officer.")
 @click.option("--severity", metavar="FILE", help="The state's severity schema (TOML), or bundled:ID.")
+@click.option(
+    "--identity-key-store",
+    metavar="URI",
+    default="file:",
+    show_default=True,
+    help="Where the identity key is made, which must not stay at the node: file:, or a token of its own.",
+)
 @protection_options
 @local
 def node_init(
@@ -67,6 +81,7 @@ def node_init(
     root_hash: str,
     officer: str,
     severity: str | None,
+    identity_key_store: str,
     passphrase_file: Path | None,
     unprotected: bool,
 ) -> None:
@@ -77,7 +92,17 @@ def node_init(
     from exchange.setup import words
     from exchange.setup.node import create_node
 
-    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file, **token_flags())
+
+    def protect(store: str) -> Protect:
+        return console.protect(
+            f"keys of {state}",
+            settings.passphrase_file,
+            unprotected=unprotected,
+            data=settings.data,
+            store=store,
+        )
+
     work = create_node(
         settings.data,
         state=state,
@@ -85,8 +110,10 @@ def node_init(
         root_hash=words.root_hash(root_hash),
         officer=officer,
         severity=severity,
-        protect=console.protect(f"keys of {state}", settings.passphrase_file, unprotected=unprotected),
+        protect=protect(settings.key_store),
         clock=SystemClock(),
+        protect_identity=None if settings.key_store == identity_key_store else protect(identity_key_store),
+        remember=token_values(settings.data),
     )
     made = asyncio.run(work)
     tokens = [str(path) for path in made.tokens]
@@ -155,7 +182,9 @@ def node_run(console: Local, data: str | None, passphrase_file: Path | None) -> 
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
     require_place(settings.data, "keys/node.key", "node")
-    serve_node(settings, console.source("node's keys", settings.passphrase_file), SystemClock())
+    serve_node(
+        settings, console.source("node's keys", settings.passphrase_file, data=settings.data), SystemClock()
+    )
 
 
 @node.command(
@@ -177,7 +206,7 @@ def node_publish_severity(
     from exchange.setup import amending as work
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
-    source = console.source("identity key", settings.passphrase_file)
+    source = console.source("identity key", settings.passphrase_file, data=settings.data)
 
     async def publish() -> str:
         async with work.amending(
@@ -216,7 +245,7 @@ def officer_add(
     from exchange.setup import amending as work
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
-    source = console.source("identity key", settings.passphrase_file)
+    source = console.source("identity key", settings.passphrase_file, data=settings.data)
 
     async def add() -> Path:
         async with work.amending(
@@ -251,7 +280,7 @@ def officer_revoke(
     from exchange.setup import amending as work
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
-    source = console.source("identity key", settings.passphrase_file)
+    source = console.source("identity key", settings.passphrase_file, data=settings.data)
 
     async def revoke() -> None:
         async with work.amending(

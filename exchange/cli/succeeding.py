@@ -52,7 +52,7 @@ def succeed_identity(
     from exchange.setup.succession import succeed
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
-    source = console.source("identity key", settings.passphrase_file)
+    source = console.source("identity key", settings.passphrase_file, data=settings.data)
     protect = console.protect("next identity key", settings.passphrase_file, unprotected=unprotected)
 
     async def work() -> Succession:

@@ -16,7 +16,6 @@ from exchange.keystore import read_secret
 from exchange.link.certificate import certificate_der
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
 from keys.roster import Roster
-from keys.signature import SecretKey
 from keys.signer import Signer
 from protocol.digest import signing_key_id
 from protocol.documents import CoordinatorEntry, Role
@@ -132,7 +131,7 @@ def read_signer(path: Path, provider: ProtectionProvider) -> Signer:
     record = parse_secret(read_secret(path), provider)
     if record.kind is not KeyKind.SIGNING or record.role != Role.COORDINATOR.value:
         raise SetupError(f"{path} is a {record.role} key, not a coordinator's statement key")
-    return Signer(SecretKey.from_seed(record.seed), Role.COORDINATOR)
+    return Signer(record.signing_key, Role.COORDINATOR)
 
 
 def read_certificates(folder: Path) -> tuple[CertificateFiles, ...]:

@@ -17,7 +17,7 @@ from exchange.node.context import NodeContext
 from exchange.node.expiring import Expiring
 from exchange.node.key_files import key_files
 from exchange.node.secrets import NODE, WITNESS, unlock_signer, unlock_witness
-from exchange.passphrases import PassphraseSource
+from exchange.passphrases import NobodyToAsk, PassphraseSource
 from exchange.stores.node_books import clear_alarms_but, has_alarm, raise_alarm, record_event
 from keys.keyfile import describe
 from protocol.digest import note_key_id
@@ -50,7 +50,7 @@ class Keykeeper:
         self._context = context
         self._expiring = expiring
         self._folder = folder
-        self._passphrase = passphrase or _NobodyToAsk()
+        self._passphrase = passphrase or NobodyToAsk()
         self._others: set[Path] = set()
         """Files of witness keys that were opened and are not what is looked for."""
 
@@ -129,17 +129,6 @@ class Keykeeper:
         return KeyfileError(
             f"no file in {self._folder} has this key",
             hint="Copy the file here from where the key was made; if nobody made it, see: almenara key check",
-        )
-
-
-class _NobodyToAsk:
-    """What stands for a person who typed the passphrase at the start and is gone."""
-
-    def passphrase(self) -> str:
-        """Raise: there is nobody."""
-        raise KeyfileError(
-            "its passphrase was typed at a terminal when the node was started",
-            hint="Restart the node before that day. With --passphrase-file it opens new keys itself.",
         )
 
 

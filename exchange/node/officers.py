@@ -27,7 +27,6 @@ from keys.evidence import Saying
 from keys.keyfile import KeyDescription, parse_secret
 from keys.protection import Protection, Token
 from keys.sealing import decryption_proof
-from keys.signature import SecretKey
 from keys.signer import Signer
 from protocol.delivery import TRANSITIONS, DeliveryState, advance
 from protocol.documents import Role
@@ -164,7 +163,7 @@ class Officers:
                 f"there is no key of officer {who.name} that this token opens",
                 hint="Ask the administrator to add you again with: almenara officer add",
             ) from error
-        signer = Signer(SecretKey.from_seed(record.seed), Role.OFFICER)
+        signer = Signer(record.signing_key, Role.OFFICER)
         try:
             entry = self._context.directory.officer_key(self._context.state, signer.key_id, now_ms)
         except UnknownSigner as error:

@@ -10,7 +10,6 @@ from exchange.passphrases import PassphraseSource
 from exchange.unlocking import unlock
 from keys.keyfile import KeyKind
 from keys.note_keys import NoteRole, NoteSecret
-from keys.signature import SecretKey
 from keys.signer import Signer
 from protocol.documents import Role
 
@@ -53,7 +52,7 @@ def unlock_node(keys: Path, passphrase: PassphraseSource) -> NodeSecrets:
 
 def unlock_signer(path: Path, passphrase: PassphraseSource) -> Signer:
     """Unlock a node key. Raises KeyfileError as :func:`unlock_node`."""
-    return Signer(SecretKey.from_seed(unlock(path, KeyKind.SIGNING, NODE, passphrase).seed), Role.NODE)
+    return Signer(unlock(path, KeyKind.SIGNING, NODE, passphrase).signing_key, Role.NODE)
 
 
 def unlock_witness(path: Path, passphrase: PassphraseSource) -> NoteSecret:

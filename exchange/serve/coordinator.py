@@ -10,10 +10,9 @@ import asyncio
 from exchange import telemetry
 from exchange.clock import Clock
 from exchange.coordinator import service
-from exchange.passphrases import Once, PassphraseSource
+from exchange.passphrases import PassphraseSource
 from exchange.settings import CoordinatorSettings
-from keys.keyfile import KeyDescription
-from keys.protection import Passphrase, Protection
+from exchange.unlocking import provider_of
 
 
 def serve_coordinator(settings: CoordinatorSettings, source: PassphraseSource, clock: Clock) -> None:
@@ -21,16 +20,11 @@ def serve_coordinator(settings: CoordinatorSettings, source: PassphraseSource, c
 
     Args:
         settings: How to run.
-        source: Asked for the passphrase if the statement key has one.
+        source: Asked for a passphrase or PIN if a key file needs one.
         clock: The source of time.
 
     Raises:
         AlmenaraError: as :func:`exchange.coordinator.service.run`.
     """
     telemetry.configure(clock, level=settings.log_level, form=settings.log_format)
-    once = Once(source)
-
-    def offer(_: KeyDescription) -> Protection:
-        return Passphrase(once.passphrase().encode())
-
-    asyncio.run(service.run(settings, offer, clock))
+    asyncio.run(service.run(settings, provider_of(source), clock))

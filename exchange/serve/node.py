@@ -19,17 +19,17 @@ from exchange.datadir import DataDir
 from exchange.node.secrets import NodeSecrets, unlock_node
 from exchange.node.service import MIGRATIONS, Node
 from exchange.node.together import until_first
-from exchange.passphrases import Once, PassphraseSource, lasting
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
+from exchange.unlocking import WithTokens
 
 
-def serve_node(settings: NodeSettings, source: PassphraseSource, clock: Clock) -> None:
+def serve_node(settings: NodeSettings, source: WithTokens, clock: Clock) -> None:
     """Run a node until SIGTERM or SIGINT. It logs ``node.started`` when its local interface answers.
 
     Args:
         settings: How to run.
-        source: Asked once for the passphrase if a key file has one.
+        source: Asked for a passphrase or PIN if a key file needs one.
         clock: The source of time.
 
     Raises:
@@ -37,7 +37,7 @@ def serve_node(settings: NodeSettings, source: PassphraseSource, clock: Clock) -
     """
     telemetry.configure(clock, level=settings.log_level, form=settings.log_format)
     log = structlog.get_logger()
-    secrets = replace(unlock_node(settings.data / "keys", Once(source)), passphrase=lasting(source))
+    secrets = replace(unlock_node(settings.data / "keys", source), passphrase=source.lasting())
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from exchange.clock import Clock
 from exchange.coordinator.community import import_community
@@ -48,6 +50,7 @@ def create_coordinator(
     protect: Protect,
     now_ms: int,
     ledger_port: int | None = None,
+    remember: Mapping[str, str] = MappingProxyType({}),
 ) -> NewCoordinator:
     """Make a coordinator's keys, settings and request to be admitted.
 
@@ -62,6 +65,7 @@ def create_coordinator(
         protect: How the files of the statement key and the log keys are protected.
         now_ms: The time now, milliseconds UTC.
         ledger_port: The port on which auditors read the ledger, at the same address; None for none.
+        remember: More settings to write, such as the token's library.
 
     Raises:
         BadRequest: a code, name or address does not fit.
@@ -81,7 +85,7 @@ def create_coordinator(
         write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
         write_file(place.keys / "tls.crt", certificate.pem)
         write_file(data / ROOT_HASH_FILE, f"{root_hash.hex()}\n".encode())
-        settings: dict[str, str | int] = {"code": code, "host": host, "port": port}
+        settings: dict[str, str | int] = {"code": code, "host": host, "port": port, **remember}
         if ledger_port is not None:
             settings |= {"ledger_host": host, "ledger_port": ledger_port}
         write_file(place.settings_file, settings_text(f"The coordinator {code}.", settings))

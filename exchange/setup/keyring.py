@@ -1,26 +1,66 @@
-"""Key files of one place: made, opened, and protected by one passphrase that is asked for once."""
+"""Key files of one place: made, opened, and protected by one passphrase or by a token.
+
+Where new keys are made is named by a URI: ``file:``, or ``pkcs11:token=LABEL`` for keys that are made
+in a token and stay there.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from exchange.hsm.tokens import Tokens
 from exchange.keystore import read_secret, write_secret
 from exchange.passphrases import PassphraseSource
-from exchange.unlocking import unlock
-from keys.keyfile import KeyDescription, KeyKind, KeyRecord, describe, format_secret, parse_secret
+from exchange.unlocking import tokens_behind, unlock
+from keys.keyfile import KeyDescription, KeyKind, KeyRecord, describe, format_secret
 from keys.note_keys import NoteRole, NoteSecret
-from keys.protection import SALT_BYTES, Passphrase, Protection, Unprotected
-from keys.signature import SecretKey
+from keys.protection import InToken, Passphrase, Protection, Unprotected, salt_bytes
+from keys.signature import MLDSA_SEED_BYTES, SEED_BYTES
 from keys.signer import Signer
+from keys.token_uri import TokenUri, parse_token_uri
 from protocol.documents import Role
 from protocol.errors import KeyfileError, WrongPassphrase
 
 CREDENTIAL = "almenara-passphrase"
 """The name of the credential that holds the passphrase of a service's key files."""
 
-Protect = Callable[[], Protection]
+IN_FILES = "file:"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """A token in which new keys are made."""
+
+    tokens: Tokens
+    uri: TokenUri
+
+
+KeyStore: TypeAlias = Protection | TokenStore
+"""Where a new key is kept: in its file, protected, or in a token that its file names."""
+
+Protect = Callable[[], KeyStore]
+
+
+def parse_key_store(text: str) -> TokenUri | None:
+    """Return the token that the URI of a key store names, or None for files.
+
+    Raises:
+        KeyfileError: it is no such URI, or names keys and not a whole token.
+    """
+    if text == IN_FILES:
+        return None
+    uri = parse_token_uri(text)
+    if uri.names_keys:
+        raise KeyfileError(
+            "this names keys in a token, and not the token in which to make some",
+            hint="Leave out object= and id=: pkcs11:token=LABEL",
+        )
+    return uri
 
 
 def protected_by(source: PassphraseSource) -> Protect:
@@ -32,6 +72,11 @@ def protected_by(source: PassphraseSource) -> Protect:
     return protect
 
 
+def in_token(tokens: Tokens, uri: TokenUri) -> Protect:
+    """Return what makes new keys in a token."""
+    return lambda: TokenStore(tokens, uri)
+
+
 def protected_like(path: Path, kind: KeyKind, role: str, source: PassphraseSource) -> Protect:
     """Return what protects a new key file as another one is, so that whoever opens one opens both.
 
@@ -39,8 +84,11 @@ def protected_like(path: Path, kind: KeyKind, role: str, source: PassphraseSourc
         KeyfileError: the other file cannot be read.
         WrongPassphrase: the passphrase does not open it.
     """
-    if not described(path).protection.is_sealed:
+    protection = described(path).protection
+    if not protection.is_sealed:
         return unprotected
+    if protection.uri is not None:
+        return in_token(tokens_behind(source), protection.uri.whole)
     try:
         unlock(path, kind, role, source)
     except WrongPassphrase as error:
@@ -56,68 +104,55 @@ def unprotected() -> Protection:
     return Unprotected()
 
 
-def new_signer(path: Path, name: str, role: Role, protection: Protection, now_ms: int) -> Signer:
+def new_signer(path: Path, name: str, role: Role, store: KeyStore, now_ms: int) -> Signer:
     """Make a signing key and its file.
 
     Args:
         path: Where; the name must be free.
         name: What the key is called, for people.
         role: Its one role.
-        protection: How the file is protected.
+        store: How the file is protected; in a token, the key's Ed25519 half never leaves that.
         now_ms: The time now, milliseconds UTC.
 
     Raises:
-        KeyfileError: it cannot be written.
+        KeyfileError: it cannot be written, or the token cannot be used; nothing is left behind.
     """
-    secret = SecretKey.generate()
-    write_key(path, KeyKind.SIGNING, name, role.value, secret.seed, protection, now_ms)
-    return Signer(secret, role)
+    with _kept_in(store, name, signing=True) as protection:
+        half = protection.keys.ed25519() if isinstance(protection, InToken) else None
+        record = KeyRecord(
+            kind=KeyKind.SIGNING,
+            name=name,
+            role=role.value,
+            seed=secrets.token_bytes(SEED_BYTES if half is None else MLDSA_SEED_BYTES),
+            created_ms=now_ms,
+            half=half,
+        )
+        _write(path, record, protection)
+    return Signer(record.signing_key, role)
 
 
-def new_note_secret(path: Path, name: str, role: NoteRole, protection: Protection, now_ms: int) -> NoteSecret:
+def new_note_secret(path: Path, name: str, role: NoteRole, store: KeyStore, now_ms: int) -> NoteSecret:
     """Make the keys of a log or witness, and their file; arguments and errors as :func:`new_signer`."""
     secret = NoteSecret.generate()
-    write_key(path, KeyKind.NOTE, name, role.value, secret.seed, protection, now_ms)
+    write_key(path, KeyKind.NOTE, name, role.value, secret.seed, store, now_ms)
     return secret
 
 
 def write_key(
-    path: Path, kind: KeyKind, name: str, role: str, seed: bytes, protection: Protection, now_ms: int
+    path: Path, kind: KeyKind, name: str, role: str, seed: bytes, store: KeyStore, now_ms: int
 ) -> None:
-    """Write a key file of mode 0600; never over another.
+    """Write a key file of mode 0600; never over another. In a token, it is a key there that locks the file.
 
     Raises:
-        KeyfileError: it cannot be written.
+        KeyfileError: it cannot be written, or the token cannot be used; nothing is left behind.
     """
-    record = KeyRecord(kind=kind, name=name, role=role, seed=seed, created_ms=now_ms)
-    salt = b"" if isinstance(protection, Unprotected) else secrets.token_bytes(SALT_BYTES)
-    write_secret(path, format_secret(record, protection, salt=salt))
+    with _kept_in(store, name, signing=False) as protection:
+        _write(path, KeyRecord(kind=kind, name=name, role=role, seed=seed, created_ms=now_ms), protection)
 
 
 def open_signer(path: Path, role: Role, source: PassphraseSource) -> Signer:
-    """Open a signing key's file; the passphrase is asked for only if the file needs it.
-
-    Raises:
-        KeyfileUnsafe: others could read the file.
-        WrongPassphrase: the passphrase does not open it.
-        KeyfileError: it is missing, damaged, or a key for something else.
-    """
-
-    def offer(_: KeyDescription) -> Protection:
-        return Passphrase(source.passphrase().encode())
-
-    try:
-        record = parse_secret(read_secret(path), offer)
-    except WrongPassphrase as error:
-        raise WrongPassphrase(
-            f"the passphrase does not open {path}, or the file was altered", hint=error.hint
-        ) from error
-    if (record.kind, record.role) != (KeyKind.SIGNING, role.value):
-        raise KeyfileError(
-            f"{path} holds a {record.kind} key of role {record.role}, not a signing key of role {role}",
-            hint="Name the right key file.",
-        )
-    return Signer(SecretKey.from_seed(record.seed), role)
+    """Open a signing key's file; errors as :func:`exchange.unlocking.unlock`."""
+    return Signer(unlock(path, KeyKind.SIGNING, role.value, source).signing_key, role)
 
 
 def described(path: Path) -> KeyDescription:
@@ -127,3 +162,22 @@ def described(path: Path) -> KeyDescription:
         KeyfileError: it cannot be read, or is no key file.
     """
     return describe(read_secret(path))
+
+
+@contextmanager
+def _kept_in(store: KeyStore, name: str, *, signing: bool) -> Iterator[Protection]:
+    """Give the protection of a new file; keys made for it in a token go again if it is not written."""
+    if not isinstance(store, TokenStore):
+        yield store
+        return
+    keys = store.tokens.make(store.uri, name, signing=signing)
+    try:
+        yield InToken(keys)
+    except BaseException:
+        keys.destroy()
+        raise
+
+
+def _write(path: Path, record: KeyRecord, protection: Protection) -> None:
+    salt = secrets.token_bytes(salt_bytes(protection))
+    write_secret(path, format_secret(record, protection, salt=salt))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from exchange.clock import Clock
 from exchange.datadir import DataDir
@@ -63,6 +64,8 @@ class _Plan:
     identities: tuple[Identity, ...]
     schema: Schema | None
     now_ms: int
+    protect_identity: Protect | None
+    remember: Mapping[str, str]
 
     @property
     def officer(self) -> Identity:
@@ -79,6 +82,8 @@ async def create_node(
     severity: str | None,
     protect: Protect,
     clock: Clock,
+    protect_identity: Protect | None = None,
+    remember: Mapping[str, str] = MappingProxyType({}),
 ) -> NewNode:
     """Make a node's keys, tokens, settings, daily keys, first documents and request.
 
@@ -89,8 +94,10 @@ async def create_node(
         root_hash: The hash of the community's first root, from the ceremony.
         officer: The name of the first officer.
         severity: The state's severity schema: a TOML file, ``bundled:ID``, or None.
-        protect: How the key files are protected.
+        protect: How the key files are protected, or in which token the keys are made.
         clock: The source of time.
+        protect_identity: The same for the identity key, if it is to be kept otherwise.
+        remember: More settings to write, such as the token's library.
 
     Raises:
         BadRequest, FormatError: a code, name or schema does not fit.
@@ -108,6 +115,8 @@ async def create_node(
         ),
         schema=None if severity is None else find_schema(severity, state),
         now_ms=clock.now_ms(),
+        protect_identity=protect_identity,
+        remember=remember,
     )
     place = DataDir(data)
     with new_place(data):
@@ -119,7 +128,8 @@ async def create_node(
 
 async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> NewNode:
     protection, now_ms, state = protect(), plan.now_ms, plan.state
-    identity = new_signer(place.keys / "identity.key", f"{state} identity", Role.IDENTITY, protection, now_ms)
+    apart = protection if plan.protect_identity is None else plan.protect_identity()
+    identity = new_signer(place.keys / "identity.key", f"{state} identity", Role.IDENTITY, apart, now_ms)
     node = new_signer(place.keys / "node.key", f"{state} node", Role.NODE, protection, now_ms)
     secret = new_note_secret(
         place.keys / "witness.key", f"{state} witness", NoteRole.WITNESS, protection, now_ms
@@ -136,7 +146,7 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
     write_file(place.keys / "tls.crt", certificate.pem)
     write_file(place.path / ROOT_HASH_FILE, f"{plan.root_hash.hex()}\n".encode())
-    write_file(place.settings_file, settings_text(f"The node of {state}.", {"state": state}))
+    write_file(place.settings_file, settings_text(f"The node of {state}.", {"state": state, **plan.remember}))
     tokens = tuple(people.grant(place, one) for one in plan.identities)
     documents = _first_documents(plan, identity, node, officer, certificate.der, witness, prekeys)
     request = state_request(

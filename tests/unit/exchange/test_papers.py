@@ -25,10 +25,10 @@ from keys.protection import Passphrase, Protection, Unprotected
 from keys.signer import Signer
 from protocol import codec
 from protocol.documents import Role, StateStatus, parse_signed_document, signed_document_hash
-from protocol.errors import BadRequest, FormatError, NotAuthorized, StoreFailed, TrustError
+from protocol.errors import BadRequest, FormatError, KeyfileError, NotAuthorized, StoreFailed, TrustError
 from protocol.session.messages import Accepted, Documents
 from protocol.text import parse_base64
-from tests.community import DAY_MS, NOW_MS, YEAR_MS, community, note_secret, signer
+from tests.community import DAY_MS, NOW_MS, YEAR_MS, community, note_secret, seed_of, signer
 from tests.nodes import MONITOR, SENDER, TestNode, a_node
 from tests.rotations import entry, manifest, node_key
 
@@ -52,7 +52,7 @@ def with_a_second_key(node: TestNode, *, from_ms: int = NOW_MS) -> bytes:
 
 def write_key(path: Path, key: Signer, protection: Protection | None = None) -> None:
     """Write a node key's file."""
-    record = KeyRecord(KeyKind.SIGNING, "XAA node", "node", key._secret.seed, NOW_MS)
+    record = KeyRecord(KeyKind.SIGNING, "XAA node", "node", seed_of(key), NOW_MS)
     salt = b"" if protection is None else bytes(32)
     write_secret(path, format_secret(record, protection or Unprotected(), salt=salt))
 
@@ -185,7 +185,8 @@ async def test_a_protected_key_is_opened_with_the_passphrase_that_can_be_read_ag
         expiring = Expiring(node.context, node.link_state)
         await Keykeeper(node.context, tmp_path / "XAA", source, expiring).look()
         assert node.context.keys.holds(NEW.key_id)
-    assert lasting(Once(PassphrasePrompt("node's keys"))) is None
+    with pytest.raises(KeyfileError, match="typed at a terminal"):
+        lasting(Once(PassphrasePrompt("node's keys"))).passphrase()
 
 
 async def test_a_new_witness_key_is_found_among_the_files(tmp_path: Path) -> None:
