@@ -52,5 +52,8 @@ class Expiring:
             self._log(one, one.days_left(now_ms))
 
     def _log(self, one: Expiry, days: int) -> None:
-        whose = {} if one.party == GOVERNANCE else {"state": one.party}
-        log.warning("expiry.warning", kind=one.what.name.lower(), key=one.id, number=days, **whose)
+        kind = one.what.name.lower()
+        if one.party == GOVERNANCE:
+            log.warning("expiry.warning", kind=kind, key=one.id, number=days)
+        else:
+            log.warning("expiry.warning", kind=kind, key=one.id, number=days, state=one.party)

@@ -93,10 +93,10 @@ class Incoming:
             try:
                 await self._take(self._folder / mark[0])
             except (StoreFailed, OutcomeUnknown) as error:
-                log.error("incoming.not_stored", file=mark[0], code=error.code)
+                log.error("incoming.not_stored", digest=mark[0].partition(".")[0], code=error.code)
                 return False
             except OSError as error:
-                log.error("incoming.stuck", file=mark[0], reason=error.strerror)
+                log.error("incoming.stuck", digest=mark[0].partition(".")[0], exc_info=error)
                 self._done_with.add(mark)
         return True
 
@@ -109,10 +109,10 @@ class Incoming:
             offered = await asyncio.to_thread(parse_community, content)
             added = await self._documents.publish_all(offered.documents)
         except (FormatError, TrustError, ClockSkew, SetupError) as error:
-            log.warning("incoming.refused", file=path.name, code=error.code)
+            log.warning("incoming.refused", digest=path.stem, code=error.code)
             answer = Rejected(error.code, error.message, error.hint)
         else:
-            log.info("incoming.taken", file=path.name, added=added)
+            log.info("incoming.taken", digest=path.stem, count=added)
             states = tuple(entry.code for entry in self._directory.states())
             answer = Taken(added, self._directory.head().version, states)
         await asyncio.to_thread(_settle, path, answer)

@@ -27,7 +27,11 @@ kill -9 of any process at any time              test_kill_loop
 from __future__ import annotations
 
 import os
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -255,7 +259,6 @@ def test_a_data_directory_in_use(running: World) -> None:
     for words, name in (
         (("node", "run"), "XAA"),
         (("coordinator", "run"), HUB),
-        (("coordinator", "join", running.founded.community), HUB),
         (("node", "join", running.founded.community), "XBB"),
     ):
         ran = running.run(*words, "--data", running.data(name), "--json")
@@ -339,6 +342,35 @@ def use_another_certificate(world: World, name: str) -> Callable[[], None]:
     return put_back
 
 
+def false_door(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate that says it is the coordinator's, and its key."""
+    made = make_certificate(HUB, CLOCK.now_ms(), DAY_MS)
+    write_file(folder / "false.crt", made.pem)
+    write_secret(folder / "false.key", made.key_pem.decode())
+    return folder / "false.crt", folder / "false.key"
+
+
+def answer_as_hub(door: socket.socket, context: ssl.SSLContext, heard: list[bytes]) -> None:
+    """Take whoever comes, and note what is said after the handshake."""
+    while True:
+        try:
+            visitor, _ = door.accept()
+        except OSError:
+            return
+        with visitor, suppress(OSError), context.wrap_socket(visitor, server_side=True) as talk:
+            if said := talk.recv(1):
+                heard.append(said)
+
+
+def test_a_coordinator_that_lost_its_listed_certificate(world: World) -> None:
+    """No node would come in, so it does not start, and names what to restore."""
+    put_back = use_another_certificate(world, HUB)
+    ran = world.run("coordinator", "run", "--data", world.data(HUB), "--json")
+    require_refused(ran, "setup", 1, "Restore the certificate and its key")
+    put_back()
+    world.start(HUB)
+
+
 def test_a_node_with_another_certificate(world: World) -> None:
     """The coordinator lets it in nowhere; what it accepted waits until the right one is back."""
     put_back = use_another_certificate(world, "XAA")
@@ -354,15 +386,19 @@ def test_a_node_with_another_certificate(world: World) -> None:
     assert world.status("XAA", sent.id, "received").notice.state == "received"
 
 
-def test_a_coordinator_with_another_certificate(world: World) -> None:
+def test_a_coordinator_with_another_certificate(world: World, tmp_path: Path) -> None:
     """A false coordinator is told nothing, and the node says what it saw."""
-    put_back = use_another_certificate(world, HUB)
-    world.start(HUB, "XBB", "XAA")
-    sent = world.submit("XAA", SENT, "request-waits")
-    world.until(lambda: "not the coordinator's" in str(world.node("XAA").last_error), "the refusal")
-    assert '"code": "peer-not-pinned"' in world.log_of("XAA").read_text()
-    assert world.status("XAA", sent.id).notice.state == "queued"
-    world.stop(HUB)
-    put_back()
+    certificate, key = false_door(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", world.listen)) as door:
+        heard: list[bytes] = []
+        threading.Thread(target=answer_as_hub, args=(door, context, heard), daemon=True).start()
+        world.start("XBB", "XAA")
+        sent = world.submit("XAA", SENT, "request-waits")
+        world.until(lambda: "not the coordinator's" in str(world.node("XAA").last_error), "the refusal")
+        assert '"code": "peer-not-pinned"' in world.log_of("XAA").read_text()
+        assert world.status("XAA", sent.id).notice.state == "queued"
+        assert heard == []
     world.start(HUB)
     assert world.status("XAA", sent.id, "received").notice.state == "received"

@@ -40,7 +40,7 @@ from tests.clocks import FixedClock
 T = TypeVar("T")
 DAY_MS = 24 * 3600 * 1000
 NAME = "Officer of XAA"
-NOW_MS = SystemClock().now_ms() + 5 * 60_000  # after the ceremony, which is held when it is first needed
+NOW_MS = SystemClock().now_ms() + 3_600_000  # after the ceremony, which is held when it is first needed
 
 
 @pytest.fixture
