@@ -34,7 +34,7 @@ from keys.enrolment import next_prekeys
 from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
 from keys.vault import Vault
 from protocol.documents import TAIL_MS, Prekey, signed_document_hash
-from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed
+from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed, UnknownSigner
 
 LOOK_SECONDS = 600.0
 FIRST_LOOK_SECONDS = 600.0
@@ -82,9 +82,10 @@ class Prekeeper:
         self._log_holds_keys = True
 
     async def run(self) -> None:
-        """Look once the clock has been compared, then every ten minutes; returns only by cancellation."""
+        """Look once the clock has been compared, then every ten minutes and when the node's keys change."""
         await self._clock_compared()
         while True:
+            rung = self._context.keys.changed.listen()
             try:
                 await self.look()
             except AlmenaraError as error:
@@ -93,7 +94,9 @@ class Prekeeper:
             except Exception as fault:
                 _log.exception("prekeys.fault")
                 await self._tell(AlmenaraError(f"a fault in this program: {type(fault).__name__}"))
-            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await rung.wait()
 
     async def look(self) -> None:
         """Publish what is missing ahead and destroy what is over.
@@ -164,14 +167,17 @@ class Prekeeper:
         held = context.directory.documents.prekeys.get(context.state)
         published = self._published()
         first_day, days = days_missing(published, now_ms)
-        if days == 0 and not lost:
+        disowned, revoked = self._is_disowned(now_ms)
+        if days == 0 and not lost and not disowned:
             return None
+        # Whoever had the revoked node key may have had what lay beside it.
+        replaced = {key.key_id for key in published if key.use_until_ms > now_ms} if revoked else lost
         made = (
-            *(one for key in published if key.key_id in lost for one in _in_place_of(key)),
+            *(one for key in published if key.key_id in replaced for one in _in_place_of(key)),
             *make_prekeys(first_day, days, secrets.token_bytes),
         )
         still_used = [
-            key for key in published if key.use_until_ms > now_ms - DAY_MS and key.key_id not in lost
+            key for key in published if key.use_until_ms > now_ms - DAY_MS and key.key_id not in replaced
         ]
         keys = sorted((*still_used, *(key.public for key in made)), key=lambda key: key.use_from_ms)
         document = next_prekeys(
@@ -187,6 +193,21 @@ class Prekeeper:
         data = sign_document(document, [context.signer])
         context.directory.update(data, now_ms)
         return _List(tuple(made), data, published[-1].key_id if published else None, len(lost))
+
+    def _is_disowned(self, now_ms: int) -> tuple[bool, bool]:
+        """Return whether the key that signed the present list counts no more, and whether it was revoked.
+
+        A list signed by a revoked key is used by nobody; so the next one must not wait for its day.
+        """
+        documents, state = self._context.directory.documents, self._context.state
+        held = documents.prekeys.get(state)
+        if held is None or held.signer is None:
+            return False, False
+        try:
+            self._context.directory.node_key(state, held.signer, now_ms)
+        except UnknownSigner:
+            return True, (state, held.signer) in documents.revoked
+        return False, False
 
     def _tail(self, now_ms: int) -> bytes | None:
         """Return the key that others may still seal to because they have seen no newer one."""

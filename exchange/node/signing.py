@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exchange.node.bell import Bell
 from keys.note_keys import NoteSecret
 from keys.roster import Roster
 from keys.signer import Signer
@@ -24,6 +25,9 @@ class NodeKeys:
         directory: The trusted documents.
         signers: The node keys, unlocked.
         witnesses: The keys with which this node cosigns, unlocked; at least one.
+
+    Attributes:
+        changed: Rings when the coordinator has accepted a new manifest, so that other keys may count.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class NodeKeys:
         self._witnesses = list(witnesses)
         self._accepted: StateManifest | None = None
         self._waiting: dict[bytes, StateManifest] = {}
+        self.changed = Bell()
 
     # What the coordinator knows.
 
@@ -62,6 +67,7 @@ class NodeKeys:
         """Say that the coordinator has accepted a document of this hash, whatever it is."""
         if digest in self._waiting:
             self._accepted = self._waiting.pop(digest)
+            self.changed.ring()
 
     # What is held.
 
