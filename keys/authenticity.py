@@ -25,6 +25,7 @@ from protocol.envelope import (
 from protocol.errors import (
     ClockSkew,
     Forked,
+    KeyRevoked,
     NotAddressed,
     NoticeExpired,
     Tampered,
@@ -94,6 +95,7 @@ def check_submission(
 
     Raises:
         SuiteRefused, UnknownSigner: its suite, or its signer's key, does not count now.
+        KeyRevoked: its signer's key is revoked, whatever time the notice states.
         ClockSkew: it claims to be made more than ten minutes from now.
         NoticeExpired: it is past its own expiry.
         NotAddressed: a recipient is not an active member.
@@ -104,6 +106,7 @@ def check_submission(
     """
     submission, header = unverified.submission, unverified.sealed.header
     directory.require_suite(header.suite)
+    directory.require_unrevoked(header.sender, header.key_id)
     key = directory.signer_key(header.sender, header.key_id, Role.NODE, now_ms)
     _require_times(header, now_ms)
     _require_active(directory, header, now_ms)
@@ -130,7 +133,8 @@ def verify_delivery(
     """Return a delivery that its sender has truly signed, for ``me``, and that has not expired.
 
     The signer's key must have been valid when the notice was made: a notice that waited for its
-    recipient is not lost because its sender has changed keys since.
+    recipient is not lost because its sender has changed keys since. What its sender disowns by the
+    time of a revocation is refused: nobody is to act on a thief's warning.
 
     Args:
         directory: Who is a member, with which keys.
@@ -144,6 +148,7 @@ def verify_delivery(
         SuiteRefused: the root does not allow its suite.
         Forked: its sender resolved keys from another directory of the version trusted here.
         UnknownSigner, BadSignature: its signer or its signature does not count.
+        KeyRevoked: its signature is right, by a key that does not count from before it was made on.
         Tampered: the wrap or the payload is not the one that was signed for ``me``.
         NotAddressed: ``me`` is not among its recipients.
         NoticeExpired: it is past its own expiry.
@@ -160,12 +165,22 @@ def verify_delivery(
     _require_signature(verifier, key, delivery.manifest, delivery.proof)
     _require_addressed(header, delivery.index, me)
     check_delivery_parts(delivery, manifest)
+    _require_owned(directory, header)
     _require_unexpired(header, now_ms)
     return VerifiedDelivery(sealed.id, delivery, manifest, header)
 
 
 def _require_signature(verifier: Verifier, key: bytes, manifest: bytes, proof: Proof) -> None:
     verifier.verify(key, Role.NODE, Context.NOTICE, manifest, proof)
+
+
+def _require_owned(directory: Roster, header: Header) -> None:
+    withdrawn_ms = directory.documents.withdrawn_ms(header.sender, header.key_id)
+    if withdrawn_ms is not None and withdrawn_ms <= header.created_ms:
+        raise KeyRevoked(
+            f"the notice is signed by a key of {header.sender} that does not count since "
+            f"{format_utc(withdrawn_ms)}"
+        )
 
 
 def _require_times(header: Header, now_ms: int) -> None:

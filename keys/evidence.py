@@ -159,7 +159,8 @@ def verify_statement(directory: Roster, verifier: Verifier, data: bytes, now_ms:
     """Return a statement that the party it names has truly signed.
 
     The key must have the role that this kind asks for, be the party's own in the trusted
-    directory, and be valid at the time that the statement states. Whether the statement is
+    directory, and be valid at the time that the statement states. A revocation counts from its
+    place in the log on: whoever admits a new statement asks for that beside this. Whether the statement is
     news, and continues its key's chain, is for the caller's records to say.
 
     Args:
@@ -214,4 +215,4 @@ def officer_name(directory: Roster, statement: Statement) -> str | None:
     """
     if SIGNER_ROLE[statement.kind] is not Role.OFFICER:
         return None
-    return directory.officer_key(statement.party, statement.key_id, statement.at_ms).owner
+    return directory.officer_name(statement.party, statement.key_id, statement.at_ms)

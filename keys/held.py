@@ -84,6 +84,20 @@ class Documents:
             )
         return self.directory
 
+    def compromised_ms(self, party: str, key_id: bytes) -> int | None:
+        """Return since when governance confirms that a party's key was in foreign hands, if it does."""
+        listed = self.directory.document.compromised if self.directory else ()
+        return next((one.since_ms for one in listed if (one.party, one.key_id) == (party, key_id)), None)
+
+    def withdrawn_ms(self, party: str, key_id: bytes) -> int | None:
+        """Return from when on a key does not count, as its own state or governance says; None if neither.
+
+        The state chooses its time alone. It bounds what that state says itself, such as its notices;
+        what counts as evidence follows from the place in the ledger.
+        """
+        said = (self.revoked.get((party, key_id)), self.compromised_ms(party, key_id))
+        return min((one for one in said if one is not None), default=None)
+
     def entry(self, code: str) -> StateEntry | None:
         """Return the directory's entry for a state, whatever its status."""
         listed = self.directory.document.states if self.directory else ()

@@ -26,7 +26,7 @@ from protocol.documents import (
     SignedDocument,
     StateManifest,
 )
-from protocol.errors import BadSignature, KeyRefused, SuiteRefused, TooLarge, UnknownSigner
+from protocol.errors import BadSignature, KeyRefused, KeyRevoked, SuiteRefused, TooLarge, UnknownSigner
 from protocol.signed import Context
 
 MAX_PUBLICATIONS = 64
@@ -72,7 +72,8 @@ def _with_manifest(
     verify_note_possession(manifest.witness, state, NoteRole.WITNESS, manifest.community)
     if not set(trusted.trusted_root().document.suites).intersection(manifest.suites):
         raise SuiteRefused(f"the manifest of {state} supports no suite that the root document allows")
-    revoked = {(state, item.key_id): item.at_ms for item in manifest.revoked}
+# It takes effect where it is logged: a time in the future would promise the key a longer life.
+    revoked = {(state, item.key_id): min(item.at_ms, manifest.issued_ms) for item in manifest.revoked}
     kept = signed if len(signed.signatures) > 1 else None
     return replace(
         trusted,
@@ -171,9 +172,9 @@ def _signing_node(
     if not nodes:
         raise UnknownSigner(f"no node key in the manifest of {state} signed its prekey list")
     # A revoked key could claim any time for its list, so the claimed time does not save it.
-    nodes = [entry for entry in nodes if (state, entry.key_id) not in trusted.revoked]
+    nodes = [entry for entry in nodes if trusted.withdrawn_ms(state, entry.key_id) is None]
     if not nodes:
-        raise UnknownSigner(f"{state} has revoked the node key that signed its prekey list")
+        raise KeyRevoked(f"the node key that signed the prekey list of {state} is revoked")
     keys = tuple(entry.key for entry in nodes if entry.from_ms <= prekeys.issued_ms < entry.until_ms)
     if not keys:
         raise UnknownSigner(f"the node key that signed the prekey list of {state} was not valid then")

@@ -60,6 +60,7 @@ class VerifiedStatement:
         id: The statement's 32-byte id.
         kind: What is said.
         party: Who says it.
+        key_id: The 32-byte id of the key that signed.
         subject: Of whose delivery it speaks; None if of every recipient's, as RELAYED does.
         officer: The person who signed, as the state's manifest names it; None for a machine's.
         code: The reason, for the kinds that have one.
@@ -73,6 +74,7 @@ class VerifiedStatement:
     id: bytes
     kind: StatementKind
     party: str
+    key_id: bytes
     subject: str | None
     officer: str | None
     code: str | None
@@ -241,9 +243,15 @@ class ReceiptJudge:
         return sign_with(signed.checkpoint, kept).data
 
     def verdict(self) -> VerifiedReceipt:
-        """Return what was proved, if it is a receipt at all."""
+        """Return what was proved, if it is a receipt at all.
+
+        Raises:
+            FormatError: it is none.
+            KeyRevoked: a part may be a thief's, by a directory of the receipt itself.
+        """
         if self._notice is None or not self._statements:
             raise FormatError("the receipt holds no statement in the ledger, and proves nothing")
+        self._require_uncompromised()
         return VerifiedReceipt(
             community=self._directory.community,
             community_name=self._directory.root.name,
@@ -262,6 +270,7 @@ class ReceiptJudge:
         _, header = parse_manifest(section.manifest)
         proof = codec.decode(section.proof, Proof, limit=MAX_PROOF_BYTES, what="proof")
         self._directory.require_suite(header.suite)
+        self._directory.require_unrevoked(header.sender, header.key_id)
         key = self._directory.signer_key(header.sender, header.key_id, Role.NODE, header.created_ms)
         self._verifier.verify(key, Role.NODE, Context.NOTICE, section.manifest, proof)
         recipients = frozenset(addressee.state for addressee in header.recipients)
@@ -307,8 +316,8 @@ class ReceiptJudge:
             raise FormatError("the statement stands here twice")
         self._require_about(statement, self._notice)
         check_statement(self._directory, self._verifier, signed, statement, now_ms=None)
-        self._require_unrevoked(statement, section.at_ms)
         under = self._checkpoints[-1]
+        self._require_unrevoked(statement, under)
         self._require_known(statement, under)
         _require_place(statement, section, under)
         self._indexes.add(section.index)
@@ -316,6 +325,7 @@ class ReceiptJudge:
             id=name,
             kind=statement.kind,
             party=statement.party,
+            key_id=statement.key_id,
             subject=_subject(statement),
             officer=officer_name(self._directory, statement),
             code=statement.code,
@@ -349,14 +359,23 @@ class ReceiptJudge:
                 f"above is judged by version {under.directory_version}"
             )
 
-    def _require_unrevoked(self, statement: Statement, recorded_ms: int) -> None:
-        """Refuse what was logged after its key was revoked, whatever time it claims for itself."""
-        revoked_ms = self._directory.documents.revoked.get((statement.party, statement.key_id))
-        if revoked_ms is not None and revoked_ms <= recorded_ms:
-            raise UnknownSigner(
-                f"{statement.party} revoked the key of this statement before it was logged, "
-                f"at {format_utc(recorded_ms)}"
-            )
+    def _require_unrevoked(self, statement: Statement, under: VerifiedCheckpoint) -> None:
+        """Refuse what stands below its key's revocation, unless witnesses had it before that time."""
+        withdrawn_ms = self._directory.documents.withdrawn_ms(statement.party, statement.key_id)
+        if withdrawn_ms is not None and under.witnessed_ms >= withdrawn_ms:
+            self._directory.require_unrevoked(statement.party, statement.key_id)
+
+    def _require_uncompromised(self) -> None:
+        """Refuse what a thief may have signed, wherever the directory that says so stands."""
+        documents, notice = self._directory.documents, self._notice
+        assert notice is not None  # noqa: S101 - the caller has looked
+        signers = [(one.party, one.key_id, one.witnessed_ms) for one in self._statements.values()]
+        # The notice was there when the first statement about it was.
+        first_ms = min(witnessed_ms for _, _, witnessed_ms in signers)
+        for party, key_id, witnessed_ms in [*signers, (notice.header.sender, notice.header.key_id, first_ms)]:
+            since_ms = documents.compromised_ms(party, key_id)
+            if since_ms is not None and witnessed_ms >= since_ms:
+                self._directory.require_unrevoked(party, key_id)
 
 
 def _require_place(statement: Statement, section: StatementSection, under: VerifiedCheckpoint) -> None:

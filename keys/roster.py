@@ -4,6 +4,10 @@
 An online key counts while its state is active, the state's manifest is signed by the identity
 key that the directory names *now* and has not expired, and the key is inside its own window
 and not revoked.
+
+A revocation counts from its place in the log on. Whoever takes something new asks
+:meth:`Roster.require_unrevoked`, whatever times the object and the revocation state; whoever judges
+what was logged before does not, because a revocation that came later changes nothing about it.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from protocol.documents import (
 )
 from protocol.errors import (
     DocumentExpired,
+    KeyRevoked,
     NoUsableKey,
     SuiteRefused,
     UnknownSigner,
@@ -132,25 +137,55 @@ class Roster:
         raise UnknownState(f"{code} is not a coordinator in the directory")
 
     def node_key(self, state: str, key_id: bytes, at_ms: int) -> KeyEntry:
-        """Return the node key of this id, if it may sign for this state at this time.
+        """Return the node key of this id, if it may sign for this state now.
 
         Raises:
+            KeyRevoked: it is revoked, whatever time the revocation states.
             UnknownSigner: it may not; the message says why.
         """
+        self.require_unrevoked(state, key_id)
         return self._key(state, key_id, Role.NODE, at_ms)
 
     def officer_key(self, state: str, key_id: bytes, at_ms: int) -> KeyEntry:
-        """Return the officer key of this id, if it may sign for this state at this time.
+        """Return the officer key of this id, if it may sign for this state now.
 
         Raises:
+            KeyRevoked: it is revoked, whatever time the revocation states.
             UnknownSigner: it may not; the message says why.
         """
+        self.require_unrevoked(state, key_id)
         return self._key(state, key_id, Role.OFFICER, at_ms)
+
+    def officer_name(self, state: str, key_id: bytes, at_ms: int) -> str:
+        """Return who had this officer key at this time, revoked since or not.
+
+        Raises:
+            UnknownSigner: the state's manifest does not list it for that time.
+        """
+        return self._key(state, key_id, Role.OFFICER, at_ms).owner
+
+    def require_unrevoked(self, party: str, key_id: bytes) -> None:
+        """Return only if neither its own state nor governance has withdrawn this key.
+
+        Raises:
+            KeyRevoked: one has, whatever time it names.
+        """
+        name = key_id.hex()[:16]
+        since_ms = self._trusted.compromised_ms(party, key_id)
+        if since_ms is not None:
+            raise KeyRevoked(
+                f"governance confirms that the key {name} of {party} is compromised "
+                f"since {format_utc(since_ms)}"
+            )
+        if (party, key_id) in self._trusted.revoked:
+            raise KeyRevoked(f"{party} has revoked its key {name}")
 
     def signer_key(
         self, party: str, key_id: bytes, role: Role, at_ms: int, *, knew: int | None = None
     ) -> bytes:
-        """Return the public key with which this party may sign in this role at this time.
+        """Return the public key with which this party signs in this role at this time.
+
+        Whether the key was revoked is not asked here: see :meth:`require_unrevoked`.
 
         Args:
             party: A state's code, or a coordinator's for the role COORDINATOR.
@@ -268,9 +303,6 @@ class Roster:
             raise UnknownSigner(f"{state} lists no {role} key {key_id.hex()[:16]}")
         if not key.from_ms <= at_ms < key.until_ms:
             raise UnknownSigner(f"the {role} key {key_id.hex()[:16]} of {state} was not valid at that time")
-        revoked_ms = self._trusted.revoked.get((state, key_id))
-        if revoked_ms is not None and revoked_ms <= at_ms:
-            raise UnknownSigner(f"{state} revoked its {role} key {key_id.hex()[:16]}")
         return key
 
     def _usable_prekeys(self, state: str, now_ms: int) -> PrekeyList:
@@ -284,6 +316,6 @@ class Roster:
             raise NoUsableKey(f"{state} has no manifest signed by its present identity key")
         if held.signer not in {key.key_id for key in manifest.keys}:
             raise NoUsableKey(f"the sealing keys of {state} were signed by a key that it no longer lists")
-        if held.signer is not None and (state, held.signer) in self._trusted.revoked:
-            raise NoUsableKey(f"the sealing keys of {state} were signed by a key that it has revoked")
+        if held.signer is not None and self._trusted.withdrawn_ms(state, held.signer) is not None:
+            raise NoUsableKey(f"the sealing keys of {state} were signed by a key that is revoked")
         return held.document

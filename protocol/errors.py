@@ -14,7 +14,9 @@
     │  ├─ BadSignature          ├─ UnknownSigner        ├─ KeyRefused
     │  ├─ ThresholdNotMet       ├─ RolledBack           ├─ VersionGap
     │  ├─ Forked                ├─ DocumentExpired      ├─ WrongCommunity
-    │  └─ SuiteRefused          └─ PeerNotPinned
+    │  ├─ SuiteRefused          └─ PeerNotPinned
+    │  └─ UnknownSigner
+    │     └─ KeyRevoked         the key was withdrawn by its state, or confirmed as compromised
     ├─ NoticeRefused            a well-formed notice that must not be processed
     │  ├─ Tampered              ├─ NotAddressed         ├─ NoticeExpired
     │  ├─ CannotOpen            ├─ Replayed             ├─ ClockSkew
@@ -162,6 +164,13 @@ class UnknownSigner(TrustError):
     """No trusted document gives this key this role for this party at this time."""
 
     code = "unknown-signer"
+
+
+class KeyRevoked(UnknownSigner):
+    """A key that its own state has revoked, or that governance confirms as compromised."""
+
+    code = "key-revoked"
+    hint = "See what this key has signed here: almenara key exposure KEY; call its state on the telephone."
 
 
 class KeyRefused(TrustError):

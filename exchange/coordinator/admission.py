@@ -129,6 +129,7 @@ class Admission:
         Raises:
             NotAddressed: there is no such envelope here, or it gives this party nothing to say.
             OverQuota: this party has said more about the envelope than anybody needs to.
+            KeyRevoked: its key is revoked, whatever time the statement states.
             TrustError, ClockSkew: as :func:`keys.evidence.check_statement`.
         """
         statement = unverified.statement
@@ -136,6 +137,8 @@ class Admission:
         if envelope is not None and envelope.spoken.get(statement.party, 0) >= MOST_STATEMENTS:
             raise OverQuota(f"{statement.party} has made {MOST_STATEMENTS} statements about one envelope")
         now_ms = self._clock.now_ms()
+        # Its place in the ledger would be behind the revocation, whatever time it states.
+        self._directory.require_unrevoked(statement.party, statement.key_id)
         check_statement(self._directory, self._verifier, unverified.signed, statement, now_ms)
         return NewStatement(
             id=unverified.id,

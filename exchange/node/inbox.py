@@ -27,6 +27,7 @@ from protocol.errors import (
     AlmenaraError,
     CannotOpen,
     ClockSkew,
+    KeyRevoked,
     NotAddressed,
     NoticeExpired,
     OutcomeUnknown,
@@ -40,7 +41,7 @@ from protocol.statement import StatementKind
 ROUND_ITEMS = 32
 _log = structlog.get_logger()
 
-REJECTABLE = (CannotOpen, NoticeExpired, NotAddressed, Replayed)
+REJECTABLE = (CannotOpen, KeyRevoked, NoticeExpired, NotAddressed, Replayed)
 """What a node answers with a signed REJECTED: the sender's signature over the envelope has been
 verified, so the fault is in what the sender made. Whatever fails before that says nothing about
 the sender, and a copy that the coordinator damaged must not void the genuine one."""

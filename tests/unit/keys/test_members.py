@@ -16,6 +16,7 @@ from keys.signer import Signer
 from keys.trust import TrustedDirectory
 from protocol import codec
 from protocol.documents import (
+    Compromise,
     DocumentSignature,
     KeyEntry,
     PrekeyList,
@@ -33,6 +34,7 @@ from protocol.errors import (
     BadSignature,
     Forked,
     KeyRefused,
+    KeyRevoked,
     NoUsableKey,
     RolledBack,
     SuiteRefused,
@@ -342,13 +344,35 @@ def revoke(built: Community, trusted: TrustedDirectory, one: Signer, at_ms: int)
     trusted.update(sign_document(manifest(trusted, revoked=revoked), [built.members["XAA"].identity]), NOW_MS)
 
 
-def test_a_revoked_key_counts_only_before_its_revocation(built: Community, trusted: TrustedDirectory) -> None:
-    """What it signed earlier stands; what it signs later does not."""
+@pytest.mark.parametrize("at_ms", [0, NOW_MS - 10, NOW_MS + YEAR_MS])
+def test_a_revoked_key_signs_nothing_new_whatever_time_its_revocation_states(
+    built: Community, trusted: TrustedDirectory, at_ms: int
+) -> None:
+    """A revocation takes effect where it stands: neither its time nor the object's own saves a key."""
     officer = built.members["XAA"].officer
-    revoke(built, trusted, officer, NOW_MS - 10)
-    assert trusted.officer_key("XAA", officer.key_id, NOW_MS - 11)
-    with pytest.raises(UnknownSigner, match="revoked"):
-        trusted.officer_key("XAA", officer.key_id, NOW_MS - 10)
+    revoke(built, trusted, officer, at_ms)
+    with pytest.raises(KeyRevoked, match="revoked"):
+        trusted.officer_key("XAA", officer.key_id, NOW_MS - 11)
+
+
+@pytest.mark.parametrize("at_ms", [0, NOW_MS - 10])
+def test_what_a_revoked_key_signed_before_can_still_be_verified(
+    built: Community, trusted: TrustedDirectory, at_ms: int
+) -> None:
+    """A state cannot void what it said by dating a revocation before it: its place decides."""
+    officer = built.members["XAA"].officer
+    revoke(built, trusted, officer, at_ms)
+    assert trusted.signer_key("XAA", officer.key_id, Role.OFFICER, NOW_MS - 5) == officer.public
+    assert trusted.officer_name("XAA", officer.key_id, NOW_MS - 5)
+
+
+def test_a_revocation_in_the_future_counts_from_its_manifest_on(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """Nobody gives a stolen key a longer life by the time that a revocation states."""
+    officer = built.members["XAA"].officer
+    revoke(built, trusted, officer, NOW_MS + YEAR_MS)
+    assert trusted.documents.withdrawn_ms("XAA", officer.key_id) == NOW_MS
 
 
 def test_a_revocation_cannot_be_taken_back_or_moved(built: Community, trusted: TrustedDirectory) -> None:
@@ -356,10 +380,31 @@ def test_a_revocation_cannot_be_taken_back_or_moved(built: Community, trusted: T
     officer = built.members["XAA"].officer
     revoke(built, trusted, officer, NOW_MS - 10)
     trusted.update(sign_document(manifest(trusted), [built.members["XAA"].identity]), NOW_MS)
-    with pytest.raises(UnknownSigner, match="revoked"):
+    with pytest.raises(KeyRevoked, match="revoked"):
         trusted.officer_key("XAA", officer.key_id, NOW_MS)
     revoke(built, trusted, officer, 0)
-    assert trusted.officer_key("XAA", officer.key_id, NOW_MS - 11)
+    assert trusted.documents.withdrawn_ms("XAA", officer.key_id) == NOW_MS - 10
+
+
+def test_a_key_that_governance_confirms_as_compromised_signs_nothing_new(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """From the directory on, also when the state itself has not revoked it."""
+    officer = built.members["XAA"].officer
+    stolen = Compromise(party="XAA", key_id=officer.key_id, since_ms=NOW_MS - 10)
+    document = governance.next_directory(
+        trusted,
+        trusted.states(),
+        trusted.coordinators(),
+        now_ms=NOW_MS,
+        life_ms=YEAR_MS,
+        compromised=[stolen],
+    )
+    trusted.update(built.signed_by_governance(document), NOW_MS)
+    with pytest.raises(KeyRevoked, match="governance confirms"):
+        trusted.officer_key("XAA", officer.key_id, NOW_MS - 11)
+    assert trusted.documents.withdrawn_ms("XAA", officer.key_id) == NOW_MS - 10
+    assert trusted.officer_key("XBB", built.members["XBB"].officer.key_id, NOW_MS)
 
 
 def test_a_state_cannot_revoke_another_states_key(built: Community, trusted: TrustedDirectory) -> None:
@@ -375,7 +420,7 @@ def test_a_revoked_node_key_publishes_no_prekeys_whatever_time_it_claims(
     """A thief could date its list before the revocation."""
     revoke(built, trusted, built.members["XAA"].node, NOW_MS)
     early = prekeys(trusted, issued_ms=NOW_MS - 1000)
-    refused(trusted, sign_document(early, [built.members["XAA"].node]), UnknownSigner)
+    refused(trusted, sign_document(early, [built.members["XAA"].node]), KeyRevoked)
 
 
 def test_prekeys_signed_by_a_key_revoked_since_are_not_used(

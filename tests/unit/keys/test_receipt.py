@@ -16,11 +16,12 @@ from keys.quorum import quorum_of
 from keys.receipt import verify_receipt
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from protocol.documents import Revocation, StateStatus, document_hash, parse_signed_document
+from protocol.documents import Compromise, Revocation, StateStatus, document_hash, parse_signed_document
 from protocol.errors import (
     BadSignature,
     Forked,
     FormatError,
+    KeyRevoked,
     ThresholdNotMet,
     TooLarge,
     TrustError,
@@ -266,10 +267,9 @@ def test_a_checkpoint_is_judged_by_what_the_signers_knew() -> None:
     verify(format_receipt(replace(mixed.receipt(), sections=tuple(sections))))
 
 
-def test_a_statement_logged_after_its_key_was_revoked_is_refused() -> None:
-    """Its own claimed time does not save it; the time in its leaf, which witnesses bound, counts."""
-    here = material()
-    everyone, member = here.everyone, here.everyone.members["XBB"]
+def revoking(at_ms: int) -> DocumentSection:
+    """Return the manifest by which XBB revokes its officer's key, as it says at this time."""
+    everyone, member = material().everyone, material().everyone.members["XBB"]
     manifest = enrolment.next_manifest(
         everyone.directory().documents.manifests["XBB"],
         state="XBB",
@@ -277,17 +277,87 @@ def test_a_statement_logged_after_its_key_was_revoked_is_refused() -> None:
         keys=member.keys,
         certificates=[certificate("XBB")],
         witness=witness_keys("XBB", everyone.id),
+        now_ms=max(everyone.now_ms, at_ms),
+        life_ms=YEAR_MS,
+        revoked=[Revocation(key_id=member.officer.key_id, reason="stolen", at_ms=at_ms)],
+    )
+    return DocumentSection(sign_document(manifest, [member.identity]))
+
+
+def confirming(since_ms: int, party: str = "XBB", key_id: bytes | None = None) -> DocumentSection:
+    """Return the directory that confirms that a key, XBB's officer's by default, was compromised."""
+    everyone = material().everyone
+    key_id = everyone.members["XBB"].officer.key_id if key_id is None else key_id
+    trusted = everyone.directory()
+    document = governance.next_directory(
+        trusted,
+        trusted.states(),
+        [everyone.hub_entry],
         now_ms=everyone.now_ms,
         life_ms=YEAR_MS,
-        revoked=[Revocation(key_id=member.officer.key_id, reason="stolen", at_ms=everyone.now_ms)],
+        compromised=[Compromise(party=party, key_id=key_id, since_ms=since_ms)],
     )
-    revoking = DocumentSection(sign_document(manifest, [member.identity]))
+    return DocumentSection(everyone.signed_by_governance(document))
+
+
+def inserted(part: Section, kind: type, number: int = 0) -> Change:
+    """Return a change that puts a part above another one."""
 
     def change(sections: list[Section]) -> None:
-        sections.insert(place_of(sections, NoticeSection), revoking)
+        sections.insert(place_of(sections, kind, number), part)
 
-    with pytest.raises(UnknownSigner, match="revoked"):
-        verify(with_sections(change))
+    return change
+
+
+def witnessed_ms() -> int:
+    """Return when the checkpoint of the genuine receipt was witnessed."""
+    return verify_receipt(genuine(), PINNED, Verifier()).checkpoints[0].witnessed_ms
+
+
+@pytest.mark.parametrize("at_ms", [0, material().everyone.now_ms])
+def test_a_statement_below_the_revocation_of_its_key_is_refused(at_ms: int) -> None:
+    """Neither its own time nor the time in its leaf saves it."""
+    with pytest.raises(KeyRevoked, match="revoked"):
+        verify(with_sections(inserted(revoking(at_ms), NoticeSection)))
+
+
+@pytest.mark.parametrize("at_ms", [0, material().everyone.now_ms])
+def test_a_revocation_changes_nothing_about_what_stands_above_it(at_ms: int) -> None:
+    """A state cannot void its answer by a revocation that it dates before the answer (threat 22)."""
+
+    def change(sections: list[Section]) -> None:
+        sections.append(revoking(at_ms))
+
+    assert len(verify_receipt(with_sections(change), PINNED, Verifier()).statements) == 4
+
+
+def test_what_witnesses_had_before_the_revocations_time_counts_below_it_too() -> None:
+    """Even its own state says that the key was good then; a thief cannot choose the witnesses' time."""
+    assert verify(with_sections(inserted(revoking(witnessed_ms() + 1), NoticeSection)))
+
+
+@pytest.mark.parametrize("kind", [NoticeSection, StatementSection])
+def test_a_confirmed_compromise_voids_what_was_witnessed_since_wherever_it_stands(kind: type) -> None:
+    """The threshold of governance may say of the past what no state may say alone."""
+    with pytest.raises(KeyRevoked, match="governance confirms"):
+        verify(with_sections(inserted(confirming(witnessed_ms()), kind)))
+    with pytest.raises(KeyRevoked, match="governance confirms"):
+        verify(with_sections(lambda sections: sections.append(confirming(witnessed_ms()))))
+
+
+def test_a_confirmed_compromise_leaves_what_was_witnessed_before() -> None:
+    """What witnesses had before the thief came is the state's own word."""
+    assert verify(with_sections(lambda sections: sections.append(confirming(witnessed_ms() + 1))))
+
+
+def test_a_notice_by_a_key_confirmed_as_compromised_proves_nothing() -> None:
+    """Who was told what by a thief is no evidence about the state."""
+    node = material().everyone.members["XAA"].node.key_id
+    with pytest.raises(KeyRevoked, match="governance confirms"):
+        verify(with_sections(lambda sections: sections.append(confirming(witnessed_ms(), "XAA", node))))
+    assert verify(
+        with_sections(lambda sections: sections.append(confirming(witnessed_ms() + 1, "XAA", node)))
+    )
 
 
 def test_a_leaf_from_the_future_is_refused() -> None:
