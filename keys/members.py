@@ -72,7 +72,7 @@ def _with_manifest(
     verify_note_possession(manifest.witness, state, NoteRole.WITNESS, manifest.community)
     if not set(trusted.trusted_root().document.suites).intersection(manifest.suites):
         raise SuiteRefused(f"the manifest of {state} supports no suite that the root document allows")
-# It takes effect where it is logged: a time in the future would promise the key a longer life.
+    # It takes effect where it is logged: a time in the future would promise the key a longer life.
     revoked = {(state, item.key_id): min(item.at_ms, manifest.issued_ms) for item in manifest.revoked}
     kept = signed if len(signed.signatures) > 1 else None
     return replace(

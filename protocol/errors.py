@@ -14,9 +14,7 @@
     │  ├─ BadSignature          ├─ UnknownSigner        ├─ KeyRefused
     │  ├─ ThresholdNotMet       ├─ RolledBack           ├─ VersionGap
     │  ├─ Forked                ├─ DocumentExpired      ├─ WrongCommunity
-    │  ├─ SuiteRefused          └─ PeerNotPinned
-    │  └─ UnknownSigner
-    │     └─ KeyRevoked         the key was withdrawn by its state, or confirmed as compromised
+    │  └─ SuiteRefused          └─ PeerNotPinned        └─ KeyRevoked, an UnknownSigner
     ├─ NoticeRefused            a well-formed notice that must not be processed
     │  ├─ Tampered              ├─ NotAddressed         ├─ NoticeExpired
     │  ├─ CannotOpen            ├─ Replayed             ├─ ClockSkew
@@ -170,7 +168,7 @@ class KeyRevoked(UnknownSigner):
     """A key that its own state has revoked, or that governance confirms as compromised."""
 
     code = "key-revoked"
-    hint = "See what this key has signed here: almenara key exposure KEY; call its state on the telephone."
+    default_hint = "See what it signed with: almenara key exposure KEY; call its state on the telephone."
 
 
 class KeyRefused(TrustError):

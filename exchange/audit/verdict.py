@@ -145,7 +145,7 @@ class KeyEvent(Struct, frozen=True, kw_only=True):
         role: What the key may do; ``log`` and ``witness`` are the keys of checkpoints.
         owner: Whom the document names.
         key_id: The key's id.
-        event: ``added``, ``removed``, ``revoked``.
+        event: ``added``, ``removed``, ``revoked``, ``compromised``; the last one since ``from_ms``.
         source: The deciding document in words, such as ``manifest 3``.
         from_ms, until_ms: The key's life, where it has one.
     """
@@ -277,7 +277,11 @@ class DeliveryEvidence(Struct, frozen=True, kw_only=True):
 
 
 class NoticeEvidence(Struct, frozen=True, kw_only=True):
-    """The evidence tree of one notice. Nothing of its content: only what the sender signed openly."""
+    """The evidence tree of one notice. Nothing of its content: only what the sender signed openly.
+
+    ``doubtful`` are statements by keys that governance confirms were compromised before a quorum had
+    witnessed them; they count nowhere else. ``sender_doubtful`` says so of the notice itself.
+    """
 
     envelope: str
     leaf: int
@@ -294,6 +298,8 @@ class NoticeEvidence(Struct, frozen=True, kw_only=True):
     point: int | None
     deliveries: tuple[DeliveryEvidence, ...]
     by_sender: tuple[Step, ...]
+    doubtful: tuple[Step, ...] = ()
+    sender_doubtful: bool = False
 
 
 class SignaturesView(Struct, frozen=True, kw_only=True):

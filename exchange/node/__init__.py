@@ -32,6 +32,7 @@ People:
 - ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
 - ``disclosing``: one notice opened for an auditor
 - ``schemas``: severity in the sender's words and the reader's; ``milestones``: what can be waited for
+- ``doubts``: what a thief may have signed, by what is known now
 - ``showing``: stored rows as ``views``, which is all that faces see; ``health``: how the node is
 
 Shared:

@@ -227,7 +227,8 @@ class Desk:
         """
         del who
         row, others = await self._envelope(id_)
-        return proof_view(row.id.hex(), await self._proofs.prove(row), others)
+        proved = await self._proofs.prove(row)
+        return proof_view(row.id.hex(), proved, self._context.directory.documents, others)
 
     async def disclose(self, who: Identity, id_: str) -> DisclosureView:
         """Return a notice with its content key, for an auditor; the events keep who did so and when."""

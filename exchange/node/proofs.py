@@ -14,6 +14,7 @@ from functools import lru_cache
 import apsw
 
 from exchange.node.context import NodeContext
+from exchange.node.doubts import doubtful_since
 from exchange.node.showing import evidence_of
 from exchange.node.telling import printable, tell, utc
 from exchange.node.views import PendingView, ProofView
@@ -21,6 +22,7 @@ from exchange.stores.node_books import read_documents
 from exchange.stores.node_ledger import CheckpointRow, find_checkpoint, find_place
 from exchange.stores.node_notices import NoticeRow
 from exchange.stores.node_statements import StatementRow, list_statements
+from keys.held import Documents
 from keys.receipt import ReceiptJudge, VerifiedReceipt, verify_receipt
 from keys.signer import Verifier
 from protocol.documents import Directory, Root, StateManifest, parse_document, parse_signed_document
@@ -36,6 +38,8 @@ from protocol.ledger.receipt import (
     StatementSection,
     format_receipt,
 )
+from protocol.notice import parse_manifest
+from protocol.statement import parse_statement
 
 _LAST_WORDS = (
     "",
@@ -62,11 +66,12 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A statement with its place, and the checkpoint that it stands under."""
+    """A statement with its place, the checkpoint that it stands under, and whose key signed it."""
 
     row: StatementRow
     checkpoint: CheckpointRow
     section: StatementSection
+    signer: tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,11 @@ class Proofs:
         if material.items:
             # Signatures by the hundred, in a large community: not on the loop that carries notices.
             proved = await asyncio.to_thread(
-                _make, material, context.directory.community, context.coordinator, context.verifier
+                _make,
+                _undoubted(material, context.directory.documents),
+                context.directory.community,
+                context.coordinator,
+                context.verifier,
             )
             if proved is not None:
                 return proved
@@ -110,7 +119,7 @@ class Proofs:
         )
 
 
-def proof_view(id_: str, proved: Proved, others: tuple[str, ...]) -> ProofView:
+def proof_view(id_: str, proved: Proved, documents: Documents, others: tuple[str, ...]) -> ProofView:
     """Return a receipt as it is given out; ``others`` are the notice's other envelopes."""
     return ProofView(
         id=id_,
@@ -118,7 +127,10 @@ def proof_view(id_: str, proved: Proved, others: tuple[str, ...]) -> ProofView:
         statements=len(proved.verified.statements),
         pending=tuple(
             PendingView(
-                kind=row.kind.name.lower(), party=row.party, at_ms=row.at_ms, evidence=evidence_of(row)
+                kind=row.kind.name.lower(),
+                party=row.party,
+                at_ms=row.at_ms,
+                evidence=evidence_of(row, documents),
             )
             for row in proved.pending
         ),
@@ -137,11 +149,24 @@ def _gather(db: apsw.Connection, notice: NoticeRow) -> _Material:
             pending.append(row)
             continue
         section = StatementSection(place.at_ms, row.body, place.index, place.path)
-        items.append(_Item(row, checkpoint, section))
+        statement = parse_statement(row.body)[1]
+        items.append(_Item(row, checkpoint, section, (statement.party, statement.key_id)))
     items.sort(key=lambda one: (one.checkpoint.documents, one.checkpoint.size, one.section.index))
     return _Material(
         read_documents(db), NoticeSection(bytes(notice.manifest), bytes(notice.proof)), items, pending
     )
+
+
+def _undoubted(material: _Material, documents: Documents) -> _Material:
+    """Leave out what a thief may have signed: a receipt of which one part is doubtful proves nothing."""
+    doubtful = [item for item in material.items if doubtful_since(documents, item.row) is not None]
+    items = [item for item in material.items if item not in doubtful]
+    _, header = parse_manifest(material.notice.manifest)
+    since_ms = documents.compromised_ms(header.sender, header.key_id)
+    if since_ms is not None and all(item.checkpoint.witnessed_ms >= since_ms for item in items):
+        items = []
+    pending = [*material.pending, *(item.row for item in doubtful)]
+    return replace(material, items=items, pending=pending)
 
 
 def _make(material: _Material, community: bytes, coordinator: str, verifier: Verifier) -> Proved | None:
@@ -168,6 +193,7 @@ class _Composer:
         self._sections: list[Section] = []
         self._waiting = list(material.items)
         self._has_notice = False
+        self._revoked = _first_revocations(material.documents)
         self._under: bytes | None = None
         """The checkpoint above, while no document came after it."""
 
@@ -186,10 +212,18 @@ class _Composer:
         """Place what was judged by so many documents, if they prove it."""
         if not self._has_notice:
             self._has_notice = self._try(self._material.notice)
-        ready = [item for item in self._waiting if item.checkpoint.documents <= number]
+        ready = [item for item in self._waiting if self._earliest(item) <= number]
         if self._has_notice:
             placed = [item for item in ready if self._place(item)]
             self._waiting = [item for item in self._waiting if item not in placed]
+
+    def _earliest(self, item: _Item) -> int:
+        """Return by how many documents an item is judged at the earliest.
+
+        The coordinator logs nothing by a revoked key, so what it logged was there before the revocation,
+        also if this node came to know of it later; an auditor sees whether that is so.
+        """
+        return min(item.checkpoint.documents, self._revoked.get(item.signer, item.checkpoint.documents))
 
     def _place(self, item: _Item) -> bool:
         try:
@@ -225,6 +259,17 @@ class _Composer:
         return True
 
 
+def _first_revocations(documents: Sequence[bytes]) -> dict[tuple[str, bytes], int]:
+    """Return how many documents stand before the one that first revokes each key."""
+    found: dict[tuple[str, bytes], int] = {}
+    for number, data in enumerate(documents):
+        document = parse_document(parse_signed_document(data).body)
+        if isinstance(document, StateManifest):
+            for item in document.revoked:
+                found.setdefault((document.state, item.key_id), number)
+    return found
+
+
 def _concerns(data: bytes) -> bool:
     """Whether a document says who governs, who is a member, or with which keys somebody signs."""
     return isinstance(parse_document(parse_signed_document(data).body), Root | Directory | StateManifest)
@@ -236,7 +281,7 @@ def _not_yet(pending: Sequence[StatementRow]) -> list[str]:
         return []
     return [
         "",
-        "Not in this receipt, because it is not in the witnessed ledger yet:",
+        "Not in this receipt, because it is not in the witnessed ledger yet, or its key is compromised:",
         *(
             printable(f"  {utc(row.at_ms)}  {row.kind.name.lower()} of {row.party}")
             + ("" if row.officer is None else printable(f" by {row.officer}"))

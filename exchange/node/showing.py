@@ -11,6 +11,7 @@ from exchange.node.again import KEY_REVOKED, NO_KEY, who_calls
 from exchange.node.at_recipients import AtRecipient
 from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
+from exchange.node.doubts import doubtful_since, standing_of
 from exchange.node.schemas import SchemaBook
 from exchange.node.summary import unlock_summary
 from exchange.node.tokens import Identity, TokenRole
@@ -29,13 +30,14 @@ from exchange.stores.node_books import AlarmRow, EventRow
 from exchange.stores.node_notices import DeliveryRow, NoticeRow
 from exchange.stores.node_sealing import Attempt, WaitingRow
 from exchange.stores.node_statements import StatementRow
+from keys.held import Documents
 from protocol.delivery import DeliveryState, advance
 from protocol.documents import StateEntry
 from protocol.errors import AlmenaraError, NoUsableKey, PeerCode, TrustError, UnknownState
 from protocol.marking import Tlp
 from protocol.notice import Body, parse_manifest
 from protocol.statement import StatementKind
-from protocol.text import format_base64
+from protocol.text import format_base64, format_utc
 
 HIDDEN = "(hidden from this token)"
 
@@ -109,6 +111,8 @@ class Showing:
         opened_by: str | None,
     ) -> ContentView:
         """Return a notice with its content."""
+        key_id = parse_manifest(row.manifest)[1].key_id
+        standing = standing_of(self._context.directory.documents, row.sender, key_id)
         return ContentView(
             notice=shown,
             language=body.language,
@@ -123,7 +127,7 @@ class Showing:
                 )
                 for file in body.attachments
             ),
-            signed_by=f"{row.sender} node key {parse_manifest(row.manifest)[1].key_id.hex()[:16]}",
+            signed_by=f"{row.sender} node key {key_id.hex()[:16]}{standing}",
             opened_by=opened_by,
             deliveries=deliveries,
         )
@@ -202,7 +206,7 @@ class Showing:
         evidence: dict[str, str] = {}
         for one in about:
             reached.setdefault(one.kind.name.lower(), one.at_ms)
-            evidence.setdefault(one.kind.name.lower(), evidence_of(one))
+            evidence.setdefault(one.kind.name.lower(), evidence_of(one, self._context.directory.documents))
             if one.kind.name.lower() == delivery.state:
                 officer = one.officer
             if one.locked_note is not None:
@@ -264,8 +268,11 @@ def _attempt(attempt: Attempt) -> AttemptView:
     )
 
 
-def evidence_of(statement: StatementRow) -> str:
+def evidence_of(statement: StatementRow, documents: Documents) -> str:
     """Return how far a statement is proved; nothing unverified is ever called witnessed."""
+    since_ms = doubtful_since(documents, statement)
+    if since_ms is not None:
+        return f"doubtful: its key is compromised since {format_utc(since_ms)}"
     if statement.leaf is not None:
         return f"witnessed, leaf {statement.leaf}"
     if statement.logged:

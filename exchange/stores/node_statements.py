@@ -20,7 +20,8 @@ class StatementRow:
 
     ``recorded`` says whether the coordinator is known to hold it durably, ``logged`` whether it was
     seen in a ledger that the coordinator signed, and ``leaf`` is where it stands under a checkpoint
-    that a quorum of witnesses cosigned. The last two are read, and never stored with the row.
+    that a quorum of witnesses had cosigned by ``witnessed_ms``. The last three are read, and never
+    stored with the row.
     """
 
     id: bytes
@@ -35,12 +36,14 @@ class StatementRow:
     body: bytes
     logged: bool = False
     leaf: int | None = None
+    witnessed_ms: int | None = None
 
 
 _SELECT = (
     "SELECT id, envelope, party, kind, statement.at_ms, officer, code, recorded, locked_note, body,"
-    " logged_ms, idx FROM statement LEFT JOIN promise ON promise.statement = id"
+    " logged_ms, idx, witnessed_ms FROM statement LEFT JOIN promise ON promise.statement = id"
     " LEFT JOIN place ON place.statement = id"
+    " LEFT JOIN checkpoint ON checkpoint.log = 'ack' AND checkpoint.size = place.size"
 )
 
 
@@ -149,6 +152,7 @@ def _row(
     body: bytes,
     logged_ms: int | None,
     leaf: int | None,
+    witnessed_ms: int | None,
 ) -> StatementRow:
     return StatementRow(
         id=id_,
@@ -163,4 +167,5 @@ def _row(
         body=body,
         logged=logged_ms is not None or leaf is not None,
         leaf=leaf,
+        witnessed_ms=witnessed_ms,
     )

@@ -19,15 +19,16 @@ from msgspec.structs import replace
 from exchange.audit.verdict import Outcome
 from exchange.audit.verify.bundle import verify_bundle
 from exchange.audit.verify.receipt import receipt_verdict
+from keys import governance
 from keys.evidence import Saying, sign_statements
 from keys.sealing import SealedNotice
 from protocol import codec
-from protocol.documents import Role
+from protocol.documents import Compromise, Role
 from protocol.ledger.bundle import LIST_NAME
 from protocol.statement import SeenCheckpoint, Statement, StatementKind
 from tests.acceptance.golang import build, own_tests
 from tests.bundles import HOUR_MS, SECOND_MS, Memory, Writer, lively, publish, saying, write
-from tests.community import HUB, community, signer
+from tests.community import HUB, YEAR_MS, community, signer
 from tests.vectors import make_receipt
 from tests.vectors.make_bundle import REFUSED
 from tests.vectors.test_bundle_vectors import FILES, ROOT, spoiled
@@ -204,7 +205,26 @@ def _swallowed(writer: Writer, sealed: SealedNotice) -> None:
     writer.notice("XBB", ("XAA",))
 
 
+def _confirm(writer: Writer, since_ms: int) -> None:
+    key_id = writer.built.members["XBB"].node.key_id
+    document = governance.next_directory(
+        writer.trusted,
+        writer.trusted.states(),
+        writer.trusted.coordinators(),
+        now_ms=writer.now_ms,
+        life_ms=YEAR_MS,
+        compromised=[Compromise(party="XBB", key_id=key_id, since_ms=since_ms)],
+    )
+    writer.document(writer.built.signed_by_governance(document))
+
+
+def _confirmed_before(writer: Writer, sealed: SealedNotice) -> None:
+    _confirm(writer, writer.now_ms + HOUR_MS)
+    writer.say("XBB", saying(K.RECEIVED, sealed, "XBB"))
+
+
 LIES: dict[str, Lie] = {
+    "a key confirmed as compromised before": _confirmed_before,
     "a key of nobody": lambda writer, sealed: writer.say(
         "XBB", saying(K.RECEIVED, sealed, "XBB"), signer=signer("stranger", Role.NODE)
     ),
@@ -237,3 +257,30 @@ def test_it_catches_the_lies_that_ours_catches(second: Verify, tmp_path: Path, l
     lie(writer, sealed)
     writer.now_ms += SECOND_MS
     assert both(writer.bundle(), community().id, second, tmp_path) == (3, 3)
+
+
+@pytest.mark.parametrize(("hours", "count"), [(0, 1), (-1, 2), (-2, 2), (-3, 3)])
+def test_both_call_doubtful_what_a_thief_may_have_said(
+    second: Verify, tmp_path: Path, hours: int, count: int
+) -> None:
+    """Not wrong, and named by its leaf; what was witnessed before the thief came is neither."""
+    writer = Writer()
+    sealed = writer.notice()
+    leaves = [writer.say("XBB", saying(K.RECEIVED, sealed, "XBB"))]
+    for _ in range(2):
+        writer.now_ms += SECOND_MS
+        writer.milestone()
+        writer.now_ms += HOUR_MS
+        leaves.append(writer.say("XBB", saying(K.RECEIVED, writer.notice("XCC", ("XBB",)), "XBB")))
+    _confirm(writer, writer.now_ms + hours * HOUR_MS)
+    writer.announce()
+    writer.now_ms += SECOND_MS
+    files = writer.bundle()
+    ours = verify_bundle(Memory(files), community().id)
+    theirs = second(write(files, tmp_path / "bundle"), community().id)
+    doubtful = leaves[-count:]
+    assert (ours.verdict, theirs.returncode) == (Outcome.OK, 0), theirs.stdout
+    assert [one.leaf for one in ours.findings if one.code == "compromised"] == doubtful
+    assert [
+        leaf for leaf in leaves if f"leaf {leaf}: RECEIVED of XBB: it may be" in theirs.stdout
+    ] == doubtful

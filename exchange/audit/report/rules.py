@@ -21,6 +21,7 @@ FINDINGS: Mapping[str, str] = MappingProxyType(
         "bad-signature": N_("A signature that does not verify"),
         "before-relay": N_("A statement logged before the notice was relayed"),
         "checkpoint": N_("A checkpoint that cannot be used"),
+        "compromised": N_("Signed by a key that was confirmed as compromised"),
         "contradiction": N_("Statements that contradict each other"),
         "coordinator": N_("A coordinator that the trust documents do not name"),
         "directory": N_("A wrong pointer to the trust documents"),

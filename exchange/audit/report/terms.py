@@ -122,6 +122,7 @@ EVENTS = {
     "added": N_("counts from here"),
     "removed": N_("counts no longer"),
     "revoked": N_("revoked"),
+    "compromised": N_("confirmed as compromised"),
 }
 LOGS = {"ack": N_("log of statements"), "dir": N_("log of trust documents")}
 MODES = {"full": N_("every leaf"), "sample": N_("a sample of the leaves")}

@@ -17,6 +17,7 @@ The ledger, read once:
 
 The notices, judged at the end:
 
+- ``doubts``: what keys signed that were in foreign hands
 - ``events``: what was said about each, in little memory; ``notices``: what became of it
 - ``figures``: counts and latencies
 """

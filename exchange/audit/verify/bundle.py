@@ -30,6 +30,7 @@ from exchange.audit.verify.checkpoints import Judged, Milestones, judge_newest, 
 from exchange.audit.verify.clock import WitnessClock, Witnessed
 from exchange.audit.verify.disclosure import Disclosures
 from exchange.audit.verify.documents import DirectoryLog
+from exchange.audit.verify.doubts import Doubtful, Doubts
 from exchange.audit.verify.events import Events
 from exchange.audit.verify.judge import Judge, Sample
 from exchange.audit.verify.ledger import Ledger, Progress, leaves_again
@@ -95,6 +96,7 @@ class _Audit:
         self._judge: Judge | None = None
         self._ledger: Ledger | None = None
         self._clock = WitnessClock(())
+        self._doubtful = Doubtful()
         self._notices: tuple[NoticeEvidence, ...] = ()
         self._audit: NoticeAudit | None = None
 
@@ -160,6 +162,7 @@ class _Audit:
         tree = StoredTree(leaves_again(parts))
         root, total = signed.checkpoint.root, listing.leaves
         chains = Chains(record, complete=listing.member is None, from_start=listing.bodies_from == 0)
+        doubts = Doubts(documents.final.documents, record)
         judge = self._judge = Judge(
             documents,
             tree,
@@ -170,6 +173,7 @@ class _Audit:
             chains=chains,
             events=self._events,
             disclosures=self._disclosures,
+            doubts=doubts,
             record=record,
         )
         milestones = Milestones(parts, tree, record)
@@ -188,9 +192,10 @@ class _Audit:
         self._clock = WitnessClock(witnessed)
         if not witnessed:
             record.left_out("times", total)
-        self._judge_notices(listing, ledger)
+        self._judge_notices(listing, ledger, doubts.decide(self._clock))
 
-    def _judge_notices(self, listing: Listing, ledger: Ledger) -> None:
+    def _judge_notices(self, listing: Listing, ledger: Ledger, doubtful: Doubtful) -> None:
+        self._doubtful = doubtful
         audit = self._audit = NoticeAudit(
             ledger.times,
             self._clock,
@@ -198,6 +203,7 @@ class _Audit:
             complete_from=listing.bodies_from,
             member=listing.member,
             listed=self._options.notices_listed,
+            doubtful=doubtful,
         )
         self._notices = audit.judge(self._events)
 
@@ -246,8 +252,14 @@ class _Audit:
         return (
             f"OK: {listing.leaves} leaves and {listing.documents} documents follow from the pinned root "
             f"hash, with {bodies} statements, signatures {'by sample' if sampled else 'all verified'}, "
-            f"as of {format_utc(self._clock.end_ms or 0)}"
+            f"as of {format_utc(self._clock.end_ms or 0)}{self._doubts()}"
         )
+
+    def _doubts(self) -> str:
+        statements, notices = len(self._doubtful.statements), len(self._doubtful.notices)
+        if not statements and not notices:
+            return ""
+        return f"; {statements} statement(s) and {notices} notice(s) are by compromised keys, and doubtful"
 
     def _names(self) -> dict[str, str]:
         return {entry.code: entry.name for entry in self._documents.final.states()} if self._documents else {}

@@ -1,4 +1,4 @@
-"""The history of keys: what each trust document added, removed and revoked."""
+"""The history of keys: what each trust document added, removed, revoked, and called compromised."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def key_events(
             source = f"directory {document.version}"
             changes = [("added", key) for key in _listed(document) - _listed(held)]
             changes += [("removed", key) for key in _listed(held) - _listed(document)]
+            changes += _compromised(before, document)
         case StateManifest():
             manifest = before.manifests.get(document.state)
             listed = _online(manifest.document if manifest else None)
@@ -90,6 +91,21 @@ def _listed(directory: Directory | None) -> set[_Key]:
         _Key(entry.code, "log", entry.log.name, note_key_id(entry.log)) for entry in directory.coordinators
     }
     return states | hubs | logs
+
+
+def _compromised(before: Documents, directory: Directory) -> list[tuple[str, _Key]]:
+    """Return the keys that this directory is the first to call compromised, or since an earlier time."""
+    held = before.directory.document.compromised if before.directory else ()
+    return [
+        ("compromised", _Key(one.party, _use(before, one.key_id), "", one.key_id.hex(), one.since_ms))
+        for one in directory.compromised
+        if one not in held
+    ]
+
+
+def _use(before: Documents, key_id: bytes) -> str:
+    owner = before.owners.get(key_id)
+    return "unknown" if owner is None else str(owner.use)
 
 
 def _online(manifest: StateManifest | None) -> set[_Key]:

@@ -10,6 +10,7 @@ from exchange.audit.verify.chains import Chains
 from exchange.audit.verify.clock import CLOCK_SLACK_MS
 from exchange.audit.verify.disclosure import Disclosures
 from exchange.audit.verify.documents import DirectoryLog
+from exchange.audit.verify.doubts import Doubts
 from exchange.audit.verify.events import Events
 from exchange.audit.verify.keys import KeyBook
 from exchange.audit.verify.record import Record, document_at, leaf_at
@@ -90,6 +91,7 @@ class Judge:
         chains: The signers' series.
         events: What is kept for the notices.
         disclosures: Notices that a state opened.
+        doubts: What compromised keys signed.
         record: Where what is wrong is recorded.
     """
 
@@ -105,6 +107,7 @@ class Judge:
         chains: Chains,
         events: Events,
         disclosures: Disclosures,
+        doubts: Doubts,
         record: Record,
     ) -> None:
         self._documents = documents
@@ -118,6 +121,7 @@ class Judge:
         self._chains = chains
         self._events = events
         self._disclosures = disclosures
+        self._doubts = doubts
         self._record = record
         self._book = KeyBook(self._replay.roster, coordinator)
         self._final: Quorum | None = None
@@ -183,6 +187,7 @@ class Judge:
         officer = self._signed(index, leaf, signed, statement)
         if officer is None:
             return None
+        self._doubts.statement(index, statement)
         if chained:
             self._chains.follow(index, statement, statement_id(signed.body))
         self._check_seen(index, statement)
@@ -203,6 +208,7 @@ class Judge:
         except AlmenaraError as error:
             self._record.failed("notices", "header", error.message, leaf_at(index))
             return
+        self._doubts.header(index, header)
         self._check_head(index, header.directory)
         for addressee in header.recipients:
             if self._documents.published(addressee.state, addressee.prekey_id):

@@ -98,6 +98,10 @@ class KeyBook:
         return self._quorum
 
     def _look_up(self, party: str, key_id: bytes, role: Role) -> KeyLife | str:
+        if self._roster.documents.compromised_ms(party, key_id) is not None:
+            return (
+                f"governance had confirmed before this place that this {role} key of {party} is compromised"
+            )
         if role is Role.COORDINATOR:
             return self._coordinator_key(party, key_id)
         documents = self._roster.documents

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from exchange.audit.verdict import DeliveryEvidence, NoticeEvidence, Step
 from exchange.audit.verify.clock import WitnessClock
+from exchange.audit.verify.doubts import Doubtful
 from exchange.audit.verify.events import Event, Events, Relayed
 from exchange.audit.verify.figures import Figures, Outcome
 from exchange.audit.verify.record import Record, leaf_at
@@ -53,6 +54,7 @@ class NoticeAudit:
         complete_from: The leaf from which every statement should be there.
         member: The member that exported only what concerns it, or None.
         listed: How many evidence trees to keep.
+        doubtful: What compromised keys signed: it is shown, and counts nothing.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class NoticeAudit:
         complete_from: int,
         member: str | None,
         listed: int,
+        doubtful: Doubtful,
     ) -> None:
         self._times = times
         self._clock = clock
@@ -71,6 +74,7 @@ class NoticeAudit:
         self._from = complete_from
         self._member = member
         self._listed = listed
+        self._doubtful = doubtful
         self._kept: list[tuple[bool, int, NoticeEvidence]] = []
         self.figures = Figures()
         self.left_out = 0
@@ -81,7 +85,12 @@ class NoticeAudit:
             self._envelope(envelope, said, headers)
         return tuple(one for _, _, one in sorted(self._kept, key=lambda kept: kept[1]))
 
-    def _envelope(self, envelope: bytes, said: list[Event], headers: Mapping[int, Relayed]) -> None:
+    def _envelope(self, envelope: bytes, every: list[Event], headers: Mapping[int, Relayed]) -> None:
+        doubtful = [event for event in every if event.leaf in self._doubtful.statements]
+        said = [event for event in every if event.leaf not in self._doubtful.statements]
+        if not said:
+            self._record.left_out("notices")
+            return
         relayed = [event for event in said if event.kind is _K.RELAYED]
         if not relayed:
             self._without_promise(said)
@@ -98,7 +107,7 @@ class NoticeAudit:
             # Whether it is missing or wrong was recorded where it should have been.
             self._record.left_out("outcomes")
             return
-        self._notice(envelope, header, [event for event in said if event.kind is not _K.RELAYED])
+        self._notice(envelope, header, [event for event in said if event.kind is not _K.RELAYED], doubtful)
 
     def _without_promise(self, said: list[Event]) -> None:
         if self._from == 0 and self._member is None:
@@ -107,7 +116,7 @@ class NoticeAudit:
         else:
             self._record.left_out("notices")
 
-    def _notice(self, envelope: bytes, header: Relayed, said: list[Event]) -> None:
+    def _notice(self, envelope: bytes, header: Relayed, said: list[Event], doubtful: Sequence[Event]) -> None:
         by_state: dict[str, list[Event]] = {code: [] for code in header.recipients}
         own: list[Event] = []
         for event in said:
@@ -123,7 +132,7 @@ class NoticeAudit:
         visible = [code for code in header.recipients if self._sees(header, code)]
         self.figures.notice(header.leaf, header.sender, header.severity, tuple(visible))
         deliveries = {code: self._delivery(header, code, by_state[code]) for code in visible}
-        self._keep(envelope, header, deliveries, own)
+        self._keep(envelope, header, deliveries, own, doubtful)
 
     def _sees(self, header: Relayed, code: str) -> bool:
         return self._member is None or self._member in (header.sender, code)
@@ -199,17 +208,26 @@ class NoticeAudit:
     # The evidence trees that are listed.
 
     def _keep(
-        self, envelope: bytes, header: Relayed, deliveries: Mapping[str, _Delivery], own: Sequence[Event]
+        self,
+        envelope: bytes,
+        header: Relayed,
+        deliveries: Mapping[str, _Delivery],
+        own: Sequence[Event],
+        doubtful: Sequence[Event],
     ) -> None:
-        notable = any(
-            one.silent or one.late or one.state in (_S.DECLINED, _S.REJECTED, _S.UNDELIVERED)
-            for one in deliveries.values()
+        notable = (
+            bool(doubtful)
+            or header.leaf in self._doubtful.notices
+            or any(
+                one.silent or one.late or one.state in (_S.DECLINED, _S.REJECTED, _S.UNDELIVERED)
+                for one in deliveries.values()
+            )
         )
         full = len(self._kept) >= self._listed
         self.left_out += full
         if full and (not self._kept or (notable, header.leaf) < self._kept[0][:2]):
             return
-        entry = (notable, header.leaf, self._evidence(envelope, header, deliveries, own))
+        entry = (notable, header.leaf, self._evidence(envelope, header, deliveries, own, doubtful))
         # Two notices never share a leaf, so the evidence itself is never compared.
         if full:
             heapq.heapreplace(self._kept, entry)
@@ -217,7 +235,12 @@ class NoticeAudit:
             heapq.heappush(self._kept, entry)
 
     def _evidence(
-        self, envelope: bytes, header: Relayed, deliveries: Mapping[str, _Delivery], own: Sequence[Event]
+        self,
+        envelope: bytes,
+        header: Relayed,
+        deliveries: Mapping[str, _Delivery],
+        own: Sequence[Event],
+        doubtful: Sequence[Event],
     ) -> NoticeEvidence:
         tag = header.severity
         return NoticeEvidence(
@@ -245,6 +268,8 @@ class NoticeAudit:
                 for code, one in deliveries.items()
             ),
             by_sender=tuple(self._step(event) for event in own),
+            doubtful=tuple(self._step(event) for event in doubtful),
+            sender_doubtful=header.leaf in self._doubtful.notices,
         )
 
     def _step(self, event: Event) -> Step:

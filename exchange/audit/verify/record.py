@@ -66,6 +66,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
         "statement-missing": _ASK,
         "header-missing": "Export the bundle again: without it nothing can be said about this notice.",
         "signer": "Ask the member when it stopped using that key; until then the statement counts nothing.",
+        "compromised": "Ask the member on another channel what it said itself; do not rely on this before.",
         "key-life": "Ask the member when it signed; the ledger cannot say whether the key was still valid.",
         "contradiction": _MEMBER,
         "fork": _MEMBER,
@@ -134,6 +135,11 @@ class Record:
         """Record that a statement breaks a rule, and therefore counts nothing."""
         self.holes += 1
         self.failed(check, code, sentence, place)
+
+    def doubtful(self, sentence: str, place: Place) -> None:
+        """Record a statement that its signer or a thief made, and that therefore counts nothing."""
+        self.holes += 1
+        self.unchecked("signers", "compromised", sentence, place)
 
     def missing(self, check: str, code: str, sentence: str, place: Place) -> None:
         """Record that something lacks: a failure, unless it may be one of the holes of the bundle."""

@@ -67,6 +67,7 @@ func auditBundle(dir string, pinned hash, r *report) (string, error) {
 	a.readLedger(ackLeaves)
 	a.checkSeries()
 	a.checkTimes()
+	a.checkCompromised()
 	a.checkNotices()
 	asOf := "nobody's word"
 	if n := len(a.clock); n > 0 { // a bundle that stops early is whole in itself: the reader has to look at this
@@ -411,8 +412,8 @@ func (a *auditor) signed(suite uint64, party string, keyID hash, role string, at
 	if err != nil {
 		return err
 	}
-	if k.revokedFrom != nil {
-		return errors.New("its key is revoked")
+	if _, withdrawn := a.soFar.withdrawnSince(party, keyID); withdrawn {
+		return errors.New("its key is revoked, or confirmed as compromised")
 	}
 	if !a.soFar.suiteAllowed(suite) {
 		return errors.New("its suite is not allowed")

@@ -1,5 +1,5 @@
 // notices.go: what the ledger's times and the statements about one notice have to satisfy among themselves
-// (bundle.md, steps 21 to 25). Deadlines (step 26) are statistics, and not looked at.
+// (bundle.md, steps 21 to 26). Deadlines (step 27) are statistics, and not looked at.
 
 package main
 
@@ -51,7 +51,39 @@ func (a *auditor) checkTimes() {
 	}
 }
 
-// checkNotices is steps 22 to 25.
+// checkCompromised is step 22: what a thief may have said counts nothing, and could not be checked.
+func (a *auditor) checkCompromised() {
+	kept := a.entries[:0]
+	for _, e := range a.entries {
+		where := leafName(e.leaf)
+		if n := a.notices[e.envelope]; e.kind == relayed && n != nil && a.doubtful(e.leaf, n.sender, n.keyID) {
+			a.r.skip(where, "the notice may be a thief's: governance confirms that its key was compromised")
+		}
+		if a.doubtful(e.leaf, e.party, e.keyID) {
+			a.r.skip(where, "%v: it may be a thief's: governance confirms that its key was compromised", e)
+			a.ownFail++
+			continue
+		}
+		kept = append(kept, e)
+	}
+	a.entries = kept
+}
+
+// doubtful tells whether no checkpoint with the leaf was witnessed before its key was compromised.
+func (a *auditor) doubtful(leaf uint64, party string, id hash) bool {
+	since, compromised := a.all.compromisedSince(party, id)
+	if !compromised {
+		return false
+	}
+	for _, t := range a.clock {
+		if t.size > leaf {
+			return t.notAfter >= since
+		}
+	}
+	return true
+}
+
+// checkNotices is steps 23 to 26.
 func (a *auditor) checkNotices() {
 	about := map[hash][]entry{}
 	var order []hash
@@ -116,7 +148,7 @@ func (a *auditor) oneNotice(id hash, entries []entry) {
 	if n == nil || first < 0 || len(a.clock) == 0 || a.clock[len(a.clock)-1].ms <= n.expires+hourMs {
 		return
 	}
-	for _, x := range n.recipients { // step 25
+	for _, x := range n.recipients { // step 26
 		if len(deliveries[x.state]) > 0 || a.member != "" && a.member != n.sender && a.member != x.state {
 			continue
 		}
@@ -128,7 +160,7 @@ func (a *auditor) oneNotice(id hash, entries []entry) {
 	}
 }
 
-// contradiction is step 24.
+// contradiction is step 25.
 func (a *auditor) contradiction(earlier []entry, e entry) {
 	said := func(kinds ...uint64) bool {
 		return slices.ContainsFunc(earlier, func(x entry) bool { return slices.Contains(kinds, x.kind) })

@@ -94,6 +94,14 @@ type proven struct {
 	dirVersion  uint64 // of the directory that stood above the checkpoint
 	roots       map[uint64]hash
 	said        map[hash]bool
+	signers     []witnessedKey // of the statements
+}
+
+// witnessedKey is a key of a party, and when what it signed was witnessed.
+type witnessedKey struct {
+	party string
+	keyID hash
+	ms    uint64
 }
 
 func auditReceipt(path string, pinned hash, r *report) (string, error) {
@@ -191,6 +199,20 @@ func (p *proven) read(text string, pinned hash, where *string) error {
 	if p.notice == nil || len(p.said) == 0 {
 		bad("there is no notice, or no statement")
 	}
+	return p.uncompromised()
+}
+
+// uncompromised refuses what a thief may have signed, wherever the directory that says so stands.
+func (p *proven) uncompromised() error {
+	first := p.signers[0].ms
+	for _, s := range p.signers {
+		first = min(first, s.ms)
+	}
+	for _, s := range append(p.signers, witnessedKey{p.notice.sender, p.notice.keyID, first}) {
+		if since, ok := p.t.compromisedSince(s.party, s.keyID); ok && s.ms >= since {
+			return fmt.Errorf("key-revoked: a key of %s was compromised before witnesses had what it signed", s.party)
+		}
+	}
 	return nil
 }
 
@@ -228,6 +250,9 @@ func (p *proven) theNotice(manifest, rawProof []byte) error {
 	if !p.t.suiteAllowed(n.suite) {
 		return errors.New("suite-refused")
 	}
+	if _, withdrawn := p.t.withdrawnSince(n.sender, n.keyID); withdrawn {
+		return errors.New("key-revoked: the notice stands below the revocation of its key")
+	}
 	k, err := p.speakerAt(n.sender, n.keyID, "node", n.created, 0)
 	if err != nil {
 		return err
@@ -245,7 +270,7 @@ func (p *proven) speakerAt(party string, id hash, role string, at, knew uint64) 
 	if old, ok := p.t.former[party+"/"+string(id[:])]; ok && err != nil && role == "coordinator" && knew < old.in {
 		return speaker{key: old.key, end: maxUint}, nil
 	}
-	if err == nil && (at < k.from || at >= k.end || k.revokedFrom != nil && *k.revokedFrom <= at) {
+	if err == nil && (at < k.from || at >= k.end) {
 		err = errors.New("unknown-signer: its key was not valid at the time that it states")
 	}
 	return k, err
@@ -342,8 +367,8 @@ func (p *proven) statement(l *lineReader) error {
 	if s.directory.version > p.dirVersion {
 		return fmt.Errorf("version-gap: %v: its signer knew a newer directory", s)
 	}
-	if k.revokedFrom != nil && *k.revokedFrom <= recorded {
-		return fmt.Errorf("unknown-signer: %v: its key was revoked", s)
+	if since, withdrawn := p.t.withdrawnSince(s.party, s.keyID); withdrawn && p.witnessedMs >= since {
+		return fmt.Errorf("key-revoked: %v: it stands below the revocation of its key", s)
 	}
 	digest := tagged("leaf", signed)
 	root, err := pathRoot(leafHash(statementLeaf(s.kind, recorded, digest)), index, p.checkpoint.size, path)
@@ -357,6 +382,7 @@ func (p *proven) statement(l *lineReader) error {
 		return fmt.Errorf("not-trusted: %v: recorded after its checkpoint was witnessed", s)
 	}
 	p.said[s.id] = true
+	p.signers = append(p.signers, witnessedKey{s.party, s.keyID, p.witnessedMs})
 	p.r.count("statements")
 	return nil
 }

@@ -93,6 +93,31 @@ func (t *trust) witnesses() (out []witness, active int) {
 	return out, active
 }
 
+// compromisedSince is the time from which on governance confirms that a key was in foreign hands.
+func (t *trust) compromisedSince(party string, id hash) (uint64, bool) {
+	if t.directory != nil {
+		for _, x := range t.directory.compromised {
+			if x.party == party && x.keyID == id {
+				return x.since, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// withdrawnSince is the earliest time from which on a key does not count, as its state or governance says.
+func (t *trust) withdrawnSince(party string, id hash) (uint64, bool) {
+	own, revoked := t.revoked[party][id]
+	since, stolen := t.compromisedSince(party, id)
+	switch {
+	case revoked && stolen:
+		return min(own, since), true
+	case revoked:
+		return own, true
+	}
+	return since, stolen
+}
+
 func (t *trust) suiteAllowed(suite uint64) bool {
 	return t.root != nil && contains(t.root.suites, suite) && suite == knownSuite
 }
@@ -108,10 +133,9 @@ func contains(list []uint64, x uint64) bool {
 
 // speaker is a key that may speak, and for how long.
 type speaker struct {
-	key         []byte
-	from, end   uint64 // end is exclusive
-	bounded     bool   // whether it ends at all
-	revokedFrom *uint64
+	key       []byte
+	from, end uint64 // end is exclusive
+	bounded   bool   // whether it ends at all
 }
 
 var errSigner = errors.New("no trusted document gives this key this role for this party")
@@ -129,11 +153,7 @@ func (t *trust) speaker(party string, id hash, role string) (speaker, error) {
 	}
 	for _, k := range m.keys {
 		if k.id == id && k.role == role {
-			out := speaker{key: k.key, from: k.from, end: min(k.until, m.expires), bounded: true}
-			if at, ok := t.revoked[party][id]; ok {
-				out.revokedFrom = &at
-			}
-			return out, nil
+			return speaker{key: k.key, from: k.from, end: min(k.until, m.expires), bounded: true}, nil
 		}
 	}
 	return speaker{}, errSigner
@@ -307,7 +327,7 @@ func (t *trust) checkSigned(d *document) error {
 			return errors.New("unknown-signer: the state has no manifest in force")
 		}
 		for _, k := range m.keys {
-			_, revoked := t.revoked[d.state][k.id]
+			_, revoked := t.withdrawnSince(d.state, k.id)
 			if k.role == "node" && !revoked && k.from <= d.issued && d.issued < k.until && d.signedBy(k.key) {
 				return nil
 			}
@@ -489,7 +509,7 @@ func (t *trust) apply(d *document) {
 		}
 		for _, r := range d.revoked {
 			if _, ok := t.revoked[d.state][r.keyID]; !ok {
-				t.revoked[d.state][r.keyID] = r.at
+				t.revoked[d.state][r.keyID] = min(r.at, d.issued)
 			}
 		}
 	case "prekeys":

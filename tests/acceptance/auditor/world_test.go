@@ -140,6 +140,7 @@ type world struct {
 	states      []string
 	suspended   map[string]bool
 	revoked     map[string]list
+	compromised list
 	until       uint64
 	nodeName    map[string]string
 	cosigners   []string
@@ -228,7 +229,7 @@ func (w *world) directory() {
 	}
 	hub := w.key("HUB coordinator")
 	w.document("directory", "", []*signer{w.key("d")}, w.versions["root"], states, list{list{"HUB", "hub", "wss://hub/",
-		hub.public, w.pop("HUB", "coordinator", hub), list{[]byte("certificate")}, w.note("HUB", "log", "hub/log")}}, list{})
+		hub.public, w.pop("HUB", "coordinator", hub), list{[]byte("certificate")}, w.note("HUB", "log", "hub/log")}}, w.compromised)
 }
 
 // directoryAt logs a directory whose leaf has another time than now, and a DIRECTORY.
@@ -359,7 +360,7 @@ func (w *world) relay(change func(list)) {
 func newWorld() *world {
 	w := &world{now: 1772334000000, keys: map[string]*signer{}, documents: files{}, versions: map[string]uint64{},
 		hashes: map[string]hash{}, milestones: files{}, states: []string{"XAA", "XBB", "XCC", "XDD"},
-		suspended: map[string]bool{}, revoked: map[string]list{}, nodeName: map[string]string{},
+		suspended: map[string]bool{}, revoked: map[string]list{}, compromised: list{}, nodeName: map[string]string{},
 		cosigners: []string{"XAA", "XBB", "XDD"}}
 	w.until = w.now + 1e9
 	w.root()
@@ -509,6 +510,25 @@ var scenarios = []scenario{
 		w.revoked["XCC"] = list{list{w.node("XCC").id, "lost", w.now}}
 		w.nodeName["XCC"] = "2"
 		w.manifest("XCC")
+		w.say(directoryKind, "HUB", w.key("HUB coordinator"), nil)
+	}},
+	{"confirmed as compromised", "leaf 5", func(w *world) {
+		w.compromised = list{list{"XCC", w.node("XCC").id, w.now + 1e6}}
+		w.directory()
+		w.say(directoryKind, "HUB", w.key("HUB coordinator"), nil)
+		w.say(received, "XCC", w.node("XCC"), nil)
+	}},
+	{"confirmed as compromised later", "", func(w *world) {
+		w.say(received, "XCC", w.node("XCC"), nil)
+		w.compromised = list{list{"XCC", w.node("XCC").id, w.now}}
+		w.directory()
+		w.say(directoryKind, "HUB", w.key("HUB coordinator"), nil)
+	}},
+	{"a compromise taken back", "dir/documents/011", func(w *world) {
+		w.compromised = list{list{"XCC", w.node("XCC").id, w.now}}
+		w.directory()
+		w.compromised = list{}
+		w.directory()
 		w.say(directoryKind, "HUB", w.key("HUB coordinator"), nil)
 	}},
 	{"suspended", "leaf 5", func(w *world) {
