@@ -4,12 +4,9 @@
 
     AlmenaraError
     ├─ FormatError              these bytes are not a well-formed X
-    │  ├─ NotCanonical          well formed, but not in the one permitted form
-    │  ├─ TooLarge              over a stated limit; refused before parsing
-    │  └─ UnknownKind           a kind or version this program does not know
+    │  └─ NotCanonical          └─ TooLarge             └─ UnknownKind
     ├─ ProtocolError
-    │  ├─ LocalProtocolError    we tried something the session forbids: our bug
-    │  └─ RemoteProtocolError   the peer did: close the session with the peer code
+    │  ├─ LocalProtocolError    └─ RemoteProtocolError
     ├─ TrustError               a signature, key or document may not be believed
     │  ├─ BadSignature          ├─ UnknownSigner        ├─ KeyRefused
     │  ├─ ThresholdNotMet       ├─ RolledBack           ├─ VersionGap
@@ -17,18 +14,16 @@
     │  └─ SuiteRefused          └─ PeerNotPinned        └─ KeyRevoked, an UnknownSigner
     ├─ NoticeRefused            a well-formed notice that must not be processed
     │  ├─ Tampered              ├─ NotAddressed         ├─ NoticeExpired
-    │  ├─ CannotOpen            ├─ Replayed             ├─ ClockSkew
-    │  └─ OverQuota
+    │  └─ CannotOpen            └─ Replayed             └─ ClockSkew            └─ OverQuota
     ├─ KeyfileError             a private key that cannot be used from where it lies
     │  ├─ WrongPassphrase       ├─ KeyfileUnsafe        └─ TokenFailed
     └─ ServiceError             a request this node or coordinator cannot carry out
        ├─ BadRequest            ├─ UnknownState         ├─ UnknownSeverity
        ├─ NoUsableKey           ├─ IdReused             ├─ NotFound
-       ├─ NotAuthorized         ├─ Unreachable          ├─ OutcomeUnknown
-       └─ DataDirBusy           └─ StoreFailed          └─ SetupError
+       ├─ NotAuthorized         ├─ Unreachable          ├─ OutcomeUnknown       ├─ SetupError
+       └─ DataDirBusy           └─ StoreFailed
 
-Peers are never told ``str(error)``. They get :attr:`AlmenaraError.peer_code`, one of
-:class:`PeerCode`, each with its fixed phrase.
+Peers never get ``str(error)``, only its ``peer_code``: a :class:`PeerCode` with a fixed phrase.
 """
 
 from __future__ import annotations
