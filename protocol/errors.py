@@ -5,23 +5,21 @@
     AlmenaraError
     ├─ FormatError              these bytes are not a well-formed X
     │  └─ NotCanonical          └─ TooLarge             └─ UnknownKind
-    ├─ ProtocolError
+    ├─ ProtocolError            the rules of the session were broken
     │  ├─ LocalProtocolError    └─ RemoteProtocolError
     ├─ TrustError               a signature, key or document may not be believed
-    │  ├─ BadSignature          ├─ UnknownSigner        ├─ KeyRefused
-    │  ├─ ThresholdNotMet       ├─ RolledBack           ├─ VersionGap
-    │  ├─ Forked                ├─ DocumentExpired      ├─ WrongCommunity
-    │  └─ SuiteRefused          └─ PeerNotPinned        └─ KeyRevoked, an UnknownSigner
+    │  ├─ BadSignature          ├─ KeyRefused           ├─ ThresholdNotMet      ├─ RolledBack
+    │  ├─ VersionGap            ├─ Forked               ├─ DocumentExpired      ├─ WrongCommunity
+    │  └─ SuiteRefused          └─ PeerNotPinned        └─ UnknownSigner, of which KeyRevoked is one
     ├─ NoticeRefused            a well-formed notice that must not be processed
     │  ├─ Tampered              ├─ NotAddressed         ├─ NoticeExpired
     │  └─ CannotOpen            └─ Replayed             └─ ClockSkew            └─ OverQuota
     ├─ KeyfileError             a private key that cannot be used from where it lies
     │  ├─ WrongPassphrase       ├─ KeyfileUnsafe        └─ TokenFailed
     └─ ServiceError             a request this node or coordinator cannot carry out
-       ├─ BadRequest            ├─ UnknownState         ├─ UnknownSeverity
-       ├─ NoUsableKey           ├─ IdReused             ├─ NotFound
-       ├─ NotAuthorized         ├─ Unreachable          ├─ OutcomeUnknown       ├─ SetupError
-       └─ DataDirBusy           └─ StoreFailed
+       ├─ BadRequest            ├─ UnknownState         ├─ UnknownSeverity      ├─ NoUsableKey
+       ├─ IdReused              ├─ NotFound             ├─ NotAuthorized        ├─ Unreachable
+       └─ OutcomeUnknown        └─ SetupError           └─ DataDirBusy          └─ StoreFailed
 
 Peers never get ``str(error)``, only its ``peer_code``: a :class:`PeerCode` with a fixed phrase.
 """

@@ -549,6 +549,16 @@ def test_a_publication_is_refused_when(
     refused(trusted, sign_document(schema(trusted, **changes), [identity]), error)
 
 
+@pytest.mark.parametrize("role", ["node", "officer"])
+def test_a_node_key_cannot_list_another_key(built: Community, trusted: TrustedDirectory, role: str) -> None:
+    """Whoever steals the online key cannot make itself a second one, or an officer (threat 30)."""
+    member = built.members["XAA"]
+    stolen: Signer = getattr(member, role)
+    document = manifest(trusted, key(signer("thief", Role.NODE), built.id))
+    thief = Signer(stolen._secret, Role.IDENTITY)
+    refused(trusted, sign_document(document, [thief]), UnknownSigner)
+
+
 def test_a_publication_signed_by_the_node_key_is_refused(built: Community, trusted: TrustedDirectory) -> None:
     """A stolen node cannot change what its state's levels mean."""
     node = Signer(built.members["XAA"].node._secret, Role.IDENTITY)
