@@ -9,6 +9,7 @@ from exchange.cli.command import Common
 from exchange.cli.exits import Exit
 from exchange.node.requests import SubmitRequest
 from exchange.node.views import MemberView, NodeView, TranslationView
+from protocol.documents import StateStatus
 from protocol.errors import BadRequest, UnknownState
 from protocol.marking import Tlp, parse_tlp
 from protocol.reference import parse_reference
@@ -35,6 +36,8 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
     for code in request.to:
         if code not in members:
             raise UnknownState(f"{code} is no member of this community")
+        if members[code].status != StateStatus.ACTIVE:
+            raise UnknownState(f"{code} is {members[code].status}")
     query = {"from": request.severity, "to": parse_reference(request.severity).schema}
     severity = node.ask("GET", "/v1/severity/translate", TranslationView, query=query).source
     readers = tuple(members[code] for code in request.to)

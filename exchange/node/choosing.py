@@ -9,7 +9,7 @@ from typing import NamedTuple
 from keys.roster import PrekeyChoice
 from keys.trust import TrustedDirectory
 from keys.wrap import admit_recipient
-from protocol.errors import KeyRefused, NoUsableKey, SuiteRefused
+from protocol.errors import KeyRefused, NoUsableKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,6 @@ def choose(directory: TrustedDirectory, code: str, now_ms: int) -> Chosen:
     except KeyRefused as error:
         # What one member published must not keep a notice from the others.
         raise NoUsableKey(f"{code} published a sealing key to which nothing can be sealed") from error
-    try:
-        directory.allowed_suite([code])
-    except SuiteRefused as error:
-        raise NoUsableKey(
-            f"the manifest of {code} names no cryptographic suite that is allowed here"
-        ) from error
     held = directory.documents.prekeys.get(code)
     return Chosen(choice, None if held is None else held.signer)
 

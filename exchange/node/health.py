@@ -80,8 +80,8 @@ class Health:
         return tuple(
             AlarmView(
                 code=DeliveryState.WAITING.value,
-                message=f"{count} notices wait for a key of {code} since {format_utc(since_ms)}: "
-                + self._trouble(code),
+                message=f"{count} {'notice waits' if count == 1 else 'notices wait'} for a key of {code} "
+                f"since {format_utc(since_ms)}: {self._trouble(code)}",
                 next=who_calls(code),
                 since_ms=since_ms,
             )

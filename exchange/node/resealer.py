@@ -73,6 +73,7 @@ class Resealer:
         self._sealer = sealer
         self._link_state = link_state
         self._seen: Documents | None = None
+        self._withdrawn: frozenset[tuple[str, bytes]] | None = None
         self._newest = 0
         self._next = 0.0
 
@@ -236,8 +237,12 @@ class Resealer:
     async def _find_revoked(self) -> None:
         """Let those wait whose copy was sealed to a key that its state has since taken back."""
         documents, now_ms = self._context.directory.documents, self._context.clock.now_ms()
+        withdrawn = _withdrawn(documents)
+        if withdrawn == self._withdrawn:
+            self._seen = documents
+            return
         open_ = await self._context.engine.read(open_signers)
-        revoked = [(code, key) for code, key in open_ if (code, key) in documents.revoked]
+        revoked = [(code, key) for code, key in open_ if (code, key) in withdrawn]
 
         def work(db: apsw.Connection) -> None:
             for code, key in revoked:
@@ -250,7 +255,7 @@ class Resealer:
         if revoked:
             await self._context.engine.write(work)
             self._context.events.ring()
-        self._seen = documents
+        self._seen, self._withdrawn = documents, withdrawn
 
     async def _tell(self, row: NoticeRow, rows: list[WaitingRow], now_ms: int) -> None:
         """Tell a person, once, of everybody who has waited for longer than a notice lives."""
@@ -293,3 +298,10 @@ class Resealer:
 
         await self._context.engine.write(work)
         self._context.events.ring()
+
+
+def _withdrawn(documents: Documents) -> frozenset[tuple[str, bytes]]:
+    """Return the keys that their states have revoked, or governance confirms as compromised."""
+    held = documents.directory
+    confirmed = () if held is None else held.document.compromised
+    return frozenset({*documents.revoked, *((one.party, one.key_id) for one in confirmed)})

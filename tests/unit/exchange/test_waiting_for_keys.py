@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from exchange.stores.node_statements import read_pairs
+from keys import governance
 from protocol.errors import BadRequest, NotFound, NoUsableKey, UnknownState
-from tests.community import DAY_MS
+from tests.community import DAY_MS, YEAR_MS, member_documents, new_member
 from tests.nodes import MONITOR, SENDER, a_request
 from tests.waiters import SILENT_MS, Three, three
 
@@ -62,7 +63,7 @@ async def test_what_waits_is_seen_everywhere(silent: Three) -> None:
     assert (listed.state, listed.recipients) == ("waiting-for-key", ("XBB", "XCC"))
     assert ("notice.waiting-for-key", view.id, "XCC") in [(one.event, one.id, one.state) for one in events]
     assert (alarm.code, health.waiting_for_keys) == ("waiting-for-key", 1)
-    assert "1 notices wait for a key of XCC" in alarm.message
+    assert "1 notice waits for a key of XCC since 2026-05-20" in alarm.message
 
 
 async def test_a_notice_for_which_nobody_has_a_key_is_accepted_too(tmp_path: Path) -> None:
@@ -124,6 +125,33 @@ async def test_a_key_that_arrives_brings_the_notice_by_itself(silent: Three) -> 
     assert await silent.shown("XCC") == ["Ransomware at a power distributor"]
     assert await silent.alarms() == []
     assert await silent.xaa.resealer.look() == 0
+
+
+async def test_a_state_that_joins_later_gets_what_was_accepted_for_it(tmp_path: Path) -> None:
+    """Admitted by governance, its documents not here yet: the notice waits, and leaves when they come."""
+    async with three(tmp_path) as opened:
+        directory, now_ms = opened.xaa.context.directory, opened.clock.now_ms()
+        everyone = opened.xaa.everyone
+        member = new_member("XDD", everyone.id, everyone.now_ms - HOUR_MS)
+        following = governance.next_directory(
+            directory,
+            [*directory.states(), member.entry],
+            directory.coordinators(),
+            now_ms=now_ms,
+            life_ms=YEAR_MS,
+        )
+        directory.update(everyone.signed_by_governance(following), now_ms)
+        view = await opened.submit(to=("XBB", "XDD"))
+        before = (await opened.at(view.id))["XDD"]
+        for document in member_documents(member, everyone.id, everyone.now_ms - HOUR_MS):
+            directory.update(document, now_ms)
+        assert await opened.xaa.resealer.look() == 1
+        first, second = await opened.queued()
+        assert before.waiting is not None
+        assert "no sealing keys yet" in before.waiting.reason
+        assert [addressee.state for addressee in second.header.recipients] == ["XDD"]
+        assert await opened.body(second.id) == await opened.body(first.id)
+        assert await opened.states(view.id) == {"XBB": "queued", "XDD": "queued"}
 
 
 async def test_the_history_shows_that_it_waited(silent: Three) -> None:
@@ -215,6 +243,29 @@ async def test_looking_costs_nothing_while_nothing_happens(silent: Three) -> Non
     assert not resealer._is_due()
     await silent.publish("XCC")
     assert resealer._is_due()
+
+
+async def test_an_update_of_what_waits_names_an_envelope_once_there_is_one(tmp_path: Path) -> None:
+    """The name of a notice that was never sealed means nothing to anybody else."""
+    async with three(tmp_path) as silent:
+        silent.clock.advance(SILENT_MS)
+        view = await silent.submit()
+        await silent.publish("XBB", "XCC")
+        await silent.xaa.resealer.look()
+        (first,) = await silent.carry()
+        update = await silent.submit(kind="update", refers_to=view.id)
+        (second,) = await silent.carry()
+        assert (await silent.body(second.id)).refers_to == first.id
+        assert update.incident == view.incident
+
+
+async def test_a_check_is_not_sealed_again_when_nobody_collected_it(silent: Three) -> None:
+    """It tests the way as it is now: silence is its answer, and weeks later it would only be noise."""
+    view = await silent.submit(kind="check")
+    silent.clock.advance(4 * DAY_MS)
+    await silent.publish("XCC")
+    assert await silent.xaa.resealer.look() == 0
+    assert (await silent.states(view.id))["XCC"] == "undelivered"
 
 
 async def test_nothing_is_sealed_with_a_wrong_clock(silent: Three) -> None:
