@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import apsw
 
-from exchange.node.at_recipients import HAS_IT, at_recipients
+from exchange.node.at_recipients import HAS_IT, AtRecipient, at_recipients
 from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
 from exchange.stores.node_notices import DeliveryRow, NoticeRow, find_notice, update_delivery
 from exchange.stores.node_sealing import (
     WaitingRow,
     first_of,
+    forget_signers,
     insert_waiting,
     newest_attempt,
     remove_waiting,
@@ -86,8 +87,7 @@ def _wait_again(
     if notice is None or newest_attempt(db, first, recipient) != envelope:
         # Another envelope is on its way already.
         return
-    here = next(one for one in at_recipients(db, first) if one.recipient == recipient)
-    if here.has_it:
+    if _at(db, first, recipient).has_it:
         return
     if notice.until_ms is not None and notice.until_ms <= now_ms:
         return
@@ -124,6 +124,18 @@ def wait(
         record_event(db, now_ms, "notice.waiting-for-key", envelope=notice.id, state=recipient, code=cause)
 
 
+def take_back(db: apsw.Connection, first: bytes, recipient: str, now_ms: int) -> None:
+    """Let a recipient wait whose copy was sealed under a key that was withdrawn since."""
+    notice = find_notice(db, first)
+    forget_signers(db, first, recipient)
+    if notice is not None and not _at(db, first, recipient).has_it:
+        wait(db, notice, recipient, KEY_REVOKED, now_ms)
+
+
+def _at(db: apsw.Connection, first: bytes, recipient: str) -> AtRecipient:
+    return next(one for one in at_recipients(db, first) if one.recipient == recipient)
+
+
 def sealed_for(db: apsw.Connection, first: bytes, recipient: str) -> bool:
     """Let one recipient wait no more, because an envelope is sealed for it; False if it did not wait."""
     if not remove_waiting(db, first, recipient):
@@ -138,8 +150,7 @@ def time_is_over(db: apsw.Connection, row: WaitingRow, now_ms: int) -> None:
         return
     clear_alarm(db, WAITS_LONG, about(row.notice, row.recipient))
     envelope = newest_attempt(db, row.notice, row.recipient)
-    here = next(one for one in at_recipients(db, row.notice) if one.recipient == row.recipient)
-    if here.newest.delivery.state is DeliveryState.WAITING:
+    if _at(db, row.notice, row.recipient).newest.delivery.state is DeliveryState.WAITING:
         update_delivery(db, envelope, row.recipient, DeliveryState.UNDELIVERED, now_ms, NO_KEY)
     _give_up(
         db,

@@ -17,7 +17,7 @@ import apsw
 import msgspec
 import structlog
 
-from exchange.node.again import KEY_REVOKED, WAITS_LONG, about, sealed_for, time_is_over, wait, who_calls
+from exchange.node.again import WAITS_LONG, about, sealed_for, take_back, time_is_over, who_calls
 from exchange.node.choosing import Chosen, choose
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
@@ -73,7 +73,6 @@ class Resealer:
         self._sealer = sealer
         self._link_state = link_state
         self._seen: Documents | None = None
-        self._withdrawn: frozenset[tuple[str, bytes]] | None = None
         self._newest = 0
         self._next = 0.0
 
@@ -237,25 +236,20 @@ class Resealer:
     async def _find_revoked(self) -> None:
         """Let those wait whose copy was sealed to a key that its state has since taken back."""
         documents, now_ms = self._context.directory.documents, self._context.clock.now_ms()
-        withdrawn = _withdrawn(documents)
-        if withdrawn == self._withdrawn:
-            self._seen = documents
-            return
-        open_ = await self._context.engine.read(open_signers)
-        revoked = [(code, key) for code, key in open_ if (code, key) in withdrawn]
+        if self._seen is None or not _same_keys(self._seen, documents):
+            open_ = await self._context.engine.read(open_signers)
+            revoked = [(code, key) for code, key in open_ if documents.withdrawn_ms(code, key) is not None]
 
-        def work(db: apsw.Connection) -> None:
-            for code, key in revoked:
-                for first, _, _ in signed_by(db, code, key):
-                    notice = find_notice(db, first)
-                    if notice is not None:
-                        forget_signers(db, first, code)
-                        wait(db, notice, code, KEY_REVOKED, now_ms)
+            def work(db: apsw.Connection) -> None:
+                for code, key in revoked:
+                    for first in signed_by(db, code, key):
+                        take_back(db, first, code, now_ms)
 
-        if revoked:
-            await self._context.engine.write(work)
-            self._context.events.ring()
-        self._seen, self._withdrawn = documents, withdrawn
+            if revoked:
+                await self._context.engine.write(work)
+                self._context.events.ring()
+        # Only now: what failed is looked for again.
+        self._seen = documents
 
     async def _tell(self, row: NoticeRow, rows: list[WaitingRow], now_ms: int) -> None:
         """Tell a person, once, of everybody who has waited for longer than a notice lives."""
@@ -300,8 +294,6 @@ class Resealer:
         self._context.events.ring()
 
 
-def _withdrawn(documents: Documents) -> frozenset[tuple[str, bytes]]:
-    """Return the keys that their states have revoked, or governance confirms as compromised."""
-    held = documents.directory
-    confirmed = () if held is None else held.document.compromised
-    return frozenset({*documents.revoked, *((one.party, one.key_id) for one in confirmed)})
+def _same_keys(before: Documents, after: Documents) -> bool:
+    """Whether no key was withdrawn between two moments, as far as can be told at a glance."""
+    return before.revoked == after.revoked and before.directory is after.directory

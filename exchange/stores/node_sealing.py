@@ -46,7 +46,7 @@ _SIGNERS = """
     WHERE state IN ('queued', 'relayed') AND prekey_signer IS NOT NULL
 """
 _SIGNED_BY = """
-    SELECT coalesce(first, id), priority, created_ms FROM delivery JOIN notice ON id = envelope
+    SELECT coalesce(first, id) FROM delivery JOIN notice ON id = envelope
     WHERE delivery.state IN ('queued', 'relayed') AND recipient = ? AND prekey_signer = ?
 """
 
@@ -134,10 +134,9 @@ def open_signers(db: apsw.Connection) -> list[tuple[str, bytes]]:
     return [(recipient, signer) for recipient, signer in db.execute(_SIGNERS)]
 
 
-def signed_by(db: apsw.Connection, recipient: str, signer: bytes) -> list[tuple[bytes, int, int]]:
-    """Return first envelope, priority and time of what one recipient has not received, by such a key."""
-    rows = db.execute(_SIGNED_BY, (recipient, signer))
-    return [(first, priority, created) for first, priority, created in rows]
+def signed_by(db: apsw.Connection, recipient: str, signer: bytes) -> list[bytes]:
+    """Return the first envelopes of what one recipient has not received, by such a key."""
+    return [row[0] for row in db.execute(_SIGNED_BY, (recipient, signer))]
 
 
 def forget_signers(db: apsw.Connection, first: bytes, recipient: str) -> None:
