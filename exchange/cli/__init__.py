@@ -24,7 +24,8 @@ Commands that work on this machine:
   ``setup_ledger``: a coordinator's anchor and auditors; ``renewing``: its next keys;
   ``taking``: ``node community``, ``governance take``; ``showing_setup``: a community and a proposal in words
 - ``comparing``: fingerprints shown and compared, and a request seen again
-- ``keys``: ``key``, with ``rotating``; ``seeing_tokens``: what is plugged in
+- ``keys``: ``key``, with ``key_views`` (list, check, export) and ``rotating``; ``seeing_tokens``: what is
+  plugged in
 - ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from exchange.cli.client import NodeClient
     from exchange.settings import NodeSettings
-    from exchange.setup.amending import Reach
+    from exchange.setup.amending import Alarm, Reach
 
 TRIES = 3
 _PAUSE_S = 1.0
@@ -39,6 +39,14 @@ class RunningNode:
         shown = found.documents
         documents = [parse_base64(one.document or "", what="document") for one in shown]
         return documents, all(one.handed_over for one in shown)
+
+    async def alarms(self) -> list[Alarm]:
+        """Return its alarms."""
+        from exchange.node.views import NodeView
+        from exchange.setup.amending import Alarm
+
+        view = await _asked(lambda: self._client.ask("GET", "/v1/node", NodeView))
+        return [Alarm(one.code, one.message, one.next) for one in view.alarms]
 
     async def hand_in(self, data: bytes) -> None:
         """Hand in a signed document; one whose outcome is unknown is handed in again, which is safe."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import apsw
 
@@ -28,7 +28,7 @@ from exchange.setup.keyring import open_signer
 from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
-from exchange.stores.node_books import read_documents, record_event
+from exchange.stores.node_books import read_alarms, read_documents, record_event
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.documents import sign_document
 from keys.enrolment import key_entry, next_manifest
@@ -142,11 +142,23 @@ class Amendment:
         return manifest
 
 
+class Alarm(NamedTuple):
+    """An alarm of the node: its code, what it says, and the next step."""
+
+    code: str
+    message: str
+    next: str
+
+
 class Running(Protocol):
     """A node that runs, over its local interface."""
 
     async def documents(self) -> tuple[list[bytes], bool]:
         """Return all its documents in order, and whether the coordinator has its state's own ones."""
+        ...
+
+    async def alarms(self) -> list[Alarm]:
+        """Return its alarms."""
         ...
 
     async def hand_in(self, data: bytes) -> None:
@@ -178,7 +190,7 @@ async def amending(
     """
     place = DataDir(data)
     async with AsyncExitStack() as stack:
-        node, runs = await _opened(place, clock, reach, stack)
+        node, runs = await open_node(place, clock, reach, stack)
         state = own_request(data).code
         signer = open_signer(identity, Role.IDENTITY, source)
         if signer.public not in own_identities(data):
@@ -192,10 +204,14 @@ async def amending(
         yield Amendment(place, state, directory, signer, clock.now_ms(), runs, handed_over, node.deliver)
 
 
-async def _opened(
+async def open_node(
     place: DataDir, clock: Clock, reach: Reach | None, stack: AsyncExitStack
 ) -> tuple[_Stopped | _Reached, bool]:
-    """Take the data directory for this process, or reach the one that has it."""
+    """Take the data directory for this process, or reach the one that has it; returns whether that runs.
+
+    Raises:
+        DataDirBusy: another process has it, and cannot be reached.
+    """
     try:
         stack.enter_context(place)
     except DataDirBusy:
@@ -219,6 +235,9 @@ class _Stopped:
         documents = await self.engine.read(read_documents)
         return documents, not await self.engine.read(read_published)
 
+    async def alarms(self) -> list[Alarm]:
+        return [Alarm(row.code, row.message, row.next) for row in await self.engine.read(read_alarms)]
+
     async def deliver(self, data: bytes, about: str) -> None:
         now_ms = self.clock.now_ms()
         await self.engine.write(lambda db: _store(db, data, about, now_ms))
@@ -232,6 +251,9 @@ class _Reached:
 
     async def documents(self) -> tuple[list[bytes], bool]:
         return await self.node.documents()
+
+    async def alarms(self) -> list[Alarm]:
+        return await self.node.alarms()
 
     async def deliver(self, data: bytes, about: str) -> None:
         del about

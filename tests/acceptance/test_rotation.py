@@ -153,6 +153,7 @@ def the_rotation(world: World, rate: float, seconds: float) -> float:
     for code in CODES:
         assert [alarm for alarm in world.node(code).alarms if alarm.code != "pending-witness"] == []
     assert sessions(world) == dict.fromkeys(CODES, 1), "a rotation ended somebody's session"
+    look_at_running_nodes(world)
     reconnect_with_new_certificates(world)
     assert [world.stop(name) for name in (*CODES, HUB)] == [0, 0, 0, 0]
     judge(world, load, made, before)
@@ -163,6 +164,18 @@ def received(world: World) -> int:
     """Return how many of the sent notices their recipient has confirmed, as the sender has stored it."""
     query = "SELECT envelope FROM delivery WHERE state IN ('received', 'opened', 'accepted')"
     return len(rows(world.data(SENDER), query))
+
+
+def look_at_running_nodes(world: World) -> None:
+    """The commands that look at keys work on a node that runs, and show both keys of the overlap."""
+    for code in (SENDER, RECIPIENT):
+        ran = world.run("key", "list", "--data", world.data(code), "--json")
+        assert ran.code == 0, ran.out + ran.err
+        assert ran.object["accepted_by_coordinator"] is True
+        nodes = [key for key in ran.object["keys"] if key["role"] == "node"]
+        assert [(key["standing"], key["file"] is None) for key in nodes] == [("active", False)] * 2
+        checked = world.run("key", "check", "--data", world.data(code), "--json")
+        assert (checked.code, checked.object["findings"]) == (0, []), checked.out + checked.err
 
 
 def sessions(world: World) -> dict[str, int]:
