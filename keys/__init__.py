@@ -17,7 +17,7 @@ Trust:
   another, one owner per key
 - ``held``: what is trusted at one moment, as a value; ``roster``: looking up who may do what in it
 - ``documents``: signing documents, and counting who signed; ``governance``: what governance makes;
-  ``enrolment``: what a member makes
+  ``enrolment``: what a member makes; ``attesting``: members that confirm a newcomer's key
 
 The ledger:
 

@@ -79,7 +79,7 @@ def sign_document(document: Document, signers: Sequence[Signer]) -> bytes:
     """
     body = codec.encode(document)
     context = CONTEXTS[type(parse_document(body))]
-    return _encode(body, [_signature(context, body, signer) for signer in signers])
+    return assembled(body, [_signature(context, body, signer) for signer in signers])
 
 
 def add_signature(data: bytes, signer: Signer) -> bytes:
@@ -93,7 +93,7 @@ def add_signature(data: bytes, signer: Signer) -> bytes:
     """
     signed = parse_signed_document(data)
     context = CONTEXTS[type(parse_document(signed.body))]
-    return _encode(signed.body, [*signed.signatures, _signature(context, signed.body, signer)])
+    return assembled(signed.body, [*signed.signatures, _signature(context, signed.body, signer)])
 
 
 def count_signatures(
@@ -140,7 +140,13 @@ def _signature(context: Context, body: bytes, signer: Signer) -> DocumentSignatu
     return DocumentSignature(key_id=signer.key_id, signature=signer.sign(context, body).signature)
 
 
-def _encode(body: bytes, signatures: Sequence[DocumentSignature]) -> bytes:
+def assembled(body: bytes, signatures: Sequence[DocumentSignature]) -> bytes:
+    """Return the signed form of a document's bytes; of several signatures by one key, the last.
+
+    Raises:
+        FormatError: there is no signature.
+        TooLarge: it is larger than anybody would read.
+    """
     latest = {signature.key_id: signature for signature in signatures}
     ordered = tuple(latest[key_id] for key_id in sorted(latest))
     data = codec.encode(SignedDocument(body=body, signatures=ordered))

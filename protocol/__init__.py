@@ -32,5 +32,6 @@ What is kept of it, so that anyone can check it later:
 Who may say it, and over which line:
 
 - ``documents``: root, directory, manifest, prekey list, publication; ``enrolment``: requests to join
+- ``governance``: proposals, custodians' signatures and keys, members' attestations
 - ``session``: the conversation of a node and a coordinator
 """

@@ -9,6 +9,7 @@ import click
 
 from exchange.cli.command import Command
 from exchange.cli.comparing import governance_fingerprint
+from exchange.cli.governing import admit, custodian_key, publish, show, sign, status
 from exchange.cli.local import (
     FILE,
     FOLDER,
@@ -21,6 +22,7 @@ from exchange.cli.local import (
     settings_of,
     token_values,
 )
+from exchange.cli.proposing import propose
 from exchange.cli.renewing import rotate
 from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
@@ -34,8 +36,8 @@ def governance() -> None:
     """Make a community, and admit members by the signatures of several custodians."""
 
 
-governance.add_command(governance_fingerprint)
-governance.add_command(take)
+for command in (governance_fingerprint, take, propose, sign, publish, status, custodian_key, admit, show):
+    governance.add_command(command)
 
 
 @governance.command(
@@ -88,67 +90,6 @@ def governance_init(
         "Next: whoever joins runs `almenara node init --root-hash ...`, typed in from that record,"
         " and sends you the request.alm that it makes.",
     )
-
-
-@governance.command(
-    "admit", cls=Command, examples=("almenara governance admit --in governance XAA/request.alm",)
-)
-@click.argument("requests", nargs=-1, required=True, type=FILE, metavar="REQUEST...")
-@click.option("--in", "folder", type=FOLDER, required=True, metavar="DIR", help="The community's directory.")
-@click.option("--key", "keys", multiple=True, type=FILE, metavar="FILE", help="A directory key to sign with.")
-@click.option("--dry-run", is_flag=True, help="Show what would change, and sign nothing.")
-@click.option("--yes", is_flag=True, help="The fingerprints were compared: do not ask.")
-@passphrase_option
-@local
-def governance_admit(
-    console: Local,
-    requests: tuple[Path, ...],
-    folder: Path,
-    keys: tuple[Path, ...],
-    dry_run: bool,
-    yes: bool,
-    passphrase_file: Path | None,
-) -> None:
-    """Admit states and coordinators: sign the next directory and add their documents."""
-    from exchange.cli.showing_setup import change_lines, changes_as_fields
-    from exchange.clock import SystemClock
-    from exchange.setup import governance as work
-    from exchange.setup.keyring import open_signer
-    from protocol.documents import Role
-
-    now_ms = SystemClock().now_ms()
-    ceremony = work.read_ceremony(folder, now_ms)
-    proposal = work.propose(ceremony, requests, now_ms)
-    fields = changes_as_fields(proposal)
-    if dry_run or proposal.directory is None:
-        console.show(fields | {"signed": False}, *change_lines(proposal))
-        return
-    for line in change_lines(proposal):
-        console.tell(line)
-    console.confirm("Were the fingerprints compared over two other channels? Sign?", yes=yes)
-    source = console.source("directory keys", _file(passphrase_file))
-    chosen = work.choose_keys(ceremony, keys)
-    signed = work.sign(proposal, [open_signer(path, Role.DIRECTORY, source) for path in chosen])
-    work.publish(ceremony, [signed, *proposal.documents], now_ms)
-    community = str(folder / "community.alm")
-    console.show(
-        fields | {"signed": True, "signed_with": [str(path) for path in chosen], "community": community},
-        f"Signed with {len(chosen)} keys; directory version {proposal.directory.version}.",
-        f"Next: give {community} to the coordinator and to every new member, to join with.",
-    )
-
-
-@governance.command("show", cls=Command, examples=("almenara governance show --in governance",))
-@click.option("--in", "folder", type=FOLDER, required=True, metavar="DIR", help="The community's directory.")
-@local
-def governance_show(console: Local, folder: Path) -> None:
-    """Show members, versions and expiries, after verifying every document again."""
-    from exchange.cli.showing_setup import community_as_fields, community_lines
-    from exchange.clock import SystemClock
-    from exchange.setup.governance import read_ceremony
-
-    trusted = read_ceremony(folder, SystemClock().now_ms()).trusted
-    console.show(community_as_fields(trusted), *community_lines(trusted))
 
 
 @click.group()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exchange.cli import comparing
+from exchange.cli.attesting import attest
 from exchange.cli.command import Command
 from exchange.cli.local import (
     FILE,
@@ -44,6 +45,7 @@ def node() -> None:
 
 
 node.add_command(succeed_identity)
+node.add_command(attest)
 node.add_command(comparing.request)
 node.add_command(comparing.fingerprint)
 node.add_command(community)

@@ -16,10 +16,11 @@ from exchange.demo.nodes import RunningNode
 from exchange.demo.processes import Crew
 from exchange.demo.stage import LOOPBACK, Stage, free_port
 from exchange.passphrases import PassphraseFile
-from exchange.setup import coordinator, governance, joining, node
+from exchange.setup import coordinator, governance, joining, node, proposing
 from exchange.setup.files import COMMUNITY_FILE
-from exchange.setup.keyring import open_signer, unprotected
-from protocol.documents import Role
+from exchange.setup.keyring import unprotected
+from exchange.setup.publishing import sign_and_publish
+from exchange.setup.reviewing import review
 from protocol.fingerprint import groups
 
 RETRY_CAP_S = 0.5
@@ -103,13 +104,15 @@ def _admit(folder: Path, requests: list[Path], clock: Clock) -> tuple[Path, tupl
     """Let governance admit all who ask; return its community file and who was admitted."""
     now_ms = clock.now_ms()
     ceremony = governance.read_ceremony(folder / GOVERNANCE, now_ms)
-    proposal = governance.propose(ceremony, requests, now_ms)
+    proposal = proposing.admit(ceremony, requests, now_ms)
+    if proposal is None:
+        return folder / GOVERNANCE / COMMUNITY_FILE, ()
+    reviewed = review(ceremony.trusted, proposal, now_ms)
     # Never read: the keys have no passphrase.
     none = PassphraseFile(folder / "no-passphrase")
-    signers = [open_signer(path, Role.DIRECTORY, none) for path in governance.choose_keys(ceremony, [])]
-    signed = governance.sign(proposal, signers)
-    governance.publish(ceremony, [signed, *proposal.documents], now_ms)
-    return folder / GOVERNANCE / COMMUNITY_FILE, tuple(change.code for change in proposal.changes)
+    sign_and_publish(ceremony, reviewed, governance.choose_keys(ceremony, []), none, now_ms)
+    added = tuple(change.code for change in reviewed.changes if change.action == "add")
+    return folder / GOVERNANCE / COMMUNITY_FILE, added
 
 
 def _add_settings(path: Path, lines: str) -> None:

@@ -4,12 +4,15 @@ What leaves a place travels as two kinds of file: ``request.alm`` towards govern
 ``community.alm`` back. Both may be sent over any channel; what must be compared by people is the
 root hash and the fingerprint of each request's key.
 
-- ``governance``: a community is founded, and admits members; ``taking``: what members have published since
+- ``governance``: a community is founded, and grows; ``taking``: what members have published since
+- ``proposing``: what custodians are asked to sign about members; ``custodians``: their own keys, and who
+  they are; ``reviewing``: a proposal checked; ``differences``: what it would change
+- ``signing``: a custodian signs; ``publishing``: signatures come together
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
   ``rotating``: its next online keys, with an overlap; ``clearing``: the old ones deleted;
   ``holdings``: what is held beside what is listed; ``checking``: what of that is not as it must be;
-  ``succession``: its next identity key
+  ``succession``: its next identity key; ``attesting``: a member confirms another's key
 - ``handing_in``: a newer community file for a coordinator that runs
 - ``requests``: what a request to be admitted asks for, in words
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger

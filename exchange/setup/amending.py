@@ -57,6 +57,7 @@ class Amendment:
         place: Its data directory.
         state: The code of its state.
         directory: What it trusts.
+        documents: The signed documents from which that follows, in order.
         identity: The state's identity key.
         now_ms: When the change is made.
         runs: Whether the node runs.
@@ -67,6 +68,7 @@ class Amendment:
     place: DataDir
     state: str
     directory: TrustedDirectory
+    documents: Sequence[bytes]
     identity: Signer
     now_ms: int
     runs: bool
@@ -201,7 +203,17 @@ async def amending(
         documents, handed_over = await node.documents()
         load_directory(directory, documents)
         _require_in_force(directory, state, signer, identity)
-        yield Amendment(place, state, directory, signer, clock.now_ms(), runs, handed_over, node.deliver)
+        yield Amendment(
+            place,
+            state,
+            directory,
+            documents,
+            signer,
+            clock.now_ms(),
+            runs,
+            handed_over,
+            node.deliver,
+        )
 
 
 async def open_node(

@@ -1,7 +1,7 @@
-"""Governance by hand: make a community, show it, and admit members by threshold signatures.
+"""Governance by hand: a community is founded, read again, and gets further documents.
 
-Admitting is four steps, each a function of its own so that custodians at different places can
-take them one by one: read a :class:`Ceremony`, make a :class:`Proposal`, sign it, publish it.
+What changes it is proposed, reviewed and signed in :mod:`~exchange.setup.proposing`,
+:mod:`~exchange.setup.reviewing`, :mod:`~exchange.setup.signing` and :mod:`~exchange.setup.publishing`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import words
 from exchange.setup.files import COMMUNITY_FILE, make_folder, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, described, new_signer
-from exchange.setup.requests import read_request
-from exchange.setup.severities import check_publications
 from keys.documents import sign_document
-from keys.enrolment import fingerprint, load_community
-from keys.governance import checked_coordinator, checked_state, community_file, first_root, next_directory
+from keys.enrolment import load_community
+from keys.governance import community_file, first_root
 from keys.keyfile import KeyDescription
-from keys.signer import Signer, Verifier
+from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol.digest import signing_key_id
-from protocol.documents import CoordinatorEntry, Directory, Role, RoleKeys, StateEntry, signed_document_hash
-from protocol.enrolment import MAX_COMMUNITY_BYTES, CoordinatorRequest
-from protocol.errors import BadRequest, KeyfileError, KeyRefused, SetupError, ThresholdNotMet
+from protocol.documents import CoordinatorEntry, Role, RoleKeys, StateEntry, signed_document_hash
+from protocol.enrolment import MAX_COMMUNITY_BYTES
+from protocol.errors import BadRequest, KeyfileError, ThresholdNotMet
 from protocol.fingerprint import groups
 
 MOST_KEYS = 9
@@ -46,27 +44,6 @@ class Ceremony:
         """The states and coordinators listed now; none before the first directory."""
         held = self.trusted.documents.directory
         return ((), ()) if held is None else (held.document.states, held.document.coordinators)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of what a proposal changes, for people; ``fingerprint`` is what they must compare."""
-
-    action: str
-    kind: str
-    code: str
-    name: str
-    detail: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """The next directory, not signed yet, and the new members' documents that follow it."""
-
-    directory: Directory | None
-    documents: tuple[bytes, ...]
-    changes: tuple[Change, ...]
 
 
 def create_community(
@@ -127,53 +104,19 @@ def read_ceremony(folder: Path, now_ms: int) -> Ceremony:
         FormatError, TrustError, ClockSkew: a document in it is not to be believed.
     """
     text = read_file(folder / ROOT_HASH_FILE, 200, "root hash").decode("ascii", "replace")
-    data = read_file(folder / COMMUNITY_FILE, MAX_COMMUNITY_BYTES, "community file")
-    trusted, documents = load_community(data, words.root_hash(text), Verifier(), now_ms)
-    return Ceremony(folder, trusted, documents)
+    return read_from(folder / COMMUNITY_FILE, words.root_hash(text), now_ms)
 
 
-def propose(ceremony: Ceremony, requests: Sequence[Path], now_ms: int) -> Proposal:
-    """Return the next directory with those who ask to join; nothing is written or signed.
-
-    A request that was admitted before changes nothing. Who asks must be confirmed by people: they
-    compare the fingerprint of each change with the applicant over two other channels.
+def read_from(community: Path, pinned: bytes, now_ms: int) -> Ceremony:
+    """Read a community file that lies anywhere, trusting nothing but the root hash.
 
     Raises:
-        SetupError: a request cannot be read.
-        FormatError, TrustError: a request is not sound, or was made for another community.
-        KeyRefused: a member asks again with another key.
+        SetupError: it cannot be read.
+        FormatError, TrustError, ClockSkew: a document in it is not to be believed.
     """
-    states = {entry.code: entry for entry in ceremony.entries[0]}
-    coordinators = {entry.code: entry for entry in ceremony.entries[1]}
-    known = {signed_document_hash(document) for document in ceremony.documents}
-    documents: list[bytes] = []
-    changes: list[Change] = []
-    for path in requests:
-        request = read_request(path)
-        if isinstance(request, CoordinatorRequest):
-            coordinator = checked_coordinator(ceremony.trusted, Verifier(), request)
-            if coordinators.get(coordinator.code) != coordinator:
-                changes.append(_coordinator_change(coordinators.get(coordinator.code), coordinator))
-                coordinators[coordinator.code] = coordinator
-            continue
-        state = checked_state(ceremony.trusted, Verifier(), request, since_ms=now_ms)
-        check_publications(request.documents)
-        if _is_new(states.get(state.code), state):
-            changes.append(_state_change(state, request.documents))
-            states[state.code] = state
-        documents += [
-            document for document in request.documents if signed_document_hash(document) not in known
-        ]
-    directory = None
-    if changes:
-        directory = next_directory(
-            ceremony.trusted,
-            list(states.values()),
-            list(coordinators.values()),
-            now_ms=now_ms,
-            life_ms=DIRECTORY_LIFE_MS,
-        )
-    return Proposal(directory, tuple(documents), tuple(changes))
+    data = read_file(community, MAX_COMMUNITY_BYTES, "community file")
+    trusted, documents = load_community(data, pinned, Verifier(), now_ms)
+    return Ceremony(community.parent, trusted, documents)
 
 
 def choose_keys(ceremony: Ceremony, named: Sequence[Path]) -> tuple[Path, ...]:
@@ -201,17 +144,6 @@ def choose_keys(ceremony: Ceremony, named: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(usable.values())[: len(usable) if named else role.threshold]
 
 
-def sign(proposal: Proposal, signers: Sequence[Signer]) -> bytes:
-    """Return the proposed directory with these signatures.
-
-    Raises:
-        SetupError: the proposal changes nothing.
-    """
-    if proposal.directory is None:
-        raise SetupError("there is nothing to sign", hint="Everybody who asks is a member already.")
-    return sign_document(proposal.directory, signers)
-
-
 def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremony:
     """Append documents to the community, after replaying all of it; durable when this returns.
 
@@ -228,32 +160,6 @@ def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremon
 def key_path(folder: Path, role: Role, number: int) -> Path:
     """Return where a custodian's key lies."""
     return folder / "keys" / f"{role.value}-{number}.key"
-
-
-def _is_new(held: StateEntry | None, asked: StateEntry) -> bool:
-    if held is None:
-        return True
-    if held.identity != asked.identity:
-        raise KeyRefused(
-            f"{asked.code} is a member already, with another identity key",
-            hint="Do not replace it: ask that state on another channel why it made a second request.",
-        )
-    return False
-
-
-def _state_change(state: StateEntry, documents: Sequence[bytes]) -> Change:
-    detail = f"{len(documents)} documents"
-    return Change("add", "state", state.code, state.name, detail, fingerprint(state.identity))
-
-
-def _coordinator_change(held: CoordinatorEntry | None, asked: CoordinatorEntry) -> Change:
-    if held is not None and held.key != asked.key:
-        raise KeyRefused(
-            f"{asked.code} is a coordinator already, with another statement key",
-            hint="Do not replace it: ask its operator on another channel why it made a second request.",
-        )
-    action = "add" if held is None else "change"
-    return Change(action, "coordinator", asked.code, asked.name, asked.url, fingerprint(asked.key))
 
 
 def _not_ours(path: Path, description: KeyDescription) -> KeyfileError:

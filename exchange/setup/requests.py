@@ -65,7 +65,7 @@ def asked(request: Request) -> Asked:
                 request.name,
                 signing_key_id(request.identity),
                 request.community,
-                tuple(line for document in request.documents for line in _document(document)),
+                tuple(line for document in request.documents for line in document_lines(document)),
             )
         case CoordinatorRequest(community=community, entry=entry):
             contents = (f"nodes reach it at {entry.url}", f"its logs sign as {entry.log.name}")
@@ -73,7 +73,12 @@ def asked(request: Request) -> Asked:
             return Asked("coordinator", entry.code, entry.name, key_id, community, contents)
 
 
-def _document(data: bytes) -> list[str]:
+def document_lines(data: bytes) -> list[str]:
+    """Return what a signed document holds, one line a piece; nothing is verified.
+
+    Raises:
+        FormatError: it is malformed.
+    """
     document = parse_document(parse_signed_document(data).body)
     match document:
         case StateManifest():

@@ -16,9 +16,10 @@ import pytest
 
 from exchange.clock import Clock, SystemClock
 from exchange.passphrases import PassphraseFile
-from exchange.setup import coordinator, governance, joining, node
-from exchange.setup.keyring import Protect, open_signer, unprotected
-from protocol.documents import Role
+from exchange.setup import coordinator, governance, joining, node, proposing
+from exchange.setup.keyring import Protect, unprotected
+from exchange.setup.publishing import sign_and_publish
+from exchange.setup.reviewing import Review, review
 
 CODES = ("XAA", "XBB", "XCC")
 HUB = "HUB"
@@ -113,15 +114,17 @@ def new_node(founded: Founded, code: str, clock: Clock, protect: Protect = unpro
     return asyncio.run(work)
 
 
-def admit(founded: Founded, codes: Sequence[str], clock: Clock) -> governance.Proposal:
-    """Let the custodians admit those who ask, with as many keys as they need."""
+def admit(founded: Founded, codes: Sequence[str], clock: Clock) -> Review:
+    """Let the custodians admit those who ask, with as many keys as they need; no member attests."""
     now_ms = clock.now_ms()
     ceremony = governance.read_ceremony(founded.governance, now_ms)
-    proposal = governance.propose(ceremony, [founded.request(code) for code in codes], now_ms)
-    paths = governance.choose_keys(ceremony, [])
-    signed = governance.sign(proposal, [open_signer(path, Role.DIRECTORY, NO_PASSPHRASE) for path in paths])
-    governance.publish(ceremony, [signed, *proposal.documents], now_ms)
-    return proposal
+    requests = [founded.request(code) for code in codes]
+    proposal = proposing.admit(ceremony, requests, now_ms, why=proposing.Why(unattested="a test"))
+    assert proposal is not None
+    reviewed = review(ceremony.trusted, proposal, now_ms)
+    keys = governance.choose_keys(ceremony, [])
+    sign_and_publish(ceremony, reviewed, keys, NO_PASSPHRASE, now_ms)
+    return reviewed
 
 
 def join(founded: Founded, clock: Clock) -> None:

@@ -20,10 +20,11 @@ from pathlib import Path
 from exchange.clock import SystemClock
 from exchange.keystore import read_secret
 from exchange.passphrases import PassphraseFile
-from exchange.setup import coordinator, governance, joining, node
+from exchange.setup import coordinator, governance, joining, node, proposing
 from exchange.setup.files import COMMUNITY_FILE
-from exchange.setup.keyring import open_signer, unprotected
-from protocol.documents import Role
+from exchange.setup.keyring import unprotected
+from exchange.setup.publishing import sign_and_publish
+from exchange.setup.reviewing import review
 
 HUB = "HUB"
 SENDER = "XAA"
@@ -145,11 +146,11 @@ def _admit(folder: Path, requests: list[Path]) -> Path:
     """Let governance admit all who ask, and return its community file."""
     now_ms = CLOCK.now_ms()
     ceremony = governance.read_ceremony(folder / "governance", now_ms)
-    proposal = governance.propose(ceremony, requests, now_ms)
+    proposal = proposing.admit(ceremony, requests, now_ms, why=proposing.Why(unattested="a benchmark"))
+    assert proposal is not None
+    reviewed = review(ceremony.trusted, proposal, now_ms)
     never_read = PassphraseFile(folder / "no-passphrase")
-    keys = governance.choose_keys(ceremony, [])
-    signed = governance.sign(proposal, [open_signer(key, Role.DIRECTORY, never_read) for key in keys])
-    governance.publish(ceremony, [signed, *proposal.documents], now_ms)
+    sign_and_publish(ceremony, reviewed, governance.choose_keys(ceremony, []), never_read, now_ms)
     return folder / "governance" / COMMUNITY_FILE
 
 

@@ -28,7 +28,7 @@ from protocol.signed import Context, batch_leaf, batch_root, pae, signing_messag
 from protocol.statement import NEEDS_CODE, PROVES_DECRYPTION, SIGNER_ROLE, DeclineReason, statement_id
 from protocol.wordlist import WORDS
 from tests.fixed_token import FixedToken
-from tests.vectors import examples, make_receipt, make_spec_ledger
+from tests.vectors import examples, make_governance, make_receipt, make_spec_ledger
 from tests.vectors.dump import drawn, hexadecimal
 from tests.vectors.world import NOW_MS, body, fixed, head, info, packed, prekey, secret, tag
 
@@ -38,6 +38,7 @@ PAGES = (
     "envelope",
     "errors",
     "fingerprint",
+    "governance",
     "keyfile",
     "ledger",
     "notice",
@@ -312,6 +313,10 @@ def word_list() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "proposal": lambda: drawn(make_governance.examples()["proposal"], whole=False),
+    "proposal-signature": lambda: drawn(make_governance.examples()["signature"], whole=False),
+    "custodian-key": lambda: drawn(make_governance.examples()["custodian-key"], whole=False),
+    "attestation": lambda: drawn(make_governance.examples()["attestation"], whole=True),
     "head": lambda: drawn(head(), whole=True),
     "file": lambda: drawn(body().attachments[0], whole=True),
     "pae": lambda: hexadecimal(pae(Context.NOTICE.media_type, examples.SMOKE[0])),

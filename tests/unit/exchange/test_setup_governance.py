@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from exchange.clock import SystemClock
-from exchange.setup import governance, words
-from exchange.setup.keyring import described, open_signer, unprotected
+from exchange.setup import governance, proposing, words
+from exchange.setup.keyring import described, unprotected
+from exchange.setup.publishing import sign_and_publish
+from exchange.setup.reviewing import Review, review
 from exchange.setup.severities import check_publications
 from exchange.severity.load import bundled_schemas
 from keys.documents import sign_document
 from keys.enrolment import load_community, next_publication
 from keys.protection import Protection
-from keys.signer import Signer, Verifier
+from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol import codec
 from protocol.documents import Role, parse_signed_document
@@ -40,16 +42,15 @@ def opened(founded: Founded) -> governance.Ceremony:
     return governance.read_ceremony(founded.governance, CLOCK.now_ms())
 
 
-def proposed(founded: Founded, *codes: str) -> governance.Proposal:
+def proposed(founded: Founded, *codes: str) -> Review | None:
     requests = [founded.request(code) for code in codes]
-    return governance.propose(opened(founded), requests, CLOCK.now_ms())
+    held = opened(founded)
+    proposal = proposing.admit(held, requests, CLOCK.now_ms())
+    return None if proposal is None else review(held.trusted, proposal, CLOCK.now_ms())
 
 
-def signers(founded: Founded, count: int) -> list[Signer]:
-    return [
-        open_signer(founded.governance / "keys" / f"directory-{number}.key", Role.DIRECTORY, NO_PASSPHRASE)
-        for number in range(1, count + 1)
-    ]
+def keys(founded: Founded, count: int) -> list[Path]:
+    return [founded.governance / "keys" / f"directory-{number}.key" for number in range(1, count + 1)]
 
 
 def trusted_by_pin(founded: Founded) -> TrustedDirectory:
@@ -97,9 +98,10 @@ def test_too_few_signatures_are_not_published(applied: Founded, tmp_path: Path) 
     """One custodian alone cannot admit anybody, and the community file stays as it was."""
     founded = applied.copy(tmp_path)
     before = founded.community.read_bytes()
-    signed = governance.sign(proposed(founded, "XAA"), signers(founded, THRESHOLD - 1))
+    asked, few = proposed(founded, "XAA"), keys(founded, THRESHOLD - 1)
+    assert asked is not None
     with pytest.raises(ThresholdNotMet):
-        governance.publish(opened(founded), [signed], CLOCK.now_ms())
+        sign_and_publish(opened(founded), asked, few, NO_PASSPHRASE, CLOCK.now_ms())
     assert founded.community.read_bytes() == before
 
 
@@ -107,8 +109,11 @@ def test_documents_of_somebody_not_listed_are_not_published(applied: Founded, tm
     """The whole file is replayed before it is written."""
     founded = applied.copy(tmp_path)
     before = founded.community.read_bytes()
+    asked = proposed(founded, "XAA")
+    assert asked is not None
+    documents = asked.proposal.documents
     with pytest.raises(VersionGap):
-        governance.publish(opened(founded), proposed(founded, "XAA").documents, CLOCK.now_ms())
+        governance.publish(opened(founded), documents, CLOCK.now_ms())
     assert founded.community.read_bytes() == before
 
 
@@ -148,7 +153,9 @@ def test_a_key_that_others_can_read_is_refused(applied: Founded, tmp_path: Path)
 def test_a_proposal_shows_who_would_be_added_and_writes_nothing(applied: Founded) -> None:
     """People compare the fingerprints before anything is signed."""
     before = applied.community.read_bytes()
-    changes = proposed(applied, HUB, "XAA").changes
+    asked = proposed(applied, HUB, "XAA")
+    assert asked is not None
+    changes = asked.changes
     assert [(change.action, change.kind, change.code) for change in changes] == [
         ("add", "coordinator", HUB),
         ("add", "state", "XAA"),
@@ -159,10 +166,7 @@ def test_a_proposal_shows_who_would_be_added_and_writes_nothing(applied: Founded
 
 def test_admitting_somebody_twice_changes_nothing(ceremony: Founded) -> None:
     """A request that was forgotten on the desk does no harm."""
-    proposal = proposed(ceremony, HUB, *CODES)
-    assert proposal == governance.Proposal(None, (), ())
-    with pytest.raises(SetupError):
-        governance.sign(proposal, [])
+    assert proposed(ceremony, HUB, *CODES) is None
 
 
 def test_a_second_request_with_another_key_is_refused(ceremony: Founded, tmp_path: Path) -> None:
@@ -194,9 +198,9 @@ def test_a_root_hash_of_another_community_refuses_the_file(ceremony: Founded, tm
 def test_a_file_that_is_no_request_is_refused(ceremony: Founded) -> None:
     """Mixing up two files is noticed."""
     with pytest.raises(FormatError):
-        governance.propose(opened(ceremony), [ceremony.community], CLOCK.now_ms())
+        proposing.admit(opened(ceremony), [ceremony.community], CLOCK.now_ms())
     with pytest.raises(SetupError):
-        governance.propose(opened(ceremony), [ceremony.base / "missing.alm"], CLOCK.now_ms())
+        proposing.admit(opened(ceremony), [ceremony.base / "missing.alm"], CLOCK.now_ms())
 
 
 @pytest.mark.parametrize(("keys", "threshold"), [(3, 0), (3, 4), (0, 0), (10, 5), (-1, -1)])
