@@ -33,6 +33,8 @@ class DataDir:
         self.access = path / "access"
         self.officers = path / "officers"
         self.evidence = path / "evidence"
+        self.day_keys = path / "day-keys"
+        self.opening_key = self.keys / "opening.key"
         self.settings_file = path / "almenara.toml"
         self.lock_file = path / "lock"
         self._descriptor: int | None = None

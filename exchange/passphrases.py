@@ -125,6 +125,10 @@ class Once:
             self._known = self.source.passphrase()
         return self._known
 
+    def forget(self) -> None:
+        """Forget the passphrase: whatever it opens is open."""
+        self._known = None
+
 
 class NobodyToAsk:
     """What stands for a person who typed the passphrase at the start and is gone."""

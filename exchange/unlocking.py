@@ -11,6 +11,7 @@ from exchange.hsm.tokens import Tokens
 from exchange.keystore import read_secret
 from exchange.passphrases import (
     PIN,
+    Once,
     PassphrasePrompt,
     PassphraseSource,
     lasting,
@@ -35,6 +36,11 @@ class WithTokens:
     def passphrase(self) -> str:
         """Return the passphrase. Raises KeyfileError as the source."""
         return self.source.passphrase()
+
+    def forget(self) -> None:
+        """Forget a passphrase that was typed: whatever it opens is open."""
+        if isinstance(self.source, Once):
+            self.source.forget()
 
     def lasting(self) -> WithTokens:
         """Return what can still answer when nobody is at the terminal any more: the tokens always can."""

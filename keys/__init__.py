@@ -8,7 +8,12 @@ Signing:
 Sealing, which the coordinator's code cannot reach:
 
 - ``wrap``: a content key sealed to one recipient; ``payload``: the padded, committing encryption
-- ``sealing``: seal and open an envelope; ``prekeys``: daily keys; ``detail``: an officer's note
+- ``sealing``: seal an envelope, open one whose wrap was opened; ``detail``: an officer's note
+- ``calendar``: which daily keys there are
+
+Secret keys to which others seal, which the code of a node that speaks to the network cannot reach:
+
+- ``opening``: unwrap with one key; ``prekeys``: daily keys made
 
 Trust:
 

@@ -2,12 +2,13 @@
 
 HPKE as for wraps (``keys.wrap``), to the sender's prekey of the day. The plaintext is padded in
 steps so that its length tells little: ``u16 length || text || zeros``. It is text as the
-profile has it, so that a terminal or a page can show it. See ``spec/statement.md``.
+profile has it, so that a terminal or a page can show it. See ``spec/statement.md``. Unsealing it
+needs the secret key, and is done elsewhere (``keys.opening``).
 """
 
 from __future__ import annotations
 
-from keys.wrap import RecipientKey, seal_to
+from keys.wrap import seal_to
 from protocol.codec import check_text
 from protocol.digest import tag
 from protocol.errors import CannotOpen, FormatError
@@ -31,17 +32,16 @@ def seal_detail(text: str, prekey: bytes, prekey_id: bytes, envelope: bytes, par
     framed = len(data).to_bytes(2, "big") + data
     padded = framed + bytes(-len(framed) % STEP_BYTES)
     return SealedDetail(
-        prekey_id=prekey_id, sealed=seal_to(prekey, _info(prekey_id, envelope, party), padded)
+        prekey_id=prekey_id, sealed=seal_to(prekey, detail_info(prekey_id, envelope, party), padded)
     )
 
 
-def open_detail(detail: SealedDetail, key: RecipientKey, envelope: bytes, party: str) -> str:
-    """Open a note with the secret key that it names.
+def read_detail(padded: bytes) -> str:
+    """Return the note in what was sealed.
 
     Raises:
-        CannotOpen: it was not sealed for this key, envelope and party, or was altered.
+        CannotOpen: it is padded as no note is, or is no text that can be shown.
     """
-    padded = key.open_sealed(detail.sealed, _info(detail.prekey_id, envelope, party))
     length = int.from_bytes(padded[:2], "big")
     data, rest = padded[2 : 2 + length], padded[2 + length :]
     expected = 2 + length + -(2 + length) % STEP_BYTES
@@ -55,5 +55,6 @@ def open_detail(detail: SealedDetail, key: RecipientKey, envelope: bytes, party:
     return text
 
 
-def _info(prekey_id: bytes, envelope: bytes, party: str) -> bytes:
+def detail_info(prekey_id: bytes, envelope: bytes, party: str) -> bytes:
+    """Return what the sealing binds: the prekey's id, the notice, and who speaks of it."""
     return tag("detail") + prekey_id + envelope + party.encode("ascii")

@@ -1,5 +1,8 @@
 """Seal and open an envelope. Nothing else in ``keys`` imports this module.
 
+Opening takes what was in the wrap. Unwrapping itself needs a secret key, and is done elsewhere
+(``keys.opening``): a node's process that speaks to the network has none.
+
 Encrypt, committing to the key, then sign; sender, recipients, suite and key ids are bound into
 every derivation, so a part of one envelope is useless in another. See ``spec/envelope.md``.
 
@@ -10,7 +13,6 @@ nobody decrypts unauthenticated bytes.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from keys.payload import open_payload, pad, seal_payload, unpad
 from keys.signer import Signer
-from keys.wrap import RecipientKey, wrap
+from keys.wrap import wrap
 from protocol import codec
 from protocol.digest import tag
 from protocol.envelope import Delivery, Submission
@@ -28,6 +30,7 @@ from protocol.errors import AlmenaraError, CannotOpen, LocalProtocolError
 from protocol.fields import MAX_UINT
 from protocol.notice import Body, Header, Manifest, envelope_id, header_hash, parse_body
 from protocol.signed import Context
+from protocol.suite import WRAP_PLAINTEXT_BYTES
 
 CONTENT_KEY_BYTES = 32
 SALT_BYTES = 24
@@ -161,24 +164,33 @@ def seal(
     return SealedNotice(id=envelope_id(manifest), submission=submission, content_key=content_key)
 
 
-def open_delivery(delivery: Delivery, manifest: Manifest, header: Header, key: RecipientKey) -> OpenedNotice:
-    """Open a delivery whose authenticity has been verified.
+def wrap_info(manifest: Manifest, header: Header, number: int) -> bytes:
+    """Return what the wrap of the recipient at this place binds; whoever unwraps it must say the same.
+
+    Args:
+        manifest: The manifest, already parsed.
+        header: Its header, already parsed.
+        number: The recipient's place among the header's recipients.
+    """
+    addressee = header.recipients[number]
+    bound = header_hash(manifest.header)
+    return _wrap_info(header.suite, bound, manifest.payload_hash, addressee.state, addressee.prekey_id)
+
+
+def open_delivery(delivery: Delivery, manifest: Manifest, header: Header, unwrapped: bytes) -> OpenedNotice:
+    """Open a delivery whose authenticity has been verified and whose wrap has been opened.
 
     Args:
         delivery: The delivery.
         manifest: Its manifest, already parsed.
         header: Its header, already parsed.
-        key: The one secret key that ``header.recipients[delivery.index]`` names by id.
+        unwrapped: What was in its wrap, opened under :func:`wrap_info` with the one key that
+            ``header.recipients[delivery.index]`` names by id.
 
     Raises:
         CannotOpen: wrap, commitment, decryption, padding or body is wrong; no finer reason.
     """
-    addressee = header.recipients[delivery.index]
-    if not hmac.compare_digest(key.key_id, addressee.prekey_id):
-        raise CannotOpen("the key at hand is not the one that the envelope names")
-    bound = header_hash(manifest.header)
-    info = _wrap_info(header.suite, bound, manifest.payload_hash, addressee.state, addressee.prekey_id)
-    content_key, position = _parse_wrap(key.unwrap(delivery.wrap, info))
+    content_key, position = _parse_wrap(unwrapped)
     body = open_sealed_body(delivery.payload, manifest.header, content_key)
     if body.sender != header.sender:
         raise CannotOpen("the sealed sender is not the signed sender")
@@ -237,7 +249,8 @@ def _wrap_plaintext(content_key: bytes, position: PairPosition) -> bytes:
 
 
 def _parse_wrap(plaintext: bytes) -> tuple[bytes, PairPosition]:
-    # unwrap() has checked that these are exactly 72 bytes.
+    if len(plaintext) != WRAP_PLAINTEXT_BYTES:
+        raise CannotOpen("the wrap holds another number of bytes than a wrap does")
     position = PairPosition(int.from_bytes(plaintext[32:40], "big"), plaintext[40:])
     if not position.possible:
         raise CannotOpen("the wrap holds an impossible pair position")

@@ -1,4 +1,4 @@
-"""What a node keeps secret at rest in its store: content, content keys and prekey seeds.
+"""What a node keeps secret at rest in its store: content, notes and content keys.
 
 AES-256-GCM under one vault key with a random nonce per item; the associated data names what
 the item is and which row it belongs to, so rows cannot be swapped.

@@ -182,7 +182,7 @@ def make_courier(folder: Path, node: TestNode, mirror: Mirror, cap_seconds: floa
     code = node.context.state
     (folder / "tls.crt").write_bytes(certificate(code).pem)
     (folder / "tls.key").write_bytes(certificate(code).key_pem)
-    answers = Answers(node.context, Receipts(node.context, node.ring))
+    answers = Answers(node.context, Receipts(node.context))
     ledger = Ledger(node.context, node.link_state, folder / "evidence")
     backoff = Backoff(cap_seconds, lambda: 0.0)
     return Courier(node.context, Certificates(folder), mirror, answers, node.link_state, backoff, ledger)
@@ -193,8 +193,8 @@ MakeInbox = Callable[[TestNode, Callable[[], Awaitable[None]]], Inbox]
 
 def plain_inbox(node: TestNode, catch_up: Callable[[], Awaitable[None]]) -> Inbox:
     """Return a node's inbox that asks its courier for newer documents."""
-    receipts = Receipts(node.context, node.ring)
-    return Inbox(node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state)
+    receipts = Receipts(node.context)
+    return Inbox(node.context, Openings(node.context), receipts, catch_up, node.link_state)
 
 
 @asynccontextmanager

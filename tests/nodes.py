@@ -24,7 +24,7 @@ from exchange.node.keykeeper import Keykeeper
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror
 from exchange.node.officers import Officers, officer_key_path
-from exchange.node.openings import Openings, PrekeyRing
+from exchange.node.openings import Openings
 from exchange.node.outbox import Outbox
 from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper, store_prekeys
@@ -38,6 +38,7 @@ from exchange.node.signing import NodeKeys
 from exchange.node.tokens import Identity, TokenRole
 from exchange.stores.engine import Engine
 from exchange.stores.node_queue import OutgoingRow, read_queue
+from exchange.unsealer.client import Unsealer
 from keys.evidence import NO_STATEMENT_YET, Chain, Saying, make_statement
 from keys.keyfile import KeyKind, KeyRecord, format_secret
 from keys.protection import Token
@@ -48,6 +49,7 @@ from protocol.session.messages import Accepted, ItemKind
 from protocol.statement import StatementKind
 from tests.clocks import FixedClock
 from tests.community import HUB, Community, community, seed_of
+from tests.unsealers import launch_in, locked_in
 
 MONITOR = Identity(TokenRole.MONITOR, "display", bytes(32))
 SENDER = Identity(TokenRole.SENDER, "script", b"s" * 32)
@@ -75,9 +77,9 @@ class TestNode:
 
     __test__ = False
     everyone: Community
+    folder: Path
     context: NodeContext
     clock: FixedClock
-    ring: PrekeyRing
     outbox: Outbox
     inbox: Inbox
     answers: Answers
@@ -125,6 +127,12 @@ class TestNode:
         self.hub_chain.append(made.chain)
         return made.data
 
+    async def bring_prekeys(self) -> None:
+        """Store the secret halves of the prekeys that the community knows, as the set-up did."""
+        state = self.context.state
+        prekeys = locked_in(self.folder, state, self.everyone.members[state].prekeys)
+        await self.context.engine.write(lambda db: store_prekeys(db, prekeys))
+
     async def receive(self, *contents: bytes, kind: ItemKind = ItemKind.ENVELOPE) -> list[Outcome]:
         """Offer mailbox items and return what became of them."""
         for number, content in enumerate(contents):
@@ -149,14 +157,21 @@ async def a_node(folder: Path, code: str, clock: FixedClock | None = None) -> As
     clock = clock or FixedClock(everyone.now_ms)
     await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
     engine = await Engine.open(folder / "node.db", "exchange.stores.sql.node", clock)
+    unsealer = Unsealer(launch_in(folder, code))
+    await unsealer.start()
+    listening = asyncio.create_task(unsealer.run())
     try:
-        yield await _assemble(folder, code, clock, everyone, engine)
+        node = await _assemble(folder, code, clock, everyone, engine, unsealer)
+        await node.bring_prekeys()
+        yield node
     finally:
+        listening.cancel()
+        await unsealer.close()
         await engine.close()
 
 
 async def _assemble(
-    folder: Path, code: str, clock: FixedClock, everyone: Community, engine: Engine
+    folder: Path, code: str, clock: FixedClock, everyone: Community, engine: Engine, unsealer: Unsealer
 ) -> TestNode:
     member, directory = everyone.members[code], everyone.directory()
     context = NodeContext(
@@ -167,14 +182,14 @@ async def _assemble(
         vault=Vault(code.encode().ljust(32, b"!")),
         directory=directory,
         verifier=everyone.verifier,
+        unsealer=unsealer,
         keys=NodeKeys(code, directory, [member.node], [member.witness]),
         outgoing=Bell(),
         events=Bell(),
     )
-    await engine.write(lambda db: store_prekeys(db, context.vault, member.prekeys))
     _write_officer_key(folder, code, everyone)
-    ring, schemas, link_state = PrekeyRing(context), SchemaBook(context.directory, code), LinkState(clock)
-    receipts = Receipts(context, ring)
+    schemas, link_state = SchemaBook(context.directory, code), LinkState(clock)
+    receipts = Receipts(context)
     caught_up: list[int] = []
 
     async def catch_up() -> None:
@@ -190,14 +205,14 @@ async def _assemble(
     papers = Papers(context, mirror, keykeeper.look)
     return TestNode(
         everyone=everyone,
+        folder=folder,
         context=context,
         clock=clock,
-        ring=ring,
         outbox=outbox,
-        inbox=Inbox(context, Openings(context, ring), receipts, catch_up, link_state),
+        inbox=Inbox(context, Openings(context), receipts, catch_up, link_state),
         answers=Answers(context, receipts),
         officers=officers,
-        prekeeper=Prekeeper(context, ring, link_state),
+        prekeeper=Prekeeper(context, link_state),
         resealer=Resealer(context, sealer, link_state),
         link_state=link_state,
         desk=Desk(context, outbox, officers, schemas, Health(context, link_state), papers),

@@ -57,7 +57,6 @@ class Three:
         """Let a state lose all its secret prekeys, as a restored machine does."""
         node = self.of(code)
         await node.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
-        node.ring.forget()
 
     async def queued(self) -> list[Sealed]:
         """Return the envelopes that XAA has to hand over, in order."""

@@ -12,7 +12,8 @@ Out:
 In:
 
 - ``inbox``: takes what is delivered, round by round; ``records``: how a round becomes durable
-- ``openings``: an envelope verified and opened; ``receipts``: statements about our own notices
+- ``openings``: an envelope verified and opened; ``unsealing``: the part of it that another process does
+- ``receipts``: statements about our own notices
 - ``mirror``: the community's documents; ``selfwatch``: what others are told about this state;
   ``prekeeper``: daily keys, published and destroyed
 

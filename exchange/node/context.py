@@ -9,6 +9,7 @@ from exchange.node.bell import Bell
 from exchange.node.heads import Heads
 from exchange.node.signing import NodeKeys
 from exchange.stores.engine import Engine
+from exchange.unsealer.client import Unsealer
 from keys.note_keys import NoteSecret
 from keys.signer import Signer, Verifier
 from keys.trust import TrustedDirectory
@@ -27,6 +28,7 @@ class NodeContext:
         vault: Locks what the store must not reveal.
         directory: The trusted documents.
         verifier: Checks signatures.
+        unsealer: Opens what was sealed to this node; the keys for it are in another process.
         keys: The node's signing keys; which one is used depends on the time.
         outgoing: Rings when there is something for the coordinator.
         events: Rings when there is a new event.
@@ -40,6 +42,7 @@ class NodeContext:
     vault: Vault = field(repr=False)
     directory: TrustedDirectory
     verifier: Verifier
+    unsealer: Unsealer
     keys: NodeKeys
     outgoing: Bell
     events: Bell

@@ -107,6 +107,10 @@ class Health:
             )
             for sender, missing in gaps
         ]
+        if (trouble := self._context.unsealer.trouble) is not None:
+            alarms.append(
+                AlarmView(code="unsealer", message=trouble.message, next=trouble.hint, since_ms=now_ms)
+            )
         skew = self._link.skew_ms
         if skew is not None and self._link.clock_is_wrong:
             alarms.append(

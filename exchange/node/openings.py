@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import apsw
@@ -10,70 +9,17 @@ import apsw
 from exchange.node.context import NodeContext
 from exchange.node.records import AgainRecord, Item, NoticeRecord
 from exchange.node.summary import lock_content, unlock_body
-from exchange.stores.node_books import find_prekey
+from exchange.node.unsealing import unseal_wrap
 from exchange.stores.node_notices import find_body, find_logical_notice
 from exchange.stores.node_statements import has_said
 from keys.authenticity import verify_delivery
-from keys.sealing import SALT_BYTES, decryption_proof, open_delivery
-from keys.wrap import RecipientKey
+from keys.sealing import SALT_BYTES, decryption_proof, open_delivery, wrap_info
 from protocol import codec
 from protocol.envelope import Sealed, parse_delivery
-from protocol.errors import CannotOpen, FormatError, Replayed, StoreFailed
+from protocol.errors import FormatError, Replayed, StoreFailed
 from protocol.notice import Body
 from protocol.session.messages import ItemKind
 from protocol.urgency import relay_priority
-
-OPENED_KEYS_KEPT = 8
-
-
-class PrekeyRing:
-    """The node's secret prekeys, by id; a few of the last used stay unlocked in memory."""
-
-    def __init__(self, context: NodeContext) -> None:
-        self._context = context
-        self._kept: OrderedDict[bytes, RecipientKey] = OrderedDict()
-        self._forgotten = 0
-
-    async def find(self, prekey_id: bytes) -> RecipientKey:
-        """Return the one secret key with this id.
-
-        Raises:
-            CannotOpen: this node has no such key, its stored half was altered, or its time is over
-                and it was destroyed.
-        """
-        if prekey_id in self._kept:
-            self._kept.move_to_end(prekey_id)
-            return self._kept[prekey_id]
-        forgotten = self._forgotten
-        locked = await self._context.engine.read(lambda db: find_prekey(db, prekey_id))
-        if locked is None:
-            raise CannotOpen("the key that the envelope was sealed for is not held here, or was destroyed")
-        key = RecipientKey(self._unlock(prekey_id, locked))
-        if forgotten == self._forgotten:
-            self._kept[prekey_id] = key
-        while len(self._kept) > OPENED_KEYS_KEPT:
-            self._kept.popitem(last=False)
-        return key
-
-    async def holds(self, prekey_id: bytes) -> bool:
-        """Whether what is sealed for a key can be opened here."""
-        try:
-            await self.find(prekey_id)
-        except CannotOpen:
-            return False
-        return True
-
-    def forget(self) -> None:
-        """Drop every unlocked key, because some have just been destroyed."""
-        self._forgotten += 1
-        self._kept.clear()
-
-    def _unlock(self, prekey_id: bytes, locked: bytes) -> bytes:
-        try:
-            return self._context.vault.unlock("prekey", prekey_id, locked)
-        except StoreFailed as error:
-            # No later try would open it, so the sender must hear of it.
-            raise CannotOpen(error.message, hint=error.hint) from error
 
 
 def logical_key(sender: str, notice: bytes) -> bytes:
@@ -84,9 +30,8 @@ def logical_key(sender: str, notice: bytes) -> bytes:
 class Openings:
     """Verifies and opens what is delivered; the store is only asked, never changed, here."""
 
-    def __init__(self, context: NodeContext, prekeys: PrekeyRing) -> None:
+    def __init__(self, context: NodeContext) -> None:
         self._context = context
-        self._prekeys = prekeys
 
     async def open(
         self, item: Item, seen: frozenset[bytes], opened_before: Mapping[bytes, NoticeRecord]
@@ -104,6 +49,7 @@ class Openings:
         Raises:
             FormatError, TrustError: nothing in it may be believed.
             NoticeRefused: it is genuine but must not, or cannot, be shown.
+            StoreFailed: it cannot be opened now, and may be later.
         """
         context = self._context
         verified = verify_delivery(
@@ -112,10 +58,12 @@ class Openings:
         envelope = verified.id
         if envelope in seen or context.engine.look_up(lambda db: has_said(db, envelope, context.state)):
             return None
-        addressee = verified.header.recipients[verified.delivery.index]
-        key = await self._prekeys.find(addressee.prekey_id)
-        opened = open_delivery(verified.delivery, verified.manifest, verified.header, key)
-        sender, logical = verified.header.sender, opened.body.notice
+        delivery, manifest, header = verified.delivery, verified.manifest, verified.header
+        prekey_id = header.recipients[delivery.index].prekey_id
+        info = wrap_info(manifest, header, delivery.index)
+        unwrapped = await unseal_wrap(context, prekey_id, delivery.wrap, info)
+        opened = open_delivery(delivery, manifest, header, unwrapped)
+        sender, logical = header.sender, opened.body.notice
         proof = decryption_proof(opened.content_key, envelope, context.state)
         before = opened_before.get(logical_key(sender, logical))
         kept = await self._kept(sender, logical) if before is None else (before.envelope, before.content.body)
@@ -125,14 +73,14 @@ class Openings:
             return AgainRecord(envelope, sender, opened.position.sequence, proof)
         return NoticeRecord(
             envelope=envelope,
-            header=verified.header,
-            manifest=verified.delivery.manifest,
-            proof=codec.encode(verified.delivery.proof),
-            salt=verified.delivery.payload[:SALT_BYTES],
+            header=header,
+            manifest=delivery.manifest,
+            proof=codec.encode(delivery.proof),
+            salt=delivery.payload[:SALT_BYTES],
             notice=logical,
             position=opened.position,
             content=lock_content(context.vault, envelope, opened.body, opened.content_key),
-            priority=relay_priority(verified.header.severity.point),
+            priority=relay_priority(header.severity.point),
             decryption_proof=proof,
         )
 

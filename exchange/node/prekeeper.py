@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,22 +16,24 @@ import structlog
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import store_document
-from exchange.node.openings import PrekeyRing
+from exchange.node.unsealing import can_unseal
 from exchange.stores.node_books import (
+    PrekeyRow,
     clear_alarm,
     destroy_prekeys,
     insert_prekey,
     keep_prekey,
+    prekey_days,
     raise_alarm,
     read_fact,
     record_event,
     save_fact,
 )
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue
+from exchange.unsealer.messages import MadeKey
+from keys.calendar import DAY_MS, KEEP_MS, day_of, days_missing
 from keys.documents import sign_document
 from keys.enrolment import next_prekeys
-from keys.prekeys import DAY_MS, KEEP_MS, SecretPrekey, days_missing, make_prekeys
-from keys.vault import Vault
 from protocol.documents import TAIL_MS, Prekey, signed_document_hash
 from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed, UnknownSigner
 
@@ -47,18 +48,18 @@ UNCONFIRMED_JUMP_MS = 2 * DAY_MS
 _log = structlog.get_logger()
 
 
-def store_prekeys(db: apsw.Connection, vault: Vault, keys: Sequence[SecretPrekey]) -> None:
+def store_prekeys(db: apsw.Connection, keys: Sequence[MadeKey]) -> None:
     """Store the secret halves, locked, in the transaction that publishes the public ones."""
     for key in keys:
-        name = key.public.key_id
-        insert_prekey(db, name, key.public.keep_until_ms, vault.lock("prekey", name, key.seed))
+        row = PrekeyRow(key.day, key.locked)
+        insert_prekey(db, key.public.key_id, key.public.keep_until_ms, row)
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
     """A new list of daily keys with the secret halves of those that were made for it."""
 
-    made: tuple[SecretPrekey, ...]
+    made: tuple[MadeKey, ...]
     data: bytes
     replaced_tail: bytes | None
     lost: int
@@ -69,13 +70,11 @@ class Prekeeper:
 
     Args:
         context: The node.
-        ring: Must forget what has been destroyed.
         link_state: Knows whether this machine's clock is wrong.
     """
 
-    def __init__(self, context: NodeContext, ring: PrekeyRing, link_state: LinkState) -> None:
+    def __init__(self, context: NodeContext, link_state: LinkState) -> None:
         self._context = context
-        self._ring = ring
         self._link_state = link_state
         self._unwritten: _List | None = None
         # At the start too: the process may have ended between deleting and emptying.
@@ -131,12 +130,11 @@ class Prekeeper:
     async def _publish(self) -> None:
         now_ms = self._context.clock.now_ms()
         if self._unwritten is None:
-            self._unwritten = self._make(now_ms, await self._lost(now_ms))
+            self._unwritten = await self._make(now_ms, await self._lost(now_ms))
         fresh = self._unwritten
         if fresh is None:
             return
-        vault = self._context.vault
-        await self._context.engine.write(lambda db: _publish(db, vault, fresh, now_ms))
+        await self._context.engine.write(lambda db: _publish(db, fresh, now_ms))
         self._unwritten = None
         self._context.outgoing.ring()
         _log.info("prekeys.published", count=len(fresh.made))
@@ -153,7 +151,7 @@ class Prekeeper:
             [
                 key.key_id
                 for key in self._published()
-                if key.use_until_ms > now_ms and not await self._ring.holds(key.key_id)
+                if key.use_until_ms > now_ms and not await can_unseal(self._context, key)
             ]
         )
 
@@ -161,7 +159,7 @@ class Prekeeper:
         held = self._context.directory.documents.prekeys.get(self._context.state)
         return () if held is None else held.document.keys
 
-    def _make(self, now_ms: int, lost: frozenset[bytes]) -> _List | None:
+    async def _make(self, now_ms: int, lost: frozenset[bytes]) -> _List | None:
         """Return the next list, trusted already but not yet durable, or None if none is needed."""
         context = self._context
         held = context.directory.documents.prekeys.get(context.state)
@@ -172,10 +170,10 @@ class Prekeeper:
             return None
         # Whoever had the revoked node key may have had what lay beside it.
         replaced = {key.key_id for key in published if key.use_until_ms > now_ms} if revoked else lost
-        made = (
-            *(one for key in published if key.key_id in replaced for one in _in_place_of(key)),
-            *make_prekeys(first_day, days, secrets.token_bytes),
-        )
+        wanted = [(key.use_from_ms, 1) for key in published if key.key_id in replaced]
+        if days:
+            wanted.append((first_day, days))
+        made = [one for start in wanted for one in await context.unsealer.make_days(*start)]
         still_used = [
             key for key in published if key.use_until_ms > now_ms - DAY_MS and key.key_id not in replaced
         ]
@@ -220,11 +218,18 @@ class Prekeeper:
     async def _destroy(self) -> None:
         now_ms = self._context.clock.now_ms()
         tail = self._tail(now_ms)
-        count = await self._context.engine.write(lambda db: destroy_prekeys(db, now_ms, tail))
-        if count:
-            self._log_holds_keys = True
-            self._ring.forget()
-            _log.info("prekeys.destroyed", count=count)
+
+        def destroy(db: apsw.Connection) -> tuple[int, frozenset[str]]:
+            return destroy_prekeys(db, now_ms, tail), prekey_days(db)
+
+        count, still_held = await self._context.engine.write(destroy)
+        self._log_holds_keys = self._log_holds_keys or count > 0
+        # Only then, and at every look: if the process ends between the two, the next look goes on here.
+        before = day_of(max(now_ms - KEEP_MS, 0))
+        keep = sorted(day for day in still_held if day < before)
+        days = await self._context.unsealer.destroy_days(before, keep)
+        if count or days:
+            _log.info("prekeys.destroyed", count=count, days=len(days))
 
     async def _tell(self, error: AlmenaraError) -> None:
         message = f"daily keys could not be published or destroyed: {error.message}"
@@ -236,17 +241,13 @@ class Prekeeper:
             )
 
 
-def _in_place_of(key: Prekey) -> tuple[SecretPrekey, ...]:
-    return make_prekeys(key.use_from_ms, 1, secrets.token_bytes)
-
-
 def _looked(db: apsw.Connection, now_ms: int) -> None:
     clear_alarm(db, ALARM, "")
     save_fact(db, LOOKED, now_ms)
 
 
-def _publish(db: apsw.Connection, vault: Vault, fresh: _List, now_ms: int) -> None:
-    store_prekeys(db, vault, fresh.made)
+def _publish(db: apsw.Connection, fresh: _List, now_ms: int) -> None:
+    store_prekeys(db, fresh.made)
     store_document(db, fresh.data)
     name = signed_document_hash(fresh.data)
     enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)

@@ -6,11 +6,11 @@ import hmac
 from functools import lru_cache
 
 from exchange.node.context import NodeContext
-from exchange.node.openings import PrekeyRing
 from exchange.node.records import ReceiptRecord
 from exchange.node.summary import unlock_key
+from exchange.node.unsealing import unseal_note
 from exchange.stores.node_notices import NoticeRow, find_notice
-from keys.detail import open_detail
+from keys.detail import detail_info, read_detail
 from keys.evidence import check_statement, officer_name
 from keys.sealing import decryption_proof
 from protocol.documents import Role
@@ -25,9 +25,8 @@ UNREADABLE_NOTE = "(the note cannot be opened)"
 class Receipts:
     """Verifies statements about the notices that this node sent."""
 
-    def __init__(self, context: NodeContext, prekeys: PrekeyRing) -> None:
+    def __init__(self, context: NodeContext) -> None:
         self._context = context
-        self._prekeys = prekeys
 
     async def read(self, data: bytes) -> ReceiptRecord:
         """Return a statement that truly is about one of our notices, by one who may say it.
@@ -37,6 +36,7 @@ class Receipts:
             NotAddressed: it is about no notice of ours, or its party is no recipient of it.
             Tampered: it claims to prove decryption and does not.
             CannotOpen: our own copy of the notice was altered, so that nothing can be compared.
+            StoreFailed: its note cannot be opened now, and may be later.
         """
         context = self._context
         signed, statement = parse_statement(data)
@@ -84,11 +84,12 @@ class Receipts:
             raise CannotOpen(error.message, hint=error.hint) from error
 
     async def _note(self, statement: Statement) -> str | None:
-        if statement.detail is None:
+        detail = statement.detail
+        if detail is None:
             return None
+        info = detail_info(detail.prekey_id, statement.envelope, statement.party)
         try:
-            key = await self._prekeys.find(statement.detail.prekey_id)
-            return open_detail(statement.detail, key, statement.envelope, statement.party)
+            return read_detail(await unseal_note(self._context, detail.prekey_id, detail.sealed, info))
         except CannotOpen:
             # The answer itself is genuine and must count; only its note is lost.
             return UNREADABLE_NOTE

@@ -23,7 +23,7 @@ from exchange.node.ledger import Ledger
 from exchange.node.link_state import LinkState
 from exchange.node.mirror import Mirror, begin_keys, load_directory
 from exchange.node.officers import Officers
-from exchange.node.openings import Openings, PrekeyRing
+from exchange.node.openings import Openings
 from exchange.node.outbox import Outbox
 from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper
@@ -40,6 +40,7 @@ from exchange.pinned_root import read_pinned_root
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents, save_fact
+from exchange.unsealer.client import Unsealer
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from keys.vault import Vault
@@ -65,8 +66,7 @@ class Node:
         passphrase: PassphraseSource | None,
     ) -> None:
         self._context = context
-        ring = PrekeyRing(context)
-        receipts = Receipts(context, ring)
+        receipts = Receipts(context)
         schemas = SchemaBook(context.directory, context.state)
         link_state = LinkState(context.clock)
         sealer = Sealer(context)
@@ -77,8 +77,8 @@ class Node:
         ledger = Ledger(context, link_state, place.evidence)
         answers = Answers(context, receipts)
         self._courier = Courier(context, certificates, mirror, answers, link_state, backoff, ledger)
-        self._inbox = Inbox(context, Openings(context, ring), receipts, self._courier.catch_up, link_state)
-        self._prekeeper = Prekeeper(context, ring, link_state)
+        self._inbox = Inbox(context, Openings(context), receipts, self._courier.catch_up, link_state)
+        self._prekeeper = Prekeeper(context, link_state)
         self._keykeeper = Keykeeper(context, place.keys, passphrase, Expiring(context, link_state))
         self.tokens = TokenBook(place.access)
         officers = Officers(context, place.officers, link_state)
@@ -87,18 +87,20 @@ class Node:
 
     @classmethod
     async def open(
-        cls, settings: NodeSettings, place: DataDir, engine: Engine, secrets: NodeSecrets, clock: Clock
+        cls,
+        settings: NodeSettings,
+        place: DataDir,
+        engine: Engine,
+        secrets: NodeSecrets,
+        unsealer: Unsealer,
+        clock: Clock,
     ) -> Node:
         """Return a node whose directory stands where it left off.
 
         Raises:
             SetupError: the node has not joined a community, or its store was altered.
         """
-        if not settings.state or not settings.coordinator:
-            raise SetupError(
-                "this node has not joined a community",
-                hint="Join with: almenara node join --data DIR COMMUNITY-FILE",
-            )
+        require_joined(settings)
         verifier = Verifier()
         directory = TrustedDirectory(read_pinned_root(place.path), verifier)
         load_directory(directory, await engine.read(read_documents))
@@ -110,6 +112,7 @@ class Node:
             vault=Vault(secrets.vault_key),
             directory=directory,
             verifier=verifier,
+            unsealer=unsealer,
             keys=NodeKeys(settings.state, directory, secrets.signers, secrets.witnesses),
             outgoing=Bell(),
             events=Bell(),
@@ -131,3 +134,16 @@ class Node:
         """Return once the store has taken a write; raises StoreFailed or OutcomeUnknown if it does not."""
         now_ms = self._context.clock.now_ms()
         await self._context.engine.write(lambda db: save_fact(db, "ready", now_ms))
+
+
+def require_joined(settings: NodeSettings) -> None:
+    """Return only if the node has a state and a coordinator.
+
+    Raises:
+        SetupError: it has not joined a community.
+    """
+    if not settings.state or not settings.coordinator:
+        raise SetupError(
+            "this node has not joined a community",
+            hint="Join with: almenara node join --data DIR COMMUNITY-FILE",
+        )

@@ -22,15 +22,19 @@ from exchange.setup.keyring import Protect, new_note_secret, new_signer, write_k
 from exchange.setup.settings_file import settings_text
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
+from exchange.unsealer.daykeys import FileDayKeys
+from exchange.unsealer.messages import MadeKey
+from exchange.unsealer.opener import Opener
+from keys.calendar import DAYS_AHEAD
+from keys.daylock import KEY_BYTES
 from keys.documents import sign_document
 from keys.enrolment import key_entry, next_manifest, next_prekeys, state_request
 from keys.held import Documents
 from keys.keyfile import KeyKind
 from keys.note_keys import NoteRole
-from keys.prekeys import DAYS_AHEAD, SecretPrekey, make_prekeys
 from keys.signer import Signer
 from keys.trust import MAX_SKEW_MS
-from keys.vault import VAULT_KEY_BYTES, Vault
+from keys.vault import VAULT_KEY_BYTES
 from protocol import codec
 from protocol.documents import TAIL_MS, NoteKeys, Role
 from protocol.severity import Schema
@@ -140,8 +144,12 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     write_key(
         place.keys / "vault.key", KeyKind.SYMMETRIC, f"{state} vault", "vault", vault_key, protection, now_ms
     )
-    prekeys = make_prekeys(now_ms, DAYS_AHEAD, secrets.token_bytes)
-    await _store_prekeys(place, Vault(vault_key), prekeys, clock)
+    opening_key = secrets.token_bytes(KEY_BYTES)
+    write_key(
+        place.opening_key, KeyKind.SYMMETRIC, f"{state} opening", "opening", opening_key, protection, now_ms
+    )
+    prekeys = Opener(FileDayKeys(place.day_keys, state, opening_key)).make_days(now_ms, DAYS_AHEAD)
+    await _store_prekeys(place, prekeys, clock)
     certificate = make_certificate(state, now_ms, CERTIFICATE_LIFE_MS)
     write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
     write_file(place.keys / "tls.crt", certificate.pem)
@@ -165,10 +173,10 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     )
 
 
-async def _store_prekeys(place: DataDir, vault: Vault, prekeys: Sequence[SecretPrekey], clock: Clock) -> None:
+async def _store_prekeys(place: DataDir, prekeys: Sequence[MadeKey], clock: Clock) -> None:
     engine = await Engine.open(place.database, MIGRATIONS, clock)
     try:
-        await engine.write(lambda db: store_prekeys(db, vault, prekeys))
+        await engine.write(lambda db: store_prekeys(db, prekeys))
     finally:
         await engine.close()
 
@@ -180,7 +188,7 @@ def _first_documents(
     officer: Signer,
     certificate: bytes,
     witness: NoteKeys,
-    prekeys: Sequence[SecretPrekey],
+    prekeys: Sequence[MadeKey],
 ) -> list[bytes]:
     """Return the signed manifest, prekey list and publications, in the order of their acceptance."""
     now_ms, state, community = plan.now_ms, plan.state, plan.root_hash

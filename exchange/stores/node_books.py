@@ -47,6 +47,14 @@ class AlarmRow:
     since_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PrekeyRow:
+    """The secret half of one daily key as stored: locked under the key of its day, as in 2026-11-25."""
+
+    day: str
+    locked_seed: bytes
+
+
 def read_fact(db: apsw.Connection, name: str) -> int:
     """Return a fact's value, 0 if it was never set."""
     row = db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
@@ -76,17 +84,23 @@ def insert_document(db: apsw.Connection, hash_: bytes, body: bytes) -> None:
     db.execute("INSERT INTO document (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING", (hash_, body))
 
 
-def insert_prekey(db: apsw.Connection, id_: bytes, keep_until_ms: int, locked_seed: bytes) -> None:
+def insert_prekey(db: apsw.Connection, id_: bytes, keep_until_ms: int, row: PrekeyRow) -> None:
     """Store the secret half of one daily key."""
     db.execute(
-        "INSERT INTO prekey VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (id_, keep_until_ms, locked_seed)
+        "INSERT INTO prekey (id, keep_until_ms, locked_seed, day) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (id_, keep_until_ms, row.locked_seed, row.day),
     )
 
 
-def find_prekey(db: apsw.Connection, id_: bytes) -> bytes | None:
-    """Return the locked seed of the daily key with this id, if it still exists."""
-    row = db.execute("SELECT locked_seed FROM prekey WHERE id = ?", (id_,)).fetchone()
-    return None if row is None else row[0]
+def find_prekey(db: apsw.Connection, id_: bytes) -> PrekeyRow | None:
+    """Return the secret half of the daily key with this id, if it still exists."""
+    row = db.execute("SELECT day, locked_seed FROM prekey WHERE id = ?", (id_,)).fetchone()
+    return None if row is None else PrekeyRow(*row)
+
+
+def prekey_days(db: apsw.Connection) -> frozenset[str]:
+    """Return the days of all daily keys whose secret halves are here."""
+    return frozenset(row[0] for row in db.execute("SELECT DISTINCT day FROM prekey"))
 
 
 def destroy_prekeys(db: apsw.Connection, now_ms: int, except_: bytes | None = None) -> int:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from exchange.keystore import write_secret
 from exchange.node.officers import officer_key_path
 from exchange.node.tokens import Identity, parse_token
+from exchange.unsealer.daykeys import FileDayKeys
 from keys.keyfile import KeyRecord, format_secret, parse_secret
 from keys.protection import SALT_BYTES, Passphrase, Protection, Token, Unprotected
 from keys.vault import Vault
@@ -107,7 +108,7 @@ def key_secrets(founded: Founded) -> dict[str, bytes]:
             found[f"{name} {start // 32 + 1}"] = record.seed[start : start + 32]
 
     for code in CODES:
-        for key in ("identity", "node", "vault"):
+        for key in ("identity", "node", "vault", "opening"):
             add(f"{code} {key}", record_of(key_file(founded, code, key), Unprotected()))
         officer = token_of(founded, code)
         path = officer_key_path(founded.data(code) / "officers", officer)
@@ -118,18 +119,21 @@ def key_secrets(founded: Founded) -> dict[str, bytes]:
     return found
 
 
-def stored_secrets(founded: Founded, code: str, vault_key: bytes) -> dict[str, bytes]:
-    """Return the daily keys and the content keys that lie locked in a node's store."""
-    vault = Vault(vault_key)
+def stored_secrets(founded: Founded, code: str, vault_key: bytes, opening_key: bytes) -> dict[str, bytes]:
+    """Return the daily keys and the content keys that lie locked in a node's store, and the keys of days."""
+    vault, folder = Vault(vault_key), founded.data(code) / "day-keys"
+    days = FileDayKeys(folder, code, opening_key)
     db = apsw.Connection(str(founded.data(code) / "almenara.db"), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        prekeys: list[Any] = db.execute("SELECT id, locked_seed FROM prekey").fetchall()
+        prekeys: list[Any] = db.execute("SELECT id, day, locked_seed FROM prekey").fetchall()
         notices: list[Any] = db.execute("SELECT id, locked_key FROM notice").fetchall()
     finally:
         db.close()
     assert prekeys
     assert notices
-    return {f"{code} prekey {id_.hex()[:8]}": vault.unlock("prekey", id_, seed) for id_, seed in prekeys} | {
+    found = {f"{code} prekey {id_.hex()[:8]}": days.unlock(day, seed) for id_, day, seed in prekeys}
+    found |= {f"{code} day {day}": days._key(day) for day in days.days()}
+    return found | {
         f"{code} content key {id_.hex()[:8]}": vault.unlock("content-key", id_, key) for id_, key in notices
     }
 

@@ -123,9 +123,12 @@ class Exchange:
     texts: Texts
     canaries: Canaries
     written: Canaries
+    opens: Canaries
+    vault: Canaries
     envelope: str
     heard: bytes
     memory: bytes | None
+    inside: dict[str, bytes | None]
     read_by_recipient: bytes
     read_by_sender: bytes
 
@@ -142,7 +145,7 @@ def exchange(settled: Founded, tmp_path_factory: pytest.TempPathFactory) -> Iter
     write_secret(opens, f"{passphrase}\n")
     with living(settled, opens) as world:
         keys = key_secrets(world.founded)
-        for code, names in (("HUB", ("statement",)), ("XAA", ("node", "vault", "identity"))):
+        for code, names in (("HUB", ("statement",)), ("XAA", ("node", "vault", "identity", "opening"))):
             for name in names:
                 put_under_passphrase(key_file(world.founded, code, name), passphrase)
         world.settings["ALMENARA_LOG_LEVEL"] = "debug"
@@ -151,21 +154,31 @@ def exchange(settled: Founded, tmp_path_factory: pytest.TempPathFactory) -> Iter
             world.start(HUB, *CODES)
             envelope, received, answered = play(world, texts)
             memory = memory_of(world.pid(HUB))
+            inside = {"node": memory_of(world.pid("XBB")), "unsealer": memory_of(world.unsealer("XBB"))}
             world.kill(HUB)
             assert [world.stop(code) for code in CODES] == [0, 0, 0]
         for code in CODES:
-            keys |= stored_secrets(world.founded, code, keys[f"{code} vault 1"])
+            vault, opening = keys[f"{code} vault 1"], keys[f"{code} opening 1"]
+            keys |= stored_secrets(world.founded, code, vault, opening)
         yield Exchange(
             world=world,
             texts=texts,
             canaries=Canaries(vars(texts) | keys | {"passphrase": passphrase}),
             written=Canaries(vars(texts)),
+            opens=Canaries({name: secret for name, secret in keys.items() if is_opening(name, "XBB")}),
+            vault=Canaries({"vault": keys["XBB vault 1"]}),
             envelope=envelope,
             heard=bytes(tap.heard),
             memory=memory,
+            inside=inside,
             read_by_recipient=received,
             read_by_sender=answered,
         )
+
+
+def is_opening(name: str, code: str) -> bool:
+    """Whether a secret of this name opens what others seal to a state."""
+    return name.startswith((f"{code} opening", f"{code} prekey", f"{code} day"))
 
 
 def play(world: World, texts: Texts) -> tuple[str, bytes, bytes]:
@@ -252,6 +265,20 @@ def test_nothing_is_readable_in_the_coordinators_memory(exchange: Exchange) -> N
     assert exchange.written.in_bytes(exchange.memory) == set()
 
 
+def test_no_key_that_opens_is_in_the_memory_of_the_process_that_speaks_to_the_network(
+    exchange: Exchange,
+) -> None:
+    """It has the vault key, for control; the opening key and a seed are in the unsealer, and only there."""
+    node, unsealer = exchange.inside["node"], exchange.inside["unsealer"]
+    if node is None or unsealer is None:
+        pytest.skip("this system does not show a process's memory")
+    assert exchange.vault.in_bytes(node)
+    found = {trace.canary.split()[1] for trace in exchange.opens.in_bytes(unsealer)}
+    assert {"opening", "prekey"} <= found
+    assert exchange.vault.in_bytes(unsealer) == set()
+    assert exchange.opens.in_bytes(node) == set()
+
+
 def test_no_log_tells_anything(exchange: Exchange) -> None:
     """Neither the coordinator's nor any node's, at the level that tells most."""
     logs = [exchange.world.log_of(name) for name in (HUB, *CODES)]
@@ -268,7 +295,7 @@ def test_nothing_is_readable_on_the_wire(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_nodes_database_alone_reveals_nothing(exchange: Exchange, code: str) -> None:
-    """Contents, notes and keys are locked under the vault key, which does not lie in it."""
+    """Contents and notes are locked under the vault key, seeds under keys of days; neither lies in it."""
     folder = exchange.world.data(code)
     assert exchange.canaries.in_files(folder.glob("almenara.db*")) == {}
     assert exchange.canaries.in_rows(folder / "almenara.db") == {}

@@ -131,6 +131,12 @@ class World:
         """Return the number of a running service."""
         return self._running[name].pid
 
+    def unsealer(self, code: str) -> int:
+        """Return the number of the unsealer of a running node: the only process that it has started."""
+        pid = self.pid(code)
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(child)
+
     def end(self) -> None:
         """End everything that is left."""
         for process in self._running.values():

@@ -17,10 +17,10 @@ import msgspec
 
 from keys.authenticity import verify_delivery, verify_submission
 from keys.evidence import NO_STATEMENT_YET, Saying, draft_statement, sign_statements, verify_statement
+from keys.opening import RecipientKey
 from keys.payload import padded_length
-from keys.sealing import PAIR_START, PairPosition, SealedNotice, SealFor, open_delivery, seal
+from keys.sealing import PAIR_START, PairPosition, SealedNotice, SealFor, seal
 from keys.signer import Verifier
-from keys.wrap import RecipientKey
 from protocol import codec
 from protocol.envelope import deliver
 from protocol.marking import Tlp
@@ -29,6 +29,7 @@ from protocol.statement import StatementKind
 from tests.benchmarks.bare import Bare
 from tests.community import CODES, community
 from tests.envelopes import header
+from tests.openings import open_delivery
 
 NOTICE_BYTES = 2048
 SENDER = "XAA"

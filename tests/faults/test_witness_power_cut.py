@@ -19,6 +19,7 @@ from exchange.stores.connection import Place
 from exchange.stores.engine import Engine
 from exchange.stores.migrate import migrate, packaged
 from exchange.stores.writer import WriterCore
+from exchange.unsealer.client import Unsealer
 from keys.cosigning import Answer
 from keys.note_keys import log_keys_of
 from keys.vault import Vault
@@ -56,6 +57,7 @@ def a_witness() -> Witness:
             vault=Vault(bytes(32)),
             directory=directory,
             verifier=everyone.verifier,
+            unsealer=cast(Unsealer, None),
             keys=NodeKeys("XAA", directory, [member.node], [member.witness]),
             outgoing=Bell(),
             events=Bell(),

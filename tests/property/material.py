@@ -12,7 +12,7 @@ import msgspec
 
 from keys.authenticity import verify_delivery, verify_submission
 from keys.evidence import verify_statement
-from keys.sealing import OpenedNotice, PairPosition, SealFor, open_delivery, seal
+from keys.sealing import OpenedNotice, PairPosition, SealFor, seal
 from keys.signer import Signer
 from protocol.documents import Role
 from protocol.envelope import Submission, deliver, parse_delivery
@@ -22,6 +22,7 @@ from protocol.errors import (
 from protocol.notice import parse_manifest
 from protocol.signed import Context, Proof
 from protocol.statement import Statement, StatementKind
+from tests.openings import open_delivery
 from tests.vectors import examples
 from tests.vectors.world import (
     NOW_MS,

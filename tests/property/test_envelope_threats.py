@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from keys.authenticity import verify_delivery
-from keys.sealing import open_delivery
-from keys.wrap import RecipientKey, wrap
+from keys.opening import RecipientKey
+from keys.wrap import wrap
 from protocol.envelope import Delivery, Submission, deliver, parse_delivery
 from protocol.errors import (
     CannotOpen,
@@ -24,6 +24,7 @@ from protocol.errors import (
     UnknownSigner,
 )
 from protocol.notice import Manifest, header_hash, parse_manifest
+from tests.openings import open_delivery
 from tests.property.material import (
     NODE,
     delivery,

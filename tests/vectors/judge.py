@@ -8,7 +8,7 @@ from typing import Any
 from keys.authenticity import verify_delivery, verify_submission
 from keys.evidence import verify_statement
 from keys.payload import open_payload, unpad
-from keys.sealing import OpenedNotice, open_delivery
+from keys.sealing import OpenedNotice
 from protocol import codec
 from protocol.envelope import MAX_SUBMISSION_BYTES, Delivery, Submission, parse_delivery, parse_submission
 from protocol.errors import AlmenaraError, CannotOpen, FormatError, TooLarge
@@ -33,6 +33,7 @@ from protocol.statement import (
     Statement,
     parse_statement,
 )
+from tests.openings import open_delivery
 from tests.vectors.world import VERIFIER, directory, info, prekey, tag
 
 Verdict = tuple[str, str | None]

@@ -19,8 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from keys.note_keys import NoteSecret
+from keys.opening import RecipientKey
 from keys.signature import SecretKey
-from keys.wrap import RecipientKey
 from protocol import codec
 from protocol.digest import signing_key_id
 from protocol.documents import (

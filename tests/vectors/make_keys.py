@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from keys.opening import RecipientKey
 from keys.payload import pad, seal_payload
 from keys.signature import SecretKey
-from keys.wrap import RecipientKey, wrap
+from keys.wrap import wrap
 
 FOLDER = Path(__file__).resolve().parent / "keys"
 LABEL = "almenara/1/notice"

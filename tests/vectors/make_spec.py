@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keys.keyfile import KeyKind, KeyRecord, format_secret
+from keys.opening import RecipientKey
 from keys.protection import InToken, Passphrase, Protection, Token, Unprotected, salt_bytes
 from keys.signer import ROLE_CONTEXTS, SIGNED_ALONE
 from keys.token_uri import TokenUri
-from keys.wrap import RecipientKey
 from protocol import errors
 from protocol.delivery import REACHED, TERMINAL, TRANSITIONS, DeliveryState
 from protocol.digest import certificate_id, kem_key_id, signing_key_id

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from keys.authenticity import verify_delivery, verify_submission
-from keys.detail import open_detail
 from keys.evidence import verify_statement
-from keys.sealing import open_delivery
 from keys.signature import SMALL_ORDER_ENCODINGS
 from protocol import codec
 from protocol.fields import Wire
 from protocol.notice import Attachment, DirectoryHead, Manifest, parse_body, parse_manifest
 from protocol.statement import Statement, StatementKind
+from tests.openings import open_delivery, open_detail
 from tests.pages import example_bytes
 from tests.vectors import examples
 from tests.vectors.make_spec import BLOCKS, FENCE, PAGES, SPEC, TABLE, made

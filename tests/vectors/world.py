@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from keys.opening import RecipientKey
 from keys.payload import pad, seal_payload
 from keys.signature import SecretKey
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from keys.wrap import RecipientKey
 from protocol.envelope import Delivery, Submission
 from protocol.fields import Wire
 from protocol.marking import Tlp

@@ -90,7 +90,7 @@ def test_what_must_not_travel_is_in_no_backup(world: Founded) -> None:
     for code in ("XAA", HUB):
         data = world.data(code)
         for name in ("day-keys", "anchor"):
-            (data / name).mkdir()
+            (data / name).mkdir(exist_ok=True)
             (data / name / "2026-03-01").write_text("secret")
         (data / "keys" / ".half-written").write_text("secret")
         made = make_backup(data, world.base / f"{code}.tar", silent, lambda: NOW_MS)

@@ -432,12 +432,12 @@ async def test_a_fault_of_our_own_ends_a_session_and_not_the_node(tmp_path: Path
         copy = delivery_to("XBB", await xaa.send())
 
     async with a_node(tmp_path / "XBB", "XBB") as xbb, a_hub(tmp_path, xbb) as hub:
-        receipts = Receipts(xbb.context, xbb.ring)
+        receipts = Receipts(xbb.context)
         async with carrying(
             tmp_path,
             xbb,
             lambda node, catch_up: FailingInbox(
-                node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state
+                node.context, Openings(node.context), receipts, catch_up, node.link_state
             ),
         ):
             for _ in range(3):
@@ -456,12 +456,12 @@ async def test_sessions_that_achieve_nothing_are_opened_ever_more_slowly(tmp_pat
         faults = (StoreFailed("the disk is full"),) * 1000
 
     async with a_node(tmp_path / "XBB", "XBB") as xbb, a_hub(tmp_path, xbb) as hub:
-        receipts = Receipts(xbb.context, xbb.ring)
+        receipts = Receipts(xbb.context)
         async with carrying(
             tmp_path,
             xbb,
             lambda node, catch_up: BrokenInbox(
-                node.context, Openings(node.context, node.ring), receipts, catch_up, node.link_state
+                node.context, Openings(node.context), receipts, catch_up, node.link_state
             ),
             cap_seconds=60.0,
         ):

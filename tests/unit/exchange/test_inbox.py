@@ -11,7 +11,6 @@ import apsw
 import msgspec
 import pytest
 
-from exchange.node.prekeeper import store_prekeys
 from exchange.node.records import Outcome
 from exchange.node.summary import unlock_body
 from exchange.stores.node_books import destroy_prekeys, read_alarms
@@ -325,8 +324,7 @@ async def test_a_notice_that_was_rejected_is_shown_under_its_next_envelope(pair:
     first = await pair.xaa.send()
     await pair.xbb.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
     await pair.xbb.receive(delivery_to("XBB", first))
-    keys = pair.xaa.everyone.members["XBB"].prekeys
-    await pair.xbb.context.engine.write(lambda db: store_prekeys(db, pair.xbb.context.vault, keys))
+    await pair.xbb.bring_prekeys()
     await pair.xbb.receive(delivery_to("XBB", await _sealed_again(pair.xaa, first)))
     assert [one.kind for one in await said(pair.xbb)] == [StatementKind.REJECTED, StatementKind.RECEIVED]
     assert len(await pair.xbb.desk.inbox(pair.xbb.officer)) == 1
@@ -338,8 +336,7 @@ async def test_an_envelope_that_was_rejected_stays_rejected(pair: Pair) -> None:
     copy = delivery_to("XBB", await pair.xaa.send())
     await pair.xbb.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
     await pair.xbb.receive(copy)
-    keys = pair.xaa.everyone.members["XBB"].prekeys
-    await pair.xbb.context.engine.write(lambda db: store_prekeys(db, pair.xbb.context.vault, keys))
+    await pair.xbb.bring_prekeys()
     await pair.xbb.receive(copy)
     assert [one.kind for one in await said(pair.xbb)] == [StatementKind.REJECTED]
     assert await pair.xbb.desk.inbox(pair.xbb.officer) == ()

@@ -74,7 +74,7 @@ class Faulty(Openings):
 
 def spoiled(pair: Pair, copy: bytes, fault: Exception, times: int = 10**6) -> None:
     """Make the recipient fail on one delivered copy."""
-    faulty = Faulty(pair.xbb.context, pair.xbb.ring)
+    faulty = Faulty(pair.xbb.context)
     faulty.spoil(parse_delivery(copy)[1].id, fault, times)
     pair.xbb.inbox._openings = faulty
 

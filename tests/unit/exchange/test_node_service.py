@@ -22,11 +22,13 @@ from exchange.node.tokens import TokenRole, format_token, make_token, token_hash
 from exchange.serve.node import run_node
 from exchange.settings import NodeSettings
 from exchange.stores.engine import Engine
-from keys.vault import Vault
+from exchange.unsealer.client import Unsealer
+from exchange.unsealer.messages import MadeKey
 from protocol.errors import AlmenaraError, DataDirBusy, KeyfileError, SetupError
 from tests.clocks import FixedClock
 from tests.community import HUB, community
 from tests.hubs import certificate
+from tests.unsealers import launch_in, locked_in
 
 VAULT_KEY = bytes(32)
 MONITOR = make_token(TokenRole.MONITOR, "wall", bytes)
@@ -42,16 +44,17 @@ async def prepare(folder: Path) -> NodeSettings:
     write_secret(_made(folder / "access") / token_hash(MONITOR), "wall\n")
     _made(folder / "officers")
     engine = await Engine.open(place.database, MIGRATIONS, FixedClock(everyone.now_ms))
-    await engine.write(fill)
+    prekeys = locked_in(folder, "XAA", everyone.members["XAA"].prekeys)
+    await engine.write(lambda db: fill(db, prekeys))
     await engine.close()
     return NodeSettings(state="XAA", coordinator=HUB, data=folder, socket=folder / "s")
 
 
-def fill(db: apsw.Connection) -> None:
+def fill(db: apsw.Connection, prekeys: list[MadeKey]) -> None:
     """Store the community's documents and the node's daily keys."""
     for document in community().documents:
         store_document(db, document)
-    store_prekeys(db, Vault(VAULT_KEY), community().members["XAA"].prekeys)
+    store_prekeys(db, prekeys)
 
 
 def _made(folder: Path) -> Path:
@@ -65,8 +68,8 @@ async def running(settings: NodeSettings) -> AsyncIterator[asyncio.Task[None]]:
     stop, is_ready = asyncio.Event(), asyncio.Event()
     member = community().members["XAA"]
     secrets = NodeSecrets(signers=(member.node,), witnesses=(member.witness,), vault_key=VAULT_KEY)
-    clock = FixedClock(community().now_ms)
-    task = asyncio.create_task(run_node(settings, secrets, clock, stop=stop, ready=is_ready.set))
+    clock, unsealer = FixedClock(community().now_ms), Unsealer(launch_in(settings.data, "XAA"))
+    task = asyncio.create_task(run_node(settings, secrets, unsealer, clock, stop=stop, ready=is_ready.set))
     waiting = asyncio.create_task(is_ready.wait())
     try:
         await asyncio.wait({task, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)

@@ -13,10 +13,20 @@ import pytest
 from exchange.node.mirror import load_directory
 from exchange.node.prekeeper import Prekeeper
 from exchange.node.signing import NodeKeys
-from exchange.stores.node_books import destroy_prekeys, find_prekey, read_alarms, read_documents
-from keys.prekeys import DAYS_AHEAD, KEEP_MS
+from exchange.node.unsealing import unseal_wrap
+from exchange.stores.node_books import (
+    PrekeyRow,
+    destroy_prekeys,
+    find_prekey,
+    insert_prekey,
+    read_alarms,
+    read_documents,
+)
+from keys.calendar import DAYS_AHEAD, KEEP_MS, day_of
+from keys.wrap import seal_to
+from protocol.digest import tag
 from protocol.documents import Prekey, PrekeyList, parse_document, parse_signed_document
-from protocol.errors import ClockSkew, StoreFailed
+from protocol.errors import CannotOpen, ClockSkew, StoreFailed
 from tests.clocks import FixedClock
 from tests.community import DAY_MS, community
 from tests.nodes import TestNode, a_node, delivery_to
@@ -42,7 +52,23 @@ def keys_of(node: TestNode) -> tuple[Prekey, ...]:
 
 async def locked_seed(node: TestNode, key_id: bytes) -> bytes | None:
     """Return what the store holds of a key."""
-    return await node.context.engine.read(lambda db: find_prekey(db, key_id))
+    row = await node.context.engine.read(lambda db: find_prekey(db, key_id))
+    return None if row is None else row.locked_seed
+
+
+def days_in(folder: Path) -> set[str]:
+    """Return the days whose keys XAA still has."""
+    return {path.stem for path in (folder / "XAA" / "day-keys").glob("*.key")}
+
+
+async def require_opening(node: TestNode, key: Prekey, row: PrekeyRow | None = None) -> None:
+    """Seal to a key and have it opened again, with a stored half other than the store's if one is given."""
+    sealed, info = seal_to(key.public, tag("wrap"), b"." * 72), tag("wrap")
+    if row is None:
+        assert await unseal_wrap(node.context, key.key_id, sealed, info) == b"." * 72
+    else:
+        opened = await node.context.unsealer.open_wrap(key.key_id, row.day, row.locked_seed, sealed, info)
+        assert opened == b"." * 72
 
 
 def files_of(folder: Path) -> bytes:
@@ -71,7 +97,6 @@ async def test_published_keys_whose_secrets_are_gone_are_replaced(node: TestNode
     """What others seal to them could never be opened: a new list follows at once, and a person is told."""
     before = keys_of(node)
     await node.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
-    node.ring.forget()
     await node.prekeeper.look()
     (fresh,) = await published(node)
     assert {key.key_id for key in fresh.keys}.isdisjoint(key.key_id for key in before)
@@ -118,7 +143,7 @@ async def test_the_secret_halves_are_there_before_anybody_can_use_them(node: Tes
     await node.prekeeper.look()
     (fresh,) = await published(node)
     for key in fresh.keys[1:]:
-        await node.ring.find(key.key_id)
+        await require_opening(node, key)
 
 
 async def test_a_key_is_destroyed_when_its_time_is_over_and_not_before(node: TestNode) -> None:
@@ -158,23 +183,85 @@ async def test_deleting_overwrites(tmp_path: Path) -> None:
     assert [seed for seed in seeds if seed is None or seed[12:] in after] == []
 
 
-async def test_a_destroyed_key_is_not_kept_in_memory(node: TestNode) -> None:
-    """The ring forgets what was destroyed."""
+async def test_a_destroyed_key_is_not_kept_in_memory(node: TestNode, tmp_path: Path) -> None:
+    """What the unsealer had unlocked before goes with it: it starts anew."""
     first = keys_of(node)[0]
-    await node.ring.find(first.key_id)
+    row = await node.context.engine.read(lambda db: find_prekey(db, first.key_id))
+    assert row is not None
+    await require_opening(node, first, row)
     node.clock.set(first.keep_until_ms)
     await node.prekeeper.look()
-    assert first.key_id not in node.ring._kept
+    with pytest.raises(CannotOpen):
+        await require_opening(node, first, row)
+    assert row.day not in days_in(tmp_path)
 
 
-async def test_a_key_read_while_it_is_destroyed_is_not_kept(node: TestNode) -> None:
-    """A look-up that began before the destruction does not bring the key back afterwards."""
+async def test_a_restored_store_does_not_open_what_was_sealed_to_a_destroyed_day(node: TestNode) -> None:
+    """Threat 28: the row comes back with a backup, and the key of its day does not."""
     first = keys_of(node)[0]
-    finding = asyncio.create_task(node.ring.find(first.key_id))
-    await asyncio.sleep(0)
-    node.ring.forget()
-    await finding
-    assert first.key_id not in node.ring._kept
+    copy = await node.context.engine.read(lambda db: find_prekey(db, first.key_id))
+    assert copy is not None
+    node.clock.set(first.keep_until_ms)
+    await node.prekeeper.look()
+    await node.context.engine.write(lambda db: insert_prekey(db, first.key_id, 2**62, copy))
+    with pytest.raises(CannotOpen):
+        await require_opening(node, first)
+
+
+async def test_the_key_of_a_day_goes_even_if_the_process_ended_after_its_row_went(
+    node: TestNode, tmp_path: Path
+) -> None:
+    """A power cut between deleting the row and destroying the key costs one look, not the secrecy."""
+    first = keys_of(node)[0]
+    node.clock.set(first.keep_until_ms)
+    await node.context.engine.write(lambda db: destroy_prekeys(db, first.keep_until_ms))
+    day = day_of(first.use_from_ms)
+    assert day in days_in(tmp_path)
+    await node.prekeeper.look()
+    assert day not in days_in(tmp_path)
+
+
+async def test_days_made_before_a_power_cut_are_made_again(tmp_path: Path) -> None:
+    """The cut came after the keys of days were durable, and before the rows: nothing is left over."""
+    clock = FixedClock(community().now_ms + 8 * DAY_MS)
+    async with a_node(tmp_path / "XAA", "XAA", clock) as node:
+        await node.context.unsealer.make_days(clock.now_ms(), DAYS_AHEAD)
+    async with a_node(tmp_path / "XAA", "XAA", clock) as node:
+        node.link_state.opened(skew_ms=0)
+        await node.prekeeper.look()
+        (fresh,) = await published(node)
+        for key in fresh.keys:
+            if key.use_from_ms >= clock.now_ms():
+                await require_opening(node, key)
+
+
+async def test_lost_days_are_replaced_and_told(node: TestNode, tmp_path: Path) -> None:
+    """A restored node has no day keys: it publishes new ones at once, and is not deaf for a fortnight."""
+    before = keys_of(node)
+    for path in (tmp_path / "XAA" / "day-keys").iterdir():
+        path.unlink()
+    await node.prekeeper.look()
+    (fresh,) = await published(node)
+    assert {key.key_id for key in fresh.keys}.isdisjoint(key.key_id for key in before)
+    assert fresh.keys[0].use_from_ms <= node.clock.now_ms() < fresh.keys[0].use_until_ms
+    for key in fresh.keys:
+        await require_opening(node, key)
+    assert [alarm.code for alarm in await node.context.engine.read(read_alarms)] == ["prekeys-lost"]
+    await node.prekeeper.look()
+    assert len(await published(node)) == 1
+
+
+async def test_a_folder_of_day_keys_that_cannot_be_reached_replaces_nothing(
+    node: TestNode, tmp_path: Path
+) -> None:
+    """A disk that is not mounted says nothing about the keys on it."""
+    away = (tmp_path / "XAA" / "day-keys").rename(tmp_path / "away")
+    with pytest.raises(StoreFailed):
+        await node.prekeeper.look()
+    assert await published(node) == []
+    away.rename(tmp_path / "XAA" / "day-keys")
+    await node.prekeeper.look()
+    assert await published(node) == []
 
 
 async def test_a_state_that_was_silent_for_weeks_can_open_what_was_sealed_to_its_tail(tmp_path: Path) -> None:
@@ -228,7 +315,7 @@ async def test_a_list_that_could_not_be_written_is_written_later(node: TestNode)
     await node.prekeeper.look()
     (fresh,) = await published(node)
     assert fresh.keys == keys_of(node)
-    await node.ring.find(fresh.keys[-1].key_id)
+    await require_opening(node, fresh.keys[-1])
 
 
 async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> None:
@@ -239,7 +326,7 @@ async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> Non
         keys = NodeKeys("XAA", node.context.directory, [stranger], [node.context.witness])
         object.__setattr__(node.context, "keys", keys)
         node.link_state.opened(0)
-        running = asyncio.create_task(Prekeeper(node.context, node.ring, node.link_state).run())
+        running = asyncio.create_task(Prekeeper(node.context, node.link_state).run())
         async with asyncio.timeout(5):
             while not (alarms := await node.context.engine.read(read_alarms)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from exchange.stores.node_books import destroy_prekeys, insert_prekey
+from exchange.stores.node_books import PrekeyRow, destroy_prekeys, insert_prekey
 from keys.payload import pad, seal_payload
 from keys.sealing import _wrap_info
 from keys.wrap import wrap
@@ -135,8 +135,8 @@ async def test_a_destroyed_key_is_rejected_with_the_same_code(xbb: TestNode) -> 
 
 async def test_an_altered_stored_key_is_rejected_with_the_same_code(xbb: TestNode) -> None:
     """No later try would open it, so the sender must hear of it."""
-    name = XBB_KEY.key_id
+    name, altered = XBB_KEY.key_id, PrekeyRow("2026-03-01", bytes(80))
     await xbb.context.engine.write(lambda db: destroy_prekeys(db, 2**62))
-    await xbb.context.engine.write(lambda db: insert_prekey(db, name, 2**62, bytes(80)))
+    await xbb.context.engine.write(lambda db: insert_prekey(db, name, 2**62, altered))
     await xbb.receive(Recipe().seal())
     assert await said(xbb) == [(StatementKind.REJECTED, "cannot-open")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
@@ -22,21 +23,24 @@ from exchange.settings import NodeSettings
 from exchange.setup.joining import Joined, join_community
 from exchange.setup.keyring import protected_by
 from exchange.stores.engine import Engine
-from exchange.stores.node_books import find_prekey, read_documents
+from exchange.stores.node_books import PrekeyRow, find_prekey, read_documents
+from exchange.unsealer.daykeys import FileDayKeys
+from exchange.unsealer.messages import Start
+from exchange.unsealer.process import open_day_keys
+from keys.calendar import DAYS_AHEAD
 from keys.documents import sign_document
 from keys.enrolment import next_prekeys
 from keys.governance import community_file
 from keys.keyfile import describe, parse_secret
-from keys.prekeys import DAYS_AHEAD
+from keys.opening import RecipientKey
 from keys.protection import Token
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
-from keys.vault import Vault
-from keys.wrap import RecipientKey
 from protocol.enrolment import parse_community
 from protocol.errors import (
     AlmenaraError,
     BadRequest,
+    CannotOpen,
     DataDirBusy,
     FormatError,
     SetupError,
@@ -93,24 +97,31 @@ def test_every_secret_is_private(applied: Founded) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
-def test_the_vault_key_opens_the_seed_of_every_daily_key(ceremony: Founded) -> None:
-    """What others will seal to is what this node can open."""
+def test_the_opening_key_opens_the_seed_of_every_daily_key(ceremony: Founded) -> None:
+    """What others will seal to is what this node's unsealer can open."""
     data = DataDir(ceremony.data("XAA"))
-    vault = Vault(unlock_node(data.keys, NO_PASSPHRASE).vault_key)
+    days = open_day_keys(Start(state="XAA", data=os.fsencode(data.path)), NO_PASSPHRASE)
     published = trusted_by(ceremony, "XAA").documents.prekeys["XAA"].document.keys
     assert len(published) == DAYS_AHEAD
 
-    async def seeds() -> list[bytes]:
+    async def rows() -> list[PrekeyRow | None]:
         engine = await Engine.open(data.database, MIGRATIONS, CLOCK)
         try:
-            locked = await engine.read(lambda db: [find_prekey(db, key.key_id) or b"" for key in published])
+            return await engine.read(lambda db: [find_prekey(db, key.key_id) for key in published])
         finally:
             await engine.close()
-        return [vault.unlock("prekey", key.key_id, one) for key, one in zip(published, locked, strict=True)]
 
-    assert [RecipientKey.from_seed(seed).public for seed in asyncio.run(seeds())] == [
-        key.public for key in published
-    ]
+    seeds = [days.unlock(row.day, row.locked_seed) for row in asyncio.run(rows()) if row is not None]
+    assert [RecipientKey.from_seed(seed).public for seed in seeds] == [key.public for key in published]
+
+
+def test_the_vault_key_opens_no_daily_key(ceremony: Founded) -> None:
+    """The process that speaks to the network holds the one, and never the other."""
+    data = DataDir(ceremony.data("XAA"))
+    vault_key = unlock_node(data.keys, NO_PASSPHRASE).vault_key
+    days = FileDayKeys(data.day_keys, "XAA", vault_key)
+    with pytest.raises(CannotOpen):
+        days.lock(days.days()[0], bytes(32))
 
 
 def test_the_node_knows_the_tokens_it_hands_out_and_no_others(applied: Founded) -> None:
@@ -143,8 +154,8 @@ def test_a_passphrase_protects_the_keys_and_is_asked_for_once(tmp_path: Path) ->
     founded = Founded(tmp_path, bytes(32), 8443)
     new_node(founded, "XAA", CLOCK, protected_by(PassphraseFile(secret)))
     keys = founded.data("XAA") / "keys"
-    words = {path.stem: describe(read_secret(path)).protection.word for path in keys.glob("[inv]*.key")}
-    assert words == {"identity": "passphrase", "node": "passphrase", "vault": "passphrase"}
+    words = {path.stem: describe(read_secret(path)).protection.word for path in keys.glob("[inov]*.key")}
+    assert words == dict.fromkeys(("identity", "node", "vault", "opening"), "passphrase")
 
     class Counted:
         asked = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from keys.detail import MAX_NOTE_BYTES, STEP_BYTES, open_detail, seal_detail
-from keys.wrap import SEALING_OVERHEAD, RecipientKey, seal_to
+from keys.detail import MAX_NOTE_BYTES, STEP_BYTES, seal_detail
+from keys.opening import RecipientKey
+from keys.wrap import SEALING_OVERHEAD, seal_to
 from protocol import codec
 from protocol.digest import tag
 from protocol.errors import CannotOpen, FormatError, KeyRefused
 from protocol.statement import MAX_DETAIL_BYTES, SealedDetail
+from tests.openings import open_detail
 
 KEY = RecipientKey.from_seed(bytes(range(32)))
 ENVELOPE = bytes(range(32))

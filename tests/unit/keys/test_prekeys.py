@@ -6,15 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from keys.prekeys import (
-    DAY_MS,
-    DAYS_AHEAD,
-    KEEP_MS,
-    REFRESH_BELOW_DAYS,
-    days_missing,
-    make_prekeys,
-)
-from keys.wrap import RecipientKey
+from keys.calendar import DAY_MS, DAYS_AHEAD, KEEP_MS, REFRESH_BELOW_DAYS, days_missing
+from keys.opening import RecipientKey
+from keys.prekeys import make_prekeys
 from protocol.documents import Prekey
 from protocol.notice import MAX_LIFE_MS
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from keys.wrap import SEALING_OVERHEAD, RecipientKey, admit_recipient, seal_to, wrap
+from keys.opening import RecipientKey
+from keys.wrap import SEALING_OVERHEAD, admit_recipient, seal_to, wrap
 from protocol.digest import kem_key_id
 from protocol.errors import CannotOpen, KeyRefused, LocalProtocolError
 from tests.unit.keys.vectors import own_scenarios
