@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from exchange.node.exposure_views import ExposureView
 from exchange.node.milestones import Milestone
 from exchange.node.paper_views import DocumentsView, DocumentView
 from exchange.node.requests import AnswerRequest, Ask, DocumentRequest, SubmitRequest
@@ -89,6 +90,13 @@ class DocumentsQuery(Query, frozen=True, kw_only=True):
     kind: Literal["root", "directory", "manifest", "prekeys", "publication"] | None = None
     state: Annotated[str, Meta(max_length=16)] | None = None
     history: bool = False
+
+
+class ExposureQuery(Query, frozen=True, kw_only=True):
+    """The beginning of a key's id, ``node`` or ``opening``; from a time on, milliseconds UTC."""
+
+    key: Annotated[str, Meta(max_length=64)]
+    since: Count = 0
 
 
 class Notices(View, frozen=True, kw_only=True):
@@ -234,6 +242,11 @@ async def _hand_in(desk: Desk, call: Call) -> Reply:
     return Reply(await desk.papers.hand_in(call.who, parse_base64(asked.document, what="document")))
 
 
+async def _exposure(desk: Desk, call: Call) -> Reply:
+    query: ExposureQuery = call.query
+    return Reply(await desk.exposure.of(call.who, query.key, query.since))
+
+
 MONITOR, SENDER, OFFICER = TokenRole.MONITOR, TokenRole.SENDER, TokenRole.OFFICER
 
 ROUTES: tuple[Route, ...] = (
@@ -279,6 +292,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "deposit", "POST", "/v1/documents", SENDER,
         "Hand in a signed document: it proves itself.", DocumentView, _hand_in, asks=DocumentRequest,
+    ),
+    Route(
+        "exposure", "GET", "/v1/exposure", OFFICER,
+        "Show what a key signed, and what it could open.", ExposureView, _exposure, ExposureQuery,
     ),
     Route("members", "GET", "/v1/members", MONITOR, "List the members.", Members, _members),
     Route("schemas", "GET", "/v1/severity", MONITOR, "List the severity schemas.", Schemas, _schemas),

@@ -27,7 +27,7 @@ Commands that work on this machine:
 - ``proposing``: ``governance propose``; ``governing``: ``governance sign``, ``publish`` and their like
 - ``comparing``: fingerprints shown and compared, and a request seen again
 - ``keys``: ``key``, with ``key_views`` (list, check, export) and ``rotating``; ``seeing_tokens``: what is
-  plugged in
+  plugged in; ``compromise``: a key ended, and what it touched
 - ``backing_up``: ``backup``, ``restore``; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``

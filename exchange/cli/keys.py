@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from exchange.cli.compromise import exposure, revoke
 from exchange.cli.key_views import check, export, list_
 from exchange.cli.rotating import rotate
 from exchange.cli.seeing_tokens import token
@@ -14,6 +15,8 @@ def key() -> None:
     """Show, rotate, revoke and check keys: what this node holds, and what others hold of it."""
 
 
+key.add_command(exposure)
+key.add_command(revoke)
 key.add_command(list_)
 key.add_command(rotate)
 key.add_command(check)

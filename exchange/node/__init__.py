@@ -33,7 +33,8 @@ People:
 - ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
 - ``disclosing``: one notice opened for an auditor
 - ``schemas``: severity in the sender's words and the reader's; ``milestones``: what can be waited for
-- ``doubts``: what a thief may have signed, by what is known now
+- ``doubts``: what a thief may have signed, by what is known now; ``exposure``: what one key touched, shown
+  as ``exposure_views``; ``withdrawn``: another member's key counts no more
 - ``showing``: stored rows as ``views``, which is all that faces see; ``health``: how the node is
 
 Shared:

@@ -16,6 +16,7 @@ import msgspec
 from exchange.node.at_recipients import AtRecipient, at_recipients
 from exchange.node.context import NodeContext
 from exchange.node.disclosing import disclosed
+from exchange.node.exposure import Exposure
 from exchange.node.health import Health
 from exchange.node.milestones import SETTLED, Milestone
 from exchange.node.officers import Officers
@@ -96,6 +97,7 @@ class Desk:
         self._showing = Showing(context, schemas)
         self._proofs = Proofs(context)
         self._standing = Standing(context)
+        self.exposure = Exposure(context)
 
     async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
         """Accept a notice; it is durable and will be sent when this returns."""

@@ -16,6 +16,7 @@ import structlog
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
 from exchange.node.selfwatch import ALARM, NEXT, Foreign, changed_entry, foreign_document
+from exchange.node.withdrawn import Withdrawn, newly_withdrawn, tell_withdrawn
 from exchange.stores.node_books import (
     MIRRORED,
     clear_alarm,
@@ -55,6 +56,7 @@ class _Read:
     kept: list[bytes] = field(default_factory=list)
     refused: list[AlmenaraError] = field(default_factory=list)
     foreign: list[Foreign] = field(default_factory=list)
+    withdrawn: list[Withdrawn] = field(default_factory=list)
     is_complete: bool = True
 
 
@@ -175,12 +177,13 @@ class Mirror:
             if not await self._is_known(data):
                 try:
                     # The signatures of a copy that changes nothing were not looked at: never kept.
-                    before = directory.documents.entry(state)
+                    before, trusted = directory.documents.entry(state), directory.documents
                     accepted = directory.update(data, now_ms)
                     if accepted.changed:
                         read.kept.append(data)
                         read.foreign += foreign_document(state, accepted.document, accepted.hash)
                         read.foreign += changed_entry(before, directory.documents.entry(state))
+                        read.withdrawn += newly_withdrawn(state, trusted, directory.documents)
                 except ClockSkew as error:
                     # Our clock may be the wrong one: a document is not skipped for that, but read again.
                     read.refused.append(error)
@@ -254,6 +257,8 @@ def _save(db: apsw.Connection, read: _Read, publish: Sequence[bytes], now_ms: in
     for found in read.foreign:
         raise_alarm(db, ALARM, found.about, found.message, NEXT, now_ms)
         record_event(db, now_ms, "directory.foreign", code=ALARM, detail=found.message)
+    for key in read.withdrawn:
+        tell_withdrawn(db, key, now_ms)
     for error in read.refused:
         raise_alarm(db, "document-refused", error.code, error.message, error.hint, now_ms)
         record_event(db, now_ms, "directory.refused", code=error.code)

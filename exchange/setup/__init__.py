@@ -11,6 +11,7 @@ root hash and the fingerprint of each request's key.
 - ``coordinator``: a coordinator is set up, and joins; ``renewing``: its next certificate and statement key
 - ``node``: a node is set up; ``joining``: it joins; ``amending``: what its state changes later;
   ``rotating``: its next online keys, with an overlap; ``clearing``: the old ones deleted;
+  ``revoking``: one ended at once;
   ``holdings``: what is held beside what is listed; ``checking``: what of that is not as it must be;
   ``succession``: its next identity key; ``attesting``: a member confirms another's key
 - ``handing_in``: a newer community file for a coordinator that runs

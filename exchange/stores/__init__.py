@@ -17,6 +17,7 @@ The coordinator's store:
 The node's store, rows in and rows out:
 
 - ``node_notices``: notices and deliveries; ``node_statements``: statements, chains, pairs
+- ``node_exposure``: everything of one party, for the question what a key touched
 - ``node_sealing``: notices in more than one envelope, and who waits for one
 - ``node_queue``: what the coordinator must still be given; ``node_ledger``: what is known of its ledger
 - ``node_books``: the rest

@@ -175,7 +175,7 @@ def list_notices(
     There may be a few more than ``limit``: those stored at the same moment as the last one.
     """
     rows = db.execute(_LIST, (direction, json.dumps(states), before_ms, limit))
-    return [_row(row) for row in rows]
+    return [notice_row(row) for row in rows]
 
 
 def count_notices(db: apsw.Connection, direction: Direction, state: str) -> int:
@@ -269,9 +269,10 @@ def accept_gaps(db: apsw.Connection) -> None:
 
 def _one(cursor: apsw.Cursor) -> NoticeRow | None:
     row = cursor.fetchone()
-    return None if row is None else _row(row)
+    return None if row is None else notice_row(row)
 
 
-def _row(values: tuple[Any, ...]) -> NoticeRow:
+def notice_row(values: tuple[Any, ...]) -> NoticeRow:
+    """Return a notice from the columns of its row."""
     # The table's columns stand in the order of the record's fields.
     return NoticeRow(**dict(zip(_FIELDS, values, strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import apsw
@@ -78,6 +78,14 @@ def has_said(db: apsw.Connection, envelope: bytes, party: str) -> bool:
     """Whether a party has said anything about an envelope, as far as is known here."""
     query = "SELECT 1 FROM statement WHERE envelope = ? AND party = ?"
     return db.execute(query, (envelope, party)).fetchone() is not None
+
+
+def select_statements(
+    db: apsw.Connection, which: str, values: tuple[str | bytes, ...]
+) -> Iterator[StatementRow]:
+    """Yield the statements that a constant clause of SQL chooses."""
+    for row in db.execute(f"{_SELECT} {which}", values):
+        yield _row(*row)
 
 
 def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None:
