@@ -100,10 +100,12 @@ class Answers:
             for answered, promise in kept:
                 _record(db, self._context.state, answered, promise, now_ms)
 
-        await self._context.engine.write(record)
         for answered, _ in kept:
+            # Before the write: a coordinator that takes a new key may end this session at once, and what
+            # it has accepted is so, whether this round is still recorded or comes again.
             if answered.row.kind == "publish" and isinstance(answered.answer, Accepted):
                 self._context.keys.has_accepted(answered.row.subject)
+        await self._context.engine.write(record)
         self._context.events.ring()
         if broken is not None:
             # Only now: one broken promise must not undo the answers beside it.

@@ -121,7 +121,7 @@ class Inbox:
 
     async def _round(self, items: Sequence[Item]) -> list[Outcome]:
         # One key for the whole round, whatever the time is when it is written.
-        current = _Round(self._signer())
+        current = _Round(await self._signer())
         await self._chain_of(current.signer)
         for item in items:
             current.outcomes.append(await self._deal_with(item, current))
@@ -138,7 +138,7 @@ class Inbox:
         except Exception as fault:
             error = AlmenaraError(f"the item cannot be dealt with ({type(fault).__name__}); see the log")
         refused = Outcome(item=item, refusal=RefusalRecord(envelope=None, error=error))
-        await self._write(_Round(self._signer(), outcomes=[refused]))
+        await self._write(_Round(await self._signer(), outcomes=[refused]))
         return [refused]
 
     async def _deal_with(self, item: Item, current: _Round) -> Outcome:
@@ -197,13 +197,22 @@ class Inbox:
         state = self._context.state
         return not await self._context.engine.read(lambda db: has_said(db, envelope, state))
 
-    def _signer(self) -> Signer:
-        try:
-            return self._context.signer
-        except UnknownSigner:
-            # By a wrong clock no key's time has come, or all are over.
-            self._link_state.require_right_clock()
-            raise
+    async def _signer(self) -> Signer:
+        """Return the key for a round, once the coordinator knows one.
+
+        A key was revoked and the manifest with the next is on its way: ending the session over what was
+        delivered would keep the answer to that manifest from ever coming.
+        """
+        while True:
+            rung = self._context.keys.changed.listen()
+            try:
+                return self._context.signer
+            except UnknownSigner:
+                # By a wrong clock no key's time has come, or all are over.
+                self._link_state.require_right_clock()
+                if not self._context.keys.awaits_coordinator:
+                    raise
+            await rung.wait()
 
     async def _chain_of(self, signer: Signer) -> Chain:
         if self._chain is None or self._chain[0] != signer.key_id:

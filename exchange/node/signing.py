@@ -49,6 +49,11 @@ class NodeKeys:
         manifest = self._directory.documents.manifest(self._state)
         return self._accepted if self._waiting else manifest
 
+    @property
+    def awaits_coordinator(self) -> bool:
+        """Whether an own manifest is on its way, so that another key may count soon."""
+        return bool(self._waiting)
+
     def begin(self, accepted: StateManifest | None, waiting: dict[bytes, StateManifest]) -> None:
         """Say where things stand at the start.
 

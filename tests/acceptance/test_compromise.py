@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from exchange.setup.keyring import open_signer
 from keys.documents import sign_document
 from keys.governance import next_directory
 from protocol.documents import Compromise, Role
-from protocol.errors import AlmenaraError
+from protocol.errors import AlmenaraError, UnknownSigner
 from protocol.session.messages import Accepted
 from protocol.text import format_base64, format_utc
 from tests.acceptance.ceremony import CODES, HUB, NO_PASSPHRASE, Founded
@@ -63,11 +64,18 @@ def confirm(world: World, key_id: bytes, since_ms: int) -> None:
     )
 
 
-def witnessed(world: World, id_: str) -> bool:
-    """Whether everything that XBB said about a notice of XAA is under a quorum's checkpoint."""
+def witnessed(world: World, id_: str, kind: str) -> bool:
+    """Whether what a recipient said about a notice of XAA is under a quorum's checkpoint."""
     (delivery,) = world.status("XAA", id_).deliveries
-    evidence = delivery.evidence
-    return "accepted" in evidence and all(one.startswith("witnessed") for one in evidence.values())
+    return delivery.evidence.get(kind, "").startswith("witnessed")
+
+
+def speaks(world: World) -> bool:
+    """Whether XBB may sign again: it waits until the coordinator has its new manifest."""
+    with suppress(UnknownSigner):
+        world.submit("XBB", notice("It was not us", "XCC", "XBB"), "it-was-not-us")
+        return True
+    return False
 
 
 def exposure(world: World, code: str, key: str, since_ms: int) -> dict[str, Any]:
@@ -81,19 +89,19 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
     """Ended at once, refused by everybody, confirmed by the threshold, and audited years later."""
     port = free_port()
     world.settings["ALMENARA_LEDGER_PORT"] = str(port)
+    thief = world.founded.copy(tmp_path / "stolen")
     world.start(HUB, *CODES)
     old = open_signer(world.data("XBB") / "keys" / "node.key", Role.NODE, NO_PASSPHRASE).key_id
     first = world.submit("XAA", notice("Before the theft", "XBB"), "before-the-theft").id
     world.status("XAA", first, "received")
     assert world.run("ack", first, "accept", code="XBB").code == 0
-    world.until(lambda: witnessed(world, first), "the answer to be witnessed")
+    world.until(lambda: witnessed(world, first, "accepted"), "the answer to be witnessed")
     receipt = tmp_path / "receipt.txt"
     assert world.run("proof", first, "-o", receipt, code="XAA").code == 0
 
     # The thief comes, and speaks in XBB's name.
     assert world.stop("XBB") == 0
     since_ms = CLOCK.now_ms()
-    thief = world.founded.copy(tmp_path / "stolen")
     forged = steal(thief, "Pay no attention").hex()
     world.until(lambda: any(one.id == forged for one in world.listed("XAA", "inbox")), "the forged notice")
 
@@ -102,7 +110,7 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
     place = ("--data", world.data("XBB"), "--identity", world.data("XBB") / "keys" / "identity.key", "--json")
     refused = world.run(*words, *place)
     assert refused.code != 0
-    assert "--replace" in refused.error["hint"]
+    assert "--replace" in refused.out + refused.err
     done = world.run(*words, "--replace", *place)
     assert done.code == 0, done.err
     assert (done.object["key"], done.object["manifest_version"]) == (old.hex(), 2)
@@ -122,7 +130,8 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
         steal(thief, "Once more")
 
     # The state speaks with its new key, and is sealed to with new daily keys.
-    again = world.submit("XBB", notice("It was not us", "XCC"), "not-us").id
+    world.until(lambda: speaks(world), "the new key to be used")
+    again = world.submit("XBB", notice("It was not us", "XCC", "XBB"), "it-was-not-us").id
     world.status("XBB", again, "received")
     answer = world.submit("XAA", notice("Was it you?", "XBB"), "was-it-you").id
     world.status("XAA", answer, "received")
@@ -134,8 +143,8 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
         if not file.exists():
             assert world.run("proof", first, "-o", file, code="XAA").code == 0
         assert world.run("audit", "verify", file, "--root-hash", pinned).code == 0
-    last = world.submit("XAA", notice("The end", "XCC"), "the-end").id
-    world.status("XAA", last, "received")
+    last = world.submit("XAA", notice("The end", "XCC"), "this-is-the-end").id
+    world.until(lambda: witnessed(world, last, "received"), "the end to be witnessed")
     bundle = tmp_path / "bundle"
     source = ("--member", world.data("XAA"), "--community", world.founded.community)
     exported = world.run("audit", "export", *source, "--url", f"https://127.0.0.1:{port}", "-o", bundle)
@@ -150,7 +159,7 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
     assert (answered["deliveries"][0]["outcome"], answered["doubtful"]) == ("accepted", [])
 
 
-def notice(subject: str, to: str) -> SubmitRequest:
-    """Return a request for a notice to one state."""
-    severity = "xaa-national@1:grave"
+def notice(subject: str, to: str, sender: str = "XAA") -> SubmitRequest:
+    """Return a request for a notice of one state to another."""
+    severity = "xaa-national@1:grave" if sender == "XAA" else "xbb-national@1:c2"
     return SubmitRequest(to=(to,), severity=severity, subject=subject, text="In two rooms.")
