@@ -58,7 +58,8 @@ def test_a_stolen_node_key_is_replaced_in_the_same_manifest(ceremony: Founded, t
     old = node_key(founded)
     done = ended(founded, old.hex()[:8], unprotected, since_ms=5)
     assert done.file == founded.data("XAA") / "keys" / "node-2.key"
-    assert done.file is not None and done.file.exists()
+    assert done.file is not None
+    assert done.file.exists()
     directory, queue = afterwards(founded)
     with pytest.raises(KeyRevoked):
         directory.node_key("XAA", old, CLOCK.now_ms())
