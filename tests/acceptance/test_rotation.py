@@ -11,21 +11,22 @@ import secrets
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import apsw
 import pytest
 
 from exchange.node.requests import SubmitRequest
-from exchange.node.views import SubmittedView
+from exchange.node.views import ProofView, SubmittedView
 from protocol.digest import certificate_id
 from protocol.documents import StateManifest, parse_document, parse_signed_document
-from protocol.errors import AlmenaraError
+from protocol.errors import AlmenaraError, NotFound
 from protocol.notice import parse_manifest
 from protocol.statement import Statement, StatementKind
 from tests.acceptance.ceremony import CODES, HUB
 from tests.acceptance.test_kill_loop import check_chains, said, statements
-from tests.acceptance.world import World
+from tests.acceptance.world import World, free_port
 
 SENDER, RECIPIENT = "XAA", "XBB"
 RATE_PER_S = 100
@@ -128,6 +129,8 @@ def rotate_everything(world: World, load: Load) -> dict[str, str]:
     made["sender"] = str(rotate(world, SENDER, "node", "--announce", "0")["key"])
     made["recipient"] = str(rotate(world, RECIPIENT, "node", "--announce", "0")["key"])
     made["witness"] = str(rotate(world, RECIPIENT, "witness")["key"])
+    # Of three witnesses two change: no quorum is possible without new keys.
+    rotate(world, SENDER, "witness")
     made["tls"] = str(rotate(world, RECIPIENT, "tls")["key"])
     rotate(world, SENDER, "tls")
     token = rotate(world, RECIPIENT, "officer", f"Officer of {RECIPIENT}")["files"]
@@ -140,6 +143,8 @@ def rotate_everything(world: World, load: Load) -> dict[str, str]:
 def the_rotation(world: World, rate: float, seconds: float) -> float:
     """Rotate everything under load, then judge every notice; return the rate that was reached."""
     shift = DAYS_ON * DAY_MS
+    ledger_port = free_port()
+    world.settings["ALMENARA_LEDGER_PORT"] = str(ledger_port)
     world.start(HUB, SENDER, "XCC", shift_ms=shift)
     before = {code: manifest_of(world, code) for code in CODES}
     with Load(world, rate) as load:
@@ -154,6 +159,7 @@ def the_rotation(world: World, rate: float, seconds: float) -> float:
         assert [alarm for alarm in world.node(code).alarms if alarm.code != "pending-witness"] == []
     assert sessions(world) == dict.fromkeys(CODES, 1), "a rotation ended somebody's session"
     look_at_running_nodes(world)
+    audit(world, load.ids, ledger_port)
     reconnect_with_new_certificates(world)
     assert [world.stop(name) for name in (*CODES, HUB)] == [0, 0, 0, 0]
     judge(world, load, made, before)
@@ -176,6 +182,34 @@ def look_at_running_nodes(world: World) -> None:
         assert [(key["standing"], key["file"] is None) for key in nodes] == [("active", False)] * 2
         checked = world.run("key", "check", "--data", world.data(code), "--json")
         assert (checked.code, checked.object["findings"]) == (0, []), checked.out + checked.err
+
+
+def audit(world: World, ids: list[str], ledger_port: int) -> None:
+    """What old and new keys signed and cosigned is proved offline, from the root hash alone."""
+    root_hash = world.founded.root_hash.hex()
+    for number, id_ in enumerate((ids[0], ids[-1])):
+        receipt = world.folder / f"receipt-{number}.txt"
+        world.until(partial(is_proved, world, id_, receipt), "a proof of RELAYED and RECEIVED", DRAIN_S)
+        ran = world.run("audit", "verify", receipt, "--root-hash", root_hash)
+        assert ran.code == 0, ran.out + ran.err
+    exported = world.run(
+        *("audit", "export", "--member", world.data(SENDER)),
+        *("--url", f"https://127.0.0.1:{ledger_port}", "--community", world.founded.community),
+        *("--root-hash", root_hash, "-o", world.folder / "bundle"),
+    )
+    assert exported.code == 0, exported.out + exported.err
+    ran = world.run("audit", "verify", world.folder / "bundle", "--root-hash", root_hash)
+    assert ran.code == 0, ran.out + ran.err
+
+
+def is_proved(world: World, id_: str, to: Path) -> bool:
+    """Save the receipt of a notice; return whether it proves all that was said."""
+    try:
+        view = world.client(SENDER).ask("GET", f"/v1/notices/{id_}/proof", ProofView)
+    except NotFound:
+        return False
+    to.write_text(view.receipt)
+    return view.statements > 1 and not view.pending
 
 
 def sessions(world: World) -> dict[str, int]:
