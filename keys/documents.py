@@ -136,10 +136,6 @@ def verify_signed_by(
         raise BadSignature(f"the signature of the {role} key over the {context.value} document is wrong")
 
 
-def _signature(context: Context, body: bytes, signer: Signer) -> DocumentSignature:
-    return DocumentSignature(key_id=signer.key_id, signature=signer.sign(context, body).signature)
-
-
 def assembled(body: bytes, signatures: Sequence[DocumentSignature]) -> bytes:
     """Return the signed form of a document's bytes; of several signatures by one key, the last.
 
@@ -153,3 +149,7 @@ def assembled(body: bytes, signatures: Sequence[DocumentSignature]) -> bytes:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise TooLarge(f"the signed document has {len(data)} bytes; at most {MAX_DOCUMENT_BYTES} are allowed")
     return data
+
+
+def _signature(context: Context, body: bytes, signer: Signer) -> DocumentSignature:
+    return DocumentSignature(key_id=signer.key_id, signature=signer.sign(context, body).signature)

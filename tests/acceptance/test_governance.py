@@ -15,7 +15,11 @@ from typing import Any
 import pytest
 
 from exchange.clock import SystemClock
+from exchange.setup.taking import community_of
+from protocol.documents import signed_document_hash
+from protocol.enrolment import parse_community
 from tests.acceptance.ceremony import CODES, HUB, Founded, new_coordinator, new_node
+from tests.acceptance.world import World
 
 CUSTODIANS, THRESHOLD = 5, 3
 ROOT = Path(__file__).parents[2]
@@ -206,3 +210,21 @@ def test_a_newcomer_is_attested_by_two_members_or_the_custodians_are_told(counci
     ]
     assert "XDD" in [state["code"] for state in council.shown()["states"]]
     assert shown["unattested"] is None
+
+
+def test_a_member_attests_while_its_node_runs_and_everybody_sees_it(world: World) -> None:
+    """The attestation is mirrored like every document, and is the one that governance gets."""
+    world.start(HUB, "XAA", "XBB")
+    new_node(world.founded, "XDD", SystemClock())
+    data, out = world.data("XAA"), world.founded.base / "xaa.attestation"
+    words = ("node", "attest", world.founded.request("XDD"), "--data", data, "-o", out, "--yes")
+    identity = ("--identity", data / "keys" / "identity.key")
+    made = world.run(*words, *identity, "--channel", "in person", "--channel", "telephone", "--json")
+    assert made.code == 0, made
+    wanted = signed_document_hash(out.read_bytes())
+
+    def mirrored() -> bool:
+        documents = parse_community(community_of(world.data("XBB"))).documents
+        return wanted in map(signed_document_hash, documents)
+
+    world.until(mirrored, "the attestation at XBB")

@@ -18,12 +18,14 @@ from exchange.setup.joining import join_community
 from exchange.setup.keyring import open_signer
 from keys.documents import assembled
 from keys.governance import community_file
+from keys.signer import sign_possession
 from protocol import codec
 from protocol.documents import DocumentSignature, Role
-from protocol.enrolment import parse_community
+from protocol.enrolment import CoordinatorRequest, parse_community, parse_request
 from protocol.governance import parse_proposal, parse_proposal_signature, proposed
 from protocol.signed import Context
 from tests.acceptance.ceremony import CODES, NO_PASSPHRASE, Founded, new_node
+from tests.community import signer
 from tests.unit.exchange.test_setup_cli import Terminal, terminal
 
 __all__ = ["terminal"]
@@ -448,3 +450,45 @@ def test_a_stolen_key_is_confirmed_by_the_custodians(desk: Desk) -> None:
     assert shown["changes"][0]["action"] == "compromised"
     after = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted.directory.compromised
     assert [(entry.party, entry.key_id.hex()) for entry in after] == [("XBB", key_id)]
+
+
+def test_a_coordinators_next_statement_key_needs_its_own_command(desk: Desk) -> None:
+    """A second request with another key is not admitted in passing."""
+    request = parse_request(desk.founded.request("HUB").read_bytes())
+    assert isinstance(request, CoordinatorRequest)
+    fresh = signer("next", Role.COORDINATOR)
+    entry = replace(
+        request.entry, key=fresh.public, possession=sign_possession(fresh, "HUB", request.community)
+    )
+    path = desk.file("hub.alm")
+    path.write_bytes(codec.encode(replace(request, entry=entry)))
+    words = ("governance", "propose", "admit", path, *desk.place, "-o", desk.file("x.proposal"))
+    code, error = desk.refused(*words)
+    assert (code, error["code"]) == (Exit.VERIFICATION, "key-refused")
+    assert "change-coordinator" in error["next"]
+    proposal = desk.propose("change-coordinator", path)
+    _, out, _ = desk.terminal.run(*desk.words_to_sign(proposal, "directory-1"), "--dry-run")
+    assert "! CHANGE COORDINATOR HUB" in out
+    desk.publish(proposal, desk.sign(proposal, "directory-1", "directory-2"))
+    trusted = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted
+    assert trusted.coordinator("HUB").key == fresh.public
+    code, _ = desk.refused(
+        *("governance", "propose", "change-coordinator", path, *desk.place),
+        *("-o", desk.file("x.proposal")),
+    )
+    assert code == Exit.USAGE
+
+
+def test_a_member_that_is_removed_and_comes_back_is_marked(desk: Desk) -> None:
+    """A code that was somebody's before is looked at twice."""
+    gone = desk.propose("remove", "XCC", "--reason", "left")
+    desk.publish(gone, desk.sign(gone, "directory-1", "directory-2"))
+    states = desk.terminal.json("governance", "show", *desk.place)["states"]
+    assert [state["code"] for state in states] == ["XAA", "XBB"]
+    again = desk.propose("admit", desk.founded.request("XCC"), "--unattested", "they are back", name="2")
+    _, out, _ = desk.terminal.run(*desk.words_to_sign(again, "directory-1"), "--dry-run")
+    assert "! ADD STATE XCC" in out
+    assert "THIS CODE WAS A MEMBER BEFORE" in out
+    desk.publish(again, desk.sign(again, "directory-1", "directory-2"))
+    trusted = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted
+    assert trusted.documents.manifest("XCC") is not None
