@@ -1,6 +1,7 @@
 """That a place was filled from a backup: said in the place itself, until a person has dealt with it.
 
-A coordinator has a file for it, a node a fact in its store.
+A coordinator has a file for it; a node's store has a fact, which the node can set by itself when it
+finds out that somebody laid an older copy there (:mod:`exchange.node.restored`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ page in ``spec/``; why some things are as they are stands in ``decisions/``.
 
 What everything stands on:
 
-- ``errors``: the one tree of errors, with the code that a peer is told and the operator's next step
+- ``errors``: the one tree of errors, with the operator's next step; ``peer_codes``: what a peer is told
 - ``fields``: the field types with their bounds, and ``Wire``, the base of every structure
 - ``codec``: strict canonical MessagePack, the only reader and writer of wire bytes; ``typed``: its
   short way for what is plainly canonical

@@ -201,7 +201,11 @@ def plain_inbox(node: TestNode, catch_up: Callable[[], Awaitable[None]]) -> Inbo
 async def carrying(
     folder: Path, node: TestNode, make_inbox: MakeInbox = plain_inbox, cap_seconds: float = PAUSE
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a node's courier; it must still be running at the end."""
+    """Run a node's courier; it must still be running at the end.
+
+    It has looked already at what others know of it, for which it would wait in its first session.
+    """
+    node.context.restored.looked.set()
     courier = make_courier(folder, node, await Mirror.open(node.context), cap_seconds)
     running = asyncio.create_task(courier.run(make_inbox(node, courier.catch_up)))
     try:

@@ -17,11 +17,12 @@ from pathlib import Path
 from exchange.datadir import DataDir
 from exchange.pinned_root import read_pinned_root
 from exchange.setup.files import REQUEST_FILE, read_file
+from exchange.setup.joining import SUCCESSION_FILE
 from protocol.enrolment import MAX_REQUEST_BYTES, StateRequest, parse_request
 from protocol.errors import SetupError
 
 DATABASE = "almenara.db"
-FILES = ("almenara.toml", "root-hash", REQUEST_FILE)
+FILES = ("almenara.toml", "root-hash", SUCCESSION_FILE, REQUEST_FILE)
 FOLDERS = ("access", "evidence", "keys", "officers")
 NAME = re.compile(rf"(?:(?:{'|'.join(FOLDERS)})/)?[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}")
 LARGEST_FILE = 16 * 2**20

@@ -107,7 +107,7 @@ def restore(console: Local, file: Path, data: str | None) -> None:
     manifest = work(file, settings.data)
     place = settings.data
     next_ = (
-        f"almenara doctor --data {place}"
+        "deploy/runbooks/restore-a-node.md: run it, let it catch up, reconcile it; it signs nothing before"
         if manifest.role is Role.NODE
         else f"compare with the members, and say so with: almenara coordinator recover --data {place}"
     )

@@ -139,13 +139,18 @@ def rotate_node(
     overlap: int,
 ) -> None:
     """Make the next node key: it signs notices, receipts and daily keys from its day on."""
-    from exchange.node.secrets import NODE
+    from exchange.node.secrets import NODE, VAULT
     from exchange.setup import rotating as work
     from exchange.setup.keyring import protected_like
     from keys.keyfile import KeyKind
 
     place = _place(console, data, identity, passphrase_file, identity_passphrase_file)
-    protect = protected_like(place.settings.data / "keys" / "node.key", KeyKind.SIGNING, NODE, place.for_node)
+    keys = place.settings.data / "keys"
+    if (keys / "node.key").exists():
+        protect = protected_like(keys / "node.key", KeyKind.SIGNING, NODE, place.for_node)
+    else:
+        # It was lost, which may be why there shall be another one.
+        protect = protected_like(keys / "vault.key", KeyKind.SYMMETRIC, VAULT, place.for_node)
     windows = _days(announce, overlap)
     _show(console, place.work(lambda amendment: work.rotate_node(amendment, protect, windows)))
 

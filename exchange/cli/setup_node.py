@@ -24,6 +24,7 @@ from exchange.cli.local import (
     token_values,
 )
 from exchange.cli.reaching import reach
+from exchange.cli.reconciling import reconcile
 from exchange.cli.succeeding import succeed_identity
 from exchange.cli.taking import community
 
@@ -49,6 +50,7 @@ node.add_command(attest)
 node.add_command(comparing.request)
 node.add_command(comparing.fingerprint)
 node.add_command(community)
+node.add_command(reconcile)
 
 
 @node.command(

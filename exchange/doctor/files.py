@@ -18,7 +18,7 @@ from protocol.documents import Role as KeyRole
 from protocol.errors import KeyfileError
 
 NEEDED = {
-    Role.NODE: ("node.key", "witness.key", "vault.key", "tls.crt", "tls.key"),
+    Role.NODE: ("node.key", "witness.key", "vault.key", "opening.key", "tls.crt", "tls.key"),
     Role.COORDINATOR: ("statement.key", "log.key", "tls.crt", "tls.key"),
 }
 

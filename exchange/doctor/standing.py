@@ -5,6 +5,7 @@ from __future__ import annotations
 from exchange.doctor.patient import DAY_MS, Finding, Patient, note, ok, problem, warning
 from exchange.stores.node_books import find_prekey
 from exchange.stores.node_ledger import newest_checkpoint
+from keys.calendar import day_of
 from protocol.documents import Role as KeyRole
 from protocol.documents import StateStatus
 from protocol.ledger.origins import Log
@@ -69,24 +70,27 @@ def sealing_keys_are_ahead(patient: Patient) -> Finding:
         )
     keys = held.document.keys
     now = [key for key in keys if key.use_until_ms > patient.now_ms]
+    days = {path.stem for path in patient.place.day_keys.glob("*.key")}
     with patient.database() as db:
-        lost = [key for key in now if find_prekey(db, key.key_id) is None]
+        lost = [
+            key for key in now if find_prekey(db, key.key_id) is None or day_of(key.use_from_ms) not in days
+        ]
     if lost:
         return problem(
             f"the secret halves of {len(lost)} published sealing keys are not here: what is sealed to them "
             "cannot be opened",
             "If the place was restored, follow deploy/runbooks/restore-a-node.md.",
         )
-    days = (keys[-1].use_until_ms - patient.now_ms) // DAY_MS
-    if days < 0:
+    ahead = (keys[-1].use_until_ms - patient.now_ms) // DAY_MS
+    if ahead < 0:
         return problem(
             "the last published sealing key has ended", "Start the node: it publishes new ones itself."
         )
-    if days < FEW_DAYS:
+    if ahead < FEW_DAYS:
         return warning(
-            f"sealing keys are published for {days} more days", "Let the node reach its coordinator."
+            f"sealing keys are published for {ahead} more days", "Let the node reach its coordinator."
         )
-    return ok(f"sealing keys are published for {days} more days")
+    return ok(f"sealing keys are published for {ahead} more days")
 
 
 def witnesses_are_at_work(patient: Patient) -> Finding:

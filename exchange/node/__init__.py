@@ -39,6 +39,7 @@ People:
 
 Shared:
 
+- ``restored``: a node whose store is an older copy signs nothing
 - ``context``: who the node is, with its clock, store and keys; ``secrets``: unlocking the keys
 - ``signing``: which key signs now, of several whose windows overlap; ``key_files``: what they are called;
   ``keykeeper``: takes up new ones; ``expiring``: tells what ends;

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from exchange.clock import Clock
 from exchange.node.bell import Bell
 from exchange.node.heads import Heads
+from exchange.node.restored import Restored
 from exchange.node.signing import NodeKeys
 from exchange.stores.engine import Engine
 from exchange.unsealer.client import Unsealer
@@ -33,6 +34,7 @@ class NodeContext:
         outgoing: Rings when there is something for the coordinator.
         events: Rings when there is a new event.
         heads: The newest verified checkpoints of the ledger.
+        restored: Whether the store is an older copy, so that nothing may be signed.
     """
 
     state: str
@@ -47,6 +49,7 @@ class NodeContext:
     outgoing: Bell
     events: Bell
     heads: Heads = field(default_factory=Heads)
+    restored: Restored = field(default_factory=Restored)
 
     @property
     def signer(self) -> Signer:
@@ -54,10 +57,17 @@ class NodeContext:
 
         Raises:
             UnknownSigner: none may sign now.
+            NodeRestored: the store is an older copy.
         """
+        self.restored.require_own_word()
         return self.keys.signer(self.clock.now_ms())
 
     @property
     def witness(self) -> NoteSecret:
-        """The keys with which this node cosigns checkpoints of the ledger now."""
+        """The keys with which this node cosigns checkpoints of the ledger now.
+
+        Raises:
+            NodeRestored: the store is an older copy.
+        """
+        self.restored.require_own_word()
         return self.keys.witness()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 import structlog
@@ -153,11 +154,12 @@ class Courier:
         since = self._context.clock.monotonic()
         try:
             session = self._session = _Session(link=link)
+            shown = self._mirror.changed.listen()
             await self._mirror.begin(welcome.documents)
             link.send(MirrorRequest(index=self._mirror.next_index))
             await until_first(
                 self._read(session, inbox),
-                self._send(session),
+                self._look_then_send(session, shown),
                 self._collect(session, inbox),
                 self._settle(session),
                 self._ledger.serve(link),
@@ -215,8 +217,25 @@ class Courier:
                 case _:
                     raise RemoteProtocolError(f"a {type(message).__name__} has no meaning for a node here")
 
+    async def _look_then_send(self, session: _Session, shown: asyncio.Event) -> None:
+        """Begin only when this node has seen what others know of it: its store may be an older copy."""
+        looked = self._context.restored.looked
+        if not looked.is_set():
+            await _wait(shown, CATCH_UP_SECONDS)
+            await _within(CATCH_UP_SECONDS, self._ledger.dealt_with())
+            looked.set()
+        await self._send(session)
+
     async def _send(self, session: _Session) -> None:
-        while True:
+        if self._context.restored.since_ms is None:
+            await self._send_all(session)
+        # Nothing leaves any more. Asked once again, the coordinator shows what this node may have forgotten.
+        session.link.send(MirrorRequest(index=self._mirror.next_index))
+        await asyncio.Event().wait()
+
+    async def _send_all(self, session: _Session) -> None:
+        """Hand over what waits, until this node finds out that it may not."""
+        while self._context.restored.since_ms is None:
             if self._link_state.clock_is_wrong:
                 # What is handed over now would be refused for its time, and a notice for good.
                 await asyncio.sleep(CLOCK_SECONDS)
@@ -265,8 +284,11 @@ class Courier:
             self._backoff.succeeded()
 
     async def _collect(self, session: _Session, inbox: Inbox) -> None:
+        await self._context.restored.looked.wait()
         while True:
             outcomes = await inbox.next_round()
+            if not outcomes:
+                continue
             self._backoff.succeeded()
             for outcome in outcomes:
                 if outcome.refusal is not None:
@@ -286,6 +308,11 @@ def _request(ref: int, row: OutgoingRow) -> Submit | Attest | Publish:
 
 
 async def _wait(rung: asyncio.Event, seconds: float | None) -> None:
+    await _within(seconds, rung.wait())
+
+
+async def _within(seconds: float | None, work: Awaitable[object]) -> None:
+    """Wait for something, but no longer than so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await rung.wait()
+            await work

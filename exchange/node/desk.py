@@ -58,7 +58,7 @@ from exchange.stores.node_notices import (
 from exchange.stores.node_sealing import envelopes_of, first_of
 from exchange.stores.node_statements import StatementRow, list_statements
 from protocol.delivery import DeliveryState
-from protocol.errors import BadRequest, ClockSkew, NotFound
+from protocol.errors import BadRequest, ClockSkew, NodeRestored, NotFound
 from protocol.notice import parse_manifest
 from protocol.statement import DeclineReason, StatementKind
 
@@ -156,8 +156,9 @@ class Desk:
         body = unlock_body(self._context.vault, content_id, locked)
         opened_by = None
         if row.direction == "received":
-            # A wrong clock must not keep a warning from the person at the desk; it is signed another time.
-            with contextlib.suppress(ClockSkew):
+            # Neither a wrong clock nor a restored store may keep a warning from the person at the desk; it is
+            # signed another time.
+            with contextlib.suppress(ClockSkew, NodeRestored):
                 await self._officers.sign(who, row, StatementKind.OPENED)
                 opened_by = who.name
             row, recipients, statements = await self._read(id_)

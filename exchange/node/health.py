@@ -9,6 +9,8 @@ from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.expiring import notes
 from exchange.node.link_state import LinkState
+from exchange.node.restored import ALARM as RESTORED
+from exchange.node.restored import NEXT
 from exchange.node.showing import alarm_view
 from exchange.node.standing import waiting_for_witnesses
 from exchange.node.views import AlarmView, NodeView
@@ -97,7 +99,7 @@ class Health:
 
     def _passing(self, gaps: list[tuple[str, int]]) -> tuple[AlarmView, ...]:
         """Return the alarms that are true now and are not stored."""
-        now_ms = self._context.clock.now_ms()
+        now_ms, restored = self._context.clock.now_ms(), self._context.restored
         alarms = [
             AlarmView(
                 code="missing-notices",
@@ -111,6 +113,8 @@ class Health:
             alarms.append(
                 AlarmView(code="unsealer", message=trouble.message, next=trouble.hint, since_ms=now_ms)
             )
+        if restored.since_ms is not None:
+            alarms.append(_restored(restored.since_ms, caught_up=restored.caught_up))
         skew = self._link.skew_ms
         if skew is not None and self._link.clock_is_wrong:
             alarms.append(
@@ -126,3 +130,14 @@ class Health:
         except (DocumentExpired, VersionGap) as error:
             alarms.append(AlarmView(code=error.code, message=error.message, next=error.hint, since_ms=now_ms))
         return tuple(alarms)
+
+
+def _restored(since_ms: int, *, caught_up: bool) -> AlarmView:
+    now = "it has caught up: stop it, and reconcile it" if caught_up else "it has not caught up yet"
+    return AlarmView(
+        code=RESTORED,
+        message=f"this node's store is an older copy, of {format_utc(since_ms)} or before, so it signs "
+        f"nothing: no notice, no receipt, no answer; {now}",
+        next=NEXT,
+        since_ms=since_ms,
+    )

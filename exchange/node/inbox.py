@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -20,8 +20,11 @@ from exchange.node.link_state import LinkState
 from exchange.node.openings import Openings, logical_key
 from exchange.node.receipts import Receipts
 from exchange.node.records import Item, NoticeRecord, Outcome, RefusalRecord, store_round
+from exchange.node.summary import unlock_key
+from exchange.stores.node_notices import find_notice
 from exchange.stores.node_statements import has_said
 from keys.evidence import Chain, Saying
+from keys.sealing import decryption_proof
 from keys.signer import Signer
 from protocol.errors import (
     AlmenaraError,
@@ -51,13 +54,19 @@ TIMELY = (NoticeExpired, UnknownSigner)
 
 
 @dataclass(slots=True)
-class _Round:
+class _Met:
+    """What was met in one round: envelopes, and the notices in them by their logical key."""
+
+    seen: set[bytes] = field(default_factory=set)
+    opened: dict[bytes, NoticeRecord] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Round(_Met):
     """What one round has worked out, before it is written."""
 
     signer: Signer
     outcomes: list[Outcome] = field(default_factory=list)
-    seen: set[bytes] = field(default_factory=set)
-    opened: dict[bytes, NoticeRecord] = field(default_factory=dict)
     caught_up: bool = False
 
 
@@ -100,7 +109,8 @@ class Inbox:
     async def next_round(self) -> list[Outcome]:
         """Wait for items, deal with them, and return what became of each, in order.
 
-        When this returns, everything it reports is durable.
+        When this returns, everything it reports is durable. A node whose store is an older copy reads
+        what comes, and reports nothing: it is delivered again once the node can answer for it.
 
         Raises:
             StoreFailed, OutcomeUnknown: nothing may be taken as dealt with; the items come again.
@@ -110,6 +120,9 @@ class Inbox:
         items = [await self._waiting.get()]
         while len(items) < ROUND_ITEMS and not self._waiting.empty():
             items.append(self._waiting.get_nowait())
+        if self._context.restored.since_ms is not None:
+            await self._look_at(items)
+            return []
         try:
             return await self._round(items)
         except AlmenaraError:
@@ -121,7 +134,7 @@ class Inbox:
 
     async def _round(self, items: Sequence[Item]) -> list[Outcome]:
         # One key for the whole round, whatever the time is when it is written.
-        current = _Round(await self._signer())
+        current = _Round(signer=await self._signer())
         await self._chain_of(current.signer)
         for item in items:
             current.outcomes.append(await self._deal_with(item, current))
@@ -129,6 +142,23 @@ class Inbox:
             await asyncio.sleep(0)
         await self._write(current)
         return current.outcomes
+
+    async def _look_at(self, items: Sequence[Item]) -> None:
+        """Store what can be used, and sign nothing: neither that it came nor that it cannot be used."""
+        met, outcomes = _Met(), list[Outcome]()
+        for item in items:
+            try:
+                outcome = await self._judge(item, met)
+            except (StoreFailed, OutcomeUnknown):
+                raise
+            except AlmenaraError as error:
+                _log.warning("delivery.waits", code=error.code, seq=item.sequence)
+            else:
+                if outcome.again is None:
+                    outcomes.append(replace(outcome, saying=None))
+        context, now_ms = self._context, self._context.clock.now_ms()
+        await context.engine.write(lambda db: store_round(db, context.state, outcomes, (), now_ms))
+        context.events.ring()
 
     async def _alone(self, item: Item) -> list[Outcome]:
         try:
@@ -138,7 +168,7 @@ class Inbox:
         except Exception as fault:
             error = AlmenaraError(f"the item cannot be dealt with ({type(fault).__name__}); see the log")
         refused = Outcome(item=item, refusal=RefusalRecord(envelope=None, error=error))
-        await self._write(_Round(await self._signer(), outcomes=[refused]))
+        await self._write(_Round(signer=await self._signer(), outcomes=[refused]))
         return [refused]
 
     async def _deal_with(self, item: Item, current: _Round) -> Outcome:
@@ -161,28 +191,41 @@ class Inbox:
                 raise ClockSkew("what was delivered cannot be judged by this machine's clock") from error
             return await self._refuse(item, error, current)
 
-    async def _judge(self, item: Item, current: _Round) -> Outcome:
+    async def _judge(self, item: Item, met: _Met) -> Outcome:
         if item.kind is ItemKind.STATEMENT:
             return Outcome(item=item, receipt=await self._receipts.read(item.content))
-        opened = await self._openings.open(item, frozenset(current.seen), current.opened)
+        opened = await self._openings.open(item, frozenset(met.seen), met.opened)
         if opened is None:
-            return Outcome(item=item)
-        current.seen.add(opened.envelope)
+            return Outcome(item=item, saying=await self._owed(item, met.seen))
+        met.seen.add(opened.envelope)
         saying = Saying(
             kind=StatementKind.RECEIVED, envelope=opened.envelope, decryption_proof=opened.decryption_proof
         )
         if not isinstance(opened, NoticeRecord):
             return Outcome(item=item, again=opened, saying=saying)
-        current.opened[logical_key(opened.header.sender, opened.notice)] = opened
+        met.opened[logical_key(opened.header.sender, opened.notice)] = opened
         return Outcome(item=item, notice=opened, saying=saying)
+
+    async def _owed(self, item: Item, seen: set[bytes]) -> Saying | None:
+        """Return the RECEIVED for an envelope that was stored and never answered for, if this is one."""
+        claimed = self._openings.claimed(item)
+        if claimed is None or not await self._is_news(claimed.id, seen):
+            return None
+        envelope = claimed.id
+        row = self._context.engine.look_up(lambda db: find_notice(db, envelope))
+        if row is None:
+            return None
+        seen.add(envelope)
+        proof = decryption_proof(unlock_key(self._context.vault, row), envelope, self._context.state)
+        return Saying(kind=StatementKind.RECEIVED, envelope=envelope, decryption_proof=proof)
 
     async def _refuse(self, item: Item, error: AlmenaraError, current: _Round) -> Outcome:
         claimed = self._openings.claimed(item)
-        envelope = None if claimed is None else claimed.id
+        envelope, seen = None if claimed is None else claimed.id, current.seen
         _log.warning("delivery.refused", code=error.code, seq=item.sequence)
         saying = sender = None
-        if isinstance(error, REJECTABLE) and claimed is not None and await self._is_news(claimed.id, current):
-            current.seen.add(claimed.id)
+        if isinstance(error, REJECTABLE) and claimed is not None and await self._is_news(claimed.id, seen):
+            seen.add(claimed.id)
             saying = Saying(kind=StatementKind.REJECTED, envelope=claimed.id, code=error.peer_code.value)
             if not isinstance(error, NotAddressed):
                 # It has a number in the series of its sender, which is no gap.
@@ -190,9 +233,9 @@ class Inbox:
         refusal = RefusalRecord(envelope=envelope, error=error, sender=sender)
         return Outcome(item=item, refusal=refusal, saying=saying)
 
-    async def _is_news(self, envelope: bytes, current: _Round) -> bool:
+    async def _is_news(self, envelope: bytes, seen: set[bytes]) -> bool:
         """Whether this node has not yet said anything about an envelope."""
-        if envelope in current.seen:
+        if envelope in seen:
             return False
         state = self._context.state
         return not await self._context.engine.read(lambda db: has_said(db, envelope, state))

@@ -110,6 +110,11 @@ class Ledger:
         """Drop what waits, because the session is gone: the next one begins with what is newest."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
+            self._waiting.task_done()
+
+    async def dealt_with(self) -> None:
+        """Return when every message that was handed in has been dealt with."""
+        await self._waiting.join()
 
     async def serve(self, link: Link) -> None:
         """Look after the ledger for as long as a session lasts; returns only by cancellation."""
@@ -151,8 +156,11 @@ class Ledger:
     async def _take_all(self, link: Link) -> None:
         while True:
             message = await self._waiting.get()
-            await self._guarded(self.take(link, message))
-            await self._guarded(export_all(self._context, self._folder))
+            try:
+                await self._guarded(self.take(link, message))
+                await self._guarded(export_all(self._context, self._folder))
+            finally:
+                self._waiting.task_done()
 
     async def _look_again(self, link: Link, since_ms: int) -> None:
         while True:

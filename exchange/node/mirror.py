@@ -15,6 +15,7 @@ import structlog
 
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
+from exchange.node.restored import caught_up, find_out, take_note
 from exchange.node.selfwatch import ALARM, NEXT, Foreign, changed_entry, foreign_document
 from exchange.node.withdrawn import Withdrawn, newly_withdrawn, tell_withdrawn
 from exchange.stores.node_books import (
@@ -32,6 +33,7 @@ from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.trust import Accepted, TrustedDirectory
 from protocol.digest import tagged
 from protocol.documents import (
+    Document,
     PrekeyList,
     Publication,
     StateManifest,
@@ -44,6 +46,7 @@ from protocol.errors import AlmenaraError, BadRequest, ClockSkew, FormatError, S
 from protocol.session.messages import Documents
 
 _log = structlog.get_logger()
+FORGOTTEN = "this node has signed daily keys that it does not remember"
 _FAR_FUTURE_MS = 2**62
 """The time given when stored documents are replayed: they were judged when they came."""
 
@@ -58,6 +61,10 @@ class _Read:
     foreign: list[Foreign] = field(default_factory=list)
     withdrawn: list[Withdrawn] = field(default_factory=list)
     is_complete: bool = True
+    is_last: bool = False
+    """Whether there is nothing behind it in the coordinator's list."""
+    is_forgotten: bool = False
+    """Whether one was signed by this very node, which does not know of it."""
 
 
 class Mirror:
@@ -90,6 +97,7 @@ class Mirror:
         So it is read from its beginning, our own documents are handed in again, which the list may
         have lost, and a person is told.
         """
+        await self._recall()
         shown = self.next_index
         if listed >= shown:
             return
@@ -106,6 +114,17 @@ class Mirror:
 
         await self._context.engine.write(work)
         self._context.outgoing.ring()
+
+    async def _recall(self) -> None:
+        """Let the keys know what was accepted at the very end of a session, which cut short who would tell.
+
+        A coordinator that accepts the end of a key ends the session that was opened with it.
+        """
+        if not self._context.keys.awaits_coordinator:
+            return
+        async with self._turn:
+            queued = await self._context.engine.read(read_published)
+            self._context.keys.wait_only_for({signed_document_hash(data) for data in queued})
 
     async def hand_in(self, data: bytes) -> Accepted:
         """Trust a document that somebody brought to this node, and queue it for the coordinator.
@@ -150,6 +169,7 @@ class Mirror:
             if message.first != self.next_index:
                 return message.head > self.next_index
             read = await self._read(message)
+            read.is_last = read.is_complete and read.following >= message.head
             read.kept[:0] = self._unsaved
             self._unsaved = read.kept
             await self._save(read, self._context.clock.now_ms())
@@ -163,8 +183,19 @@ class Mirror:
         return wants_more
 
     async def _save(self, read: _Read, now_ms: int) -> None:
-        publish = tuple(self._unpublished)
-        await self._context.engine.write(lambda db: _save(db, read, publish, now_ms))
+        publish, context = tuple(self._unpublished), self._context
+
+        def work(db: apsw.Connection) -> None:
+            _save(db, read, publish, now_ms)
+            if read.is_forgotten:
+                find_out(db, context.state, FORGOTTEN, now_ms)
+            if read.is_last and context.restored.since_ms is not None:
+                caught_up(db, now_ms)
+
+        await context.engine.write(work)
+        context.restored.caught_up |= read.is_last
+        if read.is_forgotten:
+            take_note(context.restored, now_ms)
         self._unsaved, self._unpublished = [], []
         if read.foreign:
             _log.error("directory.foreign", code=ALARM, count=len(read.foreign))
@@ -182,6 +213,7 @@ class Mirror:
                     if accepted.changed:
                         read.kept.append(data)
                         read.foreign += foreign_document(state, accepted.document, accepted.hash)
+                        read.is_forgotten |= _is_own_list(accepted.document, state)
                         read.foreign += changed_entry(before, directory.documents.entry(state))
                         read.withdrawn += newly_withdrawn(state, trusted, directory.documents)
                 except ClockSkew as error:
@@ -197,6 +229,11 @@ class Mirror:
 
     async def _is_known(self, data: bytes) -> bool:
         return await self._context.engine.read(lambda db: has_document(db, _copy_hash(data)))
+
+
+def _is_own_list(document: Document, state: str) -> bool:
+    """Whether only this state's own node can have made a document: nobody else signs lists of daily keys."""
+    return isinstance(document, PrekeyList) and document.state == state
 
 
 def load_directory(directory: TrustedDirectory, documents: list[bytes]) -> None:

@@ -87,6 +87,7 @@ class Officers:
                 before with another reason or note, which is signed and cannot be changed.
             NotAuthorized: this is no officer's token, or the directory does not list the officer.
             ClockSkew: this machine's clock is wrong; the statement would not be taken.
+            NodeRestored: the store is an older copy, so that numbers could be used twice.
             NoUsableKey: a note was given and the sender has no key to seal it for.
         """
         who.require(TokenRole.OFFICER)
@@ -104,6 +105,7 @@ class Officers:
     async def _sign(
         self, who: Identity, row: NoticeRow, kind: StatementKind, code: str | None, note: str | None
     ) -> StatementRow:
+        self._context.restored.require_own_word()
         self._link_state.require_right_clock()
         context, now_ms = self._context, self._context.clock.now_ms()
         signer = self._signer(who, now_ms)

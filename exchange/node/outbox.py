@@ -90,8 +90,10 @@ class Outbox:
             IdReused: the id made another notice before.
             BadRequest, FormatError, TooLarge: the request is wrong; nothing was sealed.
             ClockSkew: this machine's clock is known to be wrong; nothing was sealed.
+            NodeRestored: the store is an older copy, so that numbers could be used twice.
             NoUsableKey: a recipient cannot be sealed for; nothing was sealed.
         """
+        self._context.restored.require_own_word()
         digest = hashlib.sha256(msgspec.json.encode(request)).digest()
         known = self._context.engine.look_up(lambda db: find_request(db, request_id))
         if known is not None:

@@ -128,6 +128,8 @@ class Prekeeper:
             )
 
     async def _publish(self) -> None:
+        if self._context.restored.since_ms is not None:
+            return
         now_ms = self._context.clock.now_ms()
         if self._unwritten is None:
             self._unwritten = await self._make(now_ms, await self._lost(now_ms))

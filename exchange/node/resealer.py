@@ -105,7 +105,7 @@ class Resealer:
         Raises:
             StoreFailed, OutcomeUnknown: the rest waits for the next look.
         """
-        if self._link_state.clock_is_wrong:
+        if self._link_state.clock_is_wrong or self._context.restored.since_ms is not None:
             # What it would sign, nobody would take.
             return 0
         engine = self._context.engine

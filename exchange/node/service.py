@@ -29,6 +29,7 @@ from exchange.node.papers import Papers
 from exchange.node.prekeeper import Prekeeper
 from exchange.node.receipts import Receipts
 from exchange.node.resealer import Resealer
+from exchange.node.restored import read_restored
 from exchange.node.schemas import SchemaBook
 from exchange.node.sealer import Sealer
 from exchange.node.secrets import NodeSecrets
@@ -116,6 +117,7 @@ class Node:
             keys=NodeKeys(settings.state, directory, secrets.signers, secrets.witnesses),
             outgoing=Bell(),
             events=Bell(),
+            restored=await read_restored(engine),
         )
         await load_heads(context)
         await begin_keys(context)

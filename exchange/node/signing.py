@@ -6,7 +6,7 @@ accepted that manifest: before, nobody else could know the key. So a switch need
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from exchange.node.bell import Bell
 from keys.note_keys import NoteSecret
@@ -73,6 +73,11 @@ class NodeKeys:
         if digest in self._waiting:
             self._accepted = self._waiting.pop(digest)
             self.changed.ring()
+
+    def wait_only_for(self, queued: Collection[bytes]) -> None:
+        """Say which documents are still to be handed over; what is not among them was accepted."""
+        for digest in [digest for digest in self._waiting if digest not in queued]:
+            self.has_accepted(digest)
 
     # What is held.
 

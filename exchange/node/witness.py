@@ -15,6 +15,7 @@ import structlog
 
 from exchange.node.context import NodeContext
 from exchange.node.evidence import Exhibit, Finding, report
+from exchange.node.restored import find_out, take_note
 from exchange.stores.node_ledger import HeadRow, WitnessRow, insert_head, read_witness, save_witness
 from keys.cosigning import NOTHING_YET, Answer, Witnessed, answer_checkpoint
 from keys.note_keys import log_keys_of, witness_keys_of
@@ -61,9 +62,11 @@ class Witness:
         Raises:
             UnknownState: the directory lists no such coordinator.
             UnknownSigner: this state's manifest is not in force, so that nobody knows this witness.
+            NodeRestored: the store is an older copy, so that nobody may rely on what it remembers.
             StoreFailed, OutcomeUnknown: nothing may be answered.
         """
         context = self._context
+        context.restored.require_own_word()
         keys = self._log_keys(request.log)
         name, now_ms = self._name(), context.clock.now_ms()
 
@@ -111,9 +114,13 @@ class Witness:
             exhibits = (Exhibit("the checkpoint that this node has cosigned, with its signatures", own),)
             finding = _rolled_back(log, 0 if held is None else held.size, checkpoint.size, exhibits)
             report(db, context.state, finding, now_ms)
+            find_out(db, context.state, "this node has cosigned what it does not remember", now_ms)
             return True
 
-        return await context.engine.write(work)
+        adopted = await context.engine.write(work)
+        if adopted:
+            take_note(context.restored, now_ms)
+        return adopted
 
     def _log_keys(self, log: Log) -> KeyPair:
         return log_keys_of(self._context.directory.coordinator(self._context.coordinator).log, log)

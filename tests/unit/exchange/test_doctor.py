@@ -178,6 +178,11 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], Level]] = {
         lambda data: change(data, lambda db: db.execute("DELETE FROM prekey")),
         Level.PROBLEM,
     ),
+    "no keys of days": (
+        "sealing-keys-are-ahead",
+        lambda data: shutil.rmtree(data / "day-keys"),
+        Level.PROBLEM,
+    ),
     "waiting": ("queue-is-short", lambda data: change(data, waiting_notice), Level.PROBLEM),
     "alarm": (
         "nobody-is-alarmed",

@@ -1,0 +1,215 @@
+"""The runbooks: every command on every page, typed in order over a community of real processes.
+
+A page speaks of ``$DATA``, ``$BACKUP`` and so on; the test says what they are. What starts and stops a
+service is a small script here, as it is ``systemctl`` elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from exchange.cli.exits import Exit
+from exchange.node.requests import SubmitRequest
+from protocol.errors import UnknownSigner
+from tests.acceptance.ceremony import CODES, HUB, Founded
+from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
+from tests.acceptance.world import World, living, settle
+
+HOUSE = Path(__file__).resolve().parents[2]
+PAGES = HOUSE / "deploy" / "runbooks"
+TYPED = {"restore-a-node.md", "restore-the-coordinator.md", "lost-node-key.md"}
+"""The pages that a test below types."""
+
+ALMENARA = f"""#!/bin/sh
+exec "{sys.executable}" -m exchange.cli.main "$@"
+"""
+START = """#!/bin/sh
+# start ROLE DATA LOG PIDFILE
+setsid almenara "$1" run --data "$2" >> "$3" 2>&1 < /dev/null &
+echo $! > "$4"
+"""
+STOP = """#!/bin/sh
+# stop PIDFILE
+test -e "$1" || exit 0
+kill "$(cat "$1")" 2> /dev/null || exit 0
+while kill -0 "$(cat "$1")" 2> /dev/null; do sleep 0.1; done
+"""
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return the commands of a page by the heading they stand under, in order."""
+    text = (PAGES / page).read_text("utf-8")
+    found = {}
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        heading, _, rest = part.partition("\n")
+        blocks = re.findall(r"^```sh\n(.*?)^```$", rest, re.MULTILINE | re.DOTALL)
+        if blocks:
+            found[heading.strip()] = "".join(blocks)
+    return found
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Founded:
+    """A community that has joined."""
+    return settle(tmp_path_factory.mktemp("settled"))
+
+
+@contextmanager
+def night(settled: Founded) -> Iterator[World]:
+    """Give a running community whose officers and operators have put away what they should."""
+    with living(settled) as world:
+        (world.folder / "bin").mkdir()
+        for name, text in (("almenara", ALMENARA), ("start", START), ("stop", STOP)):
+            (world.folder / "bin" / name).write_text(text)
+            (world.folder / "bin" / name).chmod(0o755)
+        for code in CODES:
+            put_identity_away(world, code)
+        world.start(HUB, *CODES)
+        try:
+            yield world
+        finally:
+            for pid in world.folder.glob("*.pid"):
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def typed(world: World, name: str, commands: str, **more: str | Path) -> str:
+    """Type commands into one shell, which stops at the first failure, about the place of ``name``."""
+    role = "coordinator" if name == HUB else "node"
+    folder = world.folder
+    pid = folder / f"{name}.pid"
+    names = {
+        "DATA": world.data(name),
+        "START": f"{folder}/bin/start {role} {world.data(name)} {world.log_of(name)} {pid}",
+        "STOP": f"{folder}/bin/stop {pid}",
+        "COORDINATOR": world.data(HUB),
+        "COMMUNITY": folder / f"{name}.alm",
+        "IDENTITY": folder / f"{name}-identity.key",
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": HOUSE,
+        **more,
+    }
+    if name == HUB:
+        names["ALMENARA_PORT"] = str(world.listen)
+    ran = subprocess.run(
+        ["/bin/sh", "-e", "-c", commands],
+        env=world.environment({key: str(value) for key, value in names.items()}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + world.tails()
+    return ran.stdout
+
+
+def pocket(world: World, code: str) -> Path:
+    """Let the officer keep a token, as officers do; return its file."""
+    kept = world.folder / f"{code}.token"
+    shutil.copy2(world.founded.token(code), kept)
+    return kept
+
+
+def backed_up(world: World, name: str) -> Path:
+    """Back a running place up, as the first page asks for every night."""
+    readme = (PAGES / "README.md").read_text("utf-8")
+    (command,) = re.findall(r"^    (almenara backup .*)$", readme, re.MULTILINE)
+    file = world.folder / f"{name}.tar"
+    typed(world, name, command, BACKUP=file)
+    return file
+
+
+def test_a_node_is_restored_as_the_page_says(settled: Founded) -> None:
+    """From the broken disk to a node that sends, by the page alone; the waiting notice is answered."""
+    with night(settled) as world:
+        send(world, "XBB", "XAA", subject="before the backup")
+        backup, token = backed_up(world, "XBB"), pocket(world, "XBB")
+        send(world, "XBB", "XAA", subject="forgotten")
+        world.kill("XBB")
+        waiting = world.submit("XAA", request_to("XBB"), "request-waiting").id
+        page = sections("restore-a-node.md")
+        typed(world, "XBB", "".join(page.values()), BACKUP=backup, TOKEN=token)
+        assert world.status("XAA", waiting, wait="received").deliveries[0].state == "received"
+        send(world, "XBB", "XAA", "XCC", subject="after the night")
+
+
+def request_to(code: str) -> SubmitRequest:
+    """Return a notice of XAA to one state."""
+    return request("XAA", code, subject="while it is silent")
+
+
+def test_the_coordinator_is_restored_as_the_page_says(settled: Founded) -> None:
+    """The newest copy goes on beside its anchor; what was queued meanwhile arrives."""
+    with night(settled) as world:
+        send(world, "XAA", "XBB", subject="before")
+        world.until(lambda: is_witnessed(world, "XAA"), "a quorum")
+        token = pocket(world, "XAA")
+        world.stop(HUB)
+        backup = backed_up(world, HUB)
+        queued = world.submit("XAA", request_to("XBB"), "request-queued").id
+        page = sections("restore-the-coordinator.md")
+        more = {"MEMBER": world.data("XAA"), "TOKEN": token}
+        typed(world, HUB, "".join(page.values()), BACKUP=backup, **more)
+        assert world.status("XAA", queued, wait="received").deliveries[0].state == "received"
+
+
+def test_an_old_copy_of_the_coordinator_is_refused_as_the_page_says(settled: Founded) -> None:
+    """The step that compares ends with the refusal that the page speaks of."""
+    with night(settled) as world:
+        backup = backed_up(world, HUB)
+        send(world, "XAA", "XBB", subject="after the backup")
+        world.until(lambda: is_witnessed(world, "XAA"), "a quorum")
+        world.stop(HUB)
+        steps = sections("restore-the-coordinator.md")["Steps"].split("almenara coordinator recover")[0]
+        typed(world, HUB, steps, BACKUP=backup)
+        refused = world.run("coordinator", "recover", "--data", world.data(HUB), "--yes", "--json")
+        assert refused.code == Exit.FAILED
+        assert "older copy" in refused.error["message"]
+
+
+@pytest.mark.parametrize("way", ["With a backup of the key files", "Without any copy of it"])
+def test_a_lost_node_key_is_dealt_with_as_the_page_says(settled: Founded, way: str) -> None:
+    """By the file from a backup, or by a new key; either way the node sends again."""
+    with night(settled) as world:
+        send(world, "XBB", "XAA", subject="before")
+        backup, token = backed_up(world, "XBB"), pocket(world, "XBB")
+        world.stop("XBB")
+        (world.data("XBB") / "keys" / "node.key").unlink()
+        page = sections("lost-node-key.md")
+        typed(world, "XBB", page[way] + page["It is over when"], BACKUP=backup, TOKEN=token)
+        world.until(lambda: sends(world), "XBB to send")
+        assert "after the night" in subjects(world, "XAA")
+
+
+def sends(world: World) -> bool:
+    """Whether XBB takes and delivers a notice."""
+    try:
+        send(world, "XBB", "XAA", subject="after the night")
+    except UnknownSigner:
+        time.sleep(0.2)
+        return False
+    return True
+
+
+def test_every_page_is_typed_and_listed() -> None:
+    """A page with commands that no test types would rot; one that is not listed would not be found."""
+    pages = {path.name for path in PAGES.glob("*.md")} - {"README.md"}
+    assert pages == TYPED
+    listed = (PAGES / "README.md").read_text("utf-8")
+    assert all(f"({page})" in listed for page in pages)
+    for page in sorted(pages):
+        assert "**You see**" in (PAGES / page).read_text("utf-8")
+        assert "It is over when" in sections(page)
