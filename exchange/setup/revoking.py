@@ -179,7 +179,8 @@ def _steps(amendment: Amendment, entry: KeyEntry, since_ms: int, reason: str) ->
     if reason == "compromised":
         steps.append(
             "Call the members that were concerned, and ask the custodians to confirm the theft: only then "
-            "does what the thief may have said become doubtful."
+            "does what the thief may have said become doubtful. They prepare it with: almenara governance "
+            f"propose confirm-compromise {amendment.state} {name} --since {format_utc(since_ms)}"
         )
     return steps
 

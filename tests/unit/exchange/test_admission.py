@@ -8,15 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.coordinator.admission import MOST_STATEMENTS
-from exchange.coordinator.budget import Allowance, Budgets
+from exchange.coordinator.admission import MOST_STATEMENTS, Admission
+from exchange.coordinator.budget import DOCUMENT_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.waiting import Answer, Brought, Waiting
+from exchange.stores.contract import StoredEnvelope
+from keys.documents import sign_document
 from protocol import codec
+from protocol.documents import Revocation
 from protocol.envelope import Submission
-from protocol.errors import OverQuota, PeerCode
+from protocol.errors import KeyRevoked, OverQuota, PeerCode
 from protocol.session.messages import Accepted, Attest, Refused
 from protocol.signed import Context
 from protocol.statement import StatementKind, parse_statement
+from tests.clocks import FixedClock
 from tests.community import community
 from tests.coordinators import Inside, inside
 from tests.envelopes import header, id_of, said, sent, submission
@@ -145,6 +149,24 @@ async def test_a_statement_by_the_wrong_role_is_refused(tmp_path: Path) -> None:
             proof = XBB.node.sign(Context.STATEMENT, body)
             forged = codec.encode(msgspec.structs.replace(signed, body=body, proof=proof))
             assert code_of(await here.ask("XBB", forged)) is PeerCode.NOT_TRUSTED
+
+
+@pytest.mark.parametrize("at_ms", [0, EVERYONE.now_ms])
+def test_a_statement_by_a_revoked_key_is_refused_whatever_time_it_states(at_ms: int) -> None:
+    """A stolen officer's key answers nothing from the revocation on, dated back or not."""
+    trusted = EVERYONE.directory()
+    held = trusted.documents.manifests["XBB"]
+    revocation = Revocation(key_id=XBB.officer.key_id, reason="lost", at_ms=at_ms)
+    document = msgspec.structs.replace(held.document, version=2, previous=held.hash, revoked=(revocation,))
+    made = said(EVERYONE, "XBB", StatementKind.ACCEPTED, id_of(sent(EVERYONE)))
+    clock = FixedClock(EVERYONE.now_ms)
+    admission = Admission(trusted, EVERYONE.verifier, Budgets(DOCUMENT_ALLOWANCE), clock)
+    unverified = admission.read_statement("XBB", made.data)
+    envelope = StoredEnvelope(unverified.statement.envelope, "XAA", ("XBB",), 2**62, 0, b"", {})
+    assert admission.admit_statement(unverified, envelope)
+    trusted.update(sign_document(document, [XBB.identity]), EVERYONE.now_ms)
+    with pytest.raises(KeyRevoked):
+        admission.admit_statement(unverified, envelope)
 
 
 async def test_a_member_that_floods_is_told_to_come_later(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from keys.documents import sign_document
 from keys.governance import next_directory
 from keys.trust import TrustedDirectory
 from protocol import codec
-from protocol.documents import StateStatus
+from protocol.documents import Revocation, StateStatus
 from protocol.envelope import MAX_SUBMISSION_BYTES, Submission, deliver
 from protocol.errors import (
     AlmenaraError,
@@ -21,6 +21,7 @@ from protocol.errors import (
     ClockSkew,
     Forked,
     FormatError,
+    KeyRevoked,
     NotAddressed,
     NotCanonical,
     NoticeExpired,
@@ -75,6 +76,45 @@ def suspended(everyone: Community, code: str) -> TrustedDirectory:
     document = next_directory(trusted, entries, trusted.coordinators(), now_ms=everyone.now_ms, life_ms=10**9)
     trusted.update(sign_document(document, everyone.directories[:2]), everyone.now_ms)
     return trusted
+
+
+def revoked(at_ms: int) -> TrustedDirectory:
+    """Return the directory after XAA has revoked its node key, as it says at this time."""
+    trusted = EVERYONE.directory()
+    held = trusted.documents.manifests["XAA"]
+    document = msgspec.structs.replace(
+        held.document,
+        version=2,
+        previous=held.hash,
+        issued_ms=EVERYONE.now_ms,
+        revoked=(Revocation(key_id=XAA.node.key_id, reason="compromised", at_ms=at_ms),),
+    )
+    trusted.update(sign_document(document, [XAA.identity]), EVERYONE.now_ms)
+    return trusted
+
+
+@pytest.mark.parametrize("at_ms", [0, EVERYONE.now_ms])
+def test_a_revoked_key_hands_nothing_in_whatever_time_its_notice_states(at_ms: int) -> None:
+    """A thief would date his notice before the theft."""
+    early = changed(created_ms=EVERYONE.now_ms - MINUTE_MS)
+    with pytest.raises(KeyRevoked):
+        verify_submission(revoked(at_ms), EVERYONE.verifier, codec.encode(early), "XAA", EVERYONE.now_ms)
+
+
+def test_a_notice_on_its_way_is_refused_if_its_state_disowns_it() -> None:
+    """Nobody acts on what a state says is not its own; what it made before its key was stolen stands."""
+    made_ms = EVERYONE.now_ms
+    with pytest.raises(KeyRevoked, match="does not count since"):
+        receive(GOOD, directory=revoked(made_ms - MINUTE_MS))
+    early = changed(created_ms=made_ms - MINUTE_MS)
+    assert receive(early, directory=revoked(made_ms))
+
+
+def test_a_forged_notice_is_no_fault_of_a_state_that_revoked_its_key() -> None:
+    """Its signature is looked at first: only what that key has truly signed is answered REJECTED."""
+    broken = msgspec.structs.replace(GOOD, proof=msgspec.structs.replace(GOOD.proof, signature=bytes(3373)))
+    with pytest.raises(BadSignature):
+        receive(broken, directory=revoked(0))
 
 
 def test_a_genuine_submission_passes_and_is_named_by_its_manifest() -> None:
