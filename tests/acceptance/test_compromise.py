@@ -156,7 +156,10 @@ def test_a_stolen_node_key_is_answered(world: World, tmp_path: Path) -> None:
     (doubtful,) = [one for one in verdict["notices"] if one["sender_doubtful"]]
     assert doubtful["envelope"] == forged
     (answered,) = [one for one in verdict["notices"] if one["envelope"] == first]
-    assert (answered["deliveries"][0]["outcome"], answered["doubtful"]) == ("accepted", [])
+    assert answered["deliveries"][0]["outcome"] == "accepted"
+    # A bundle has a witnessed checkpoint for each minute: within the last one, only the receipt above is
+    # precise enough to say that the machine's word came before the thief.
+    assert {step["kind"] for step in answered["doubtful"]} <= {"RECEIVED"}
 
 
 def notice(subject: str, to: str, sender: str = "XAA") -> SubmitRequest:
