@@ -20,7 +20,10 @@ from pathlib import Path
 import pytest
 
 from exchange.cli.exits import Exit
+from exchange.clock import SystemClock
+from exchange.doctor.patient import Patient
 from exchange.node.requests import SubmitRequest
+from keys.keyfile import describe
 from protocol.errors import UnknownSigner
 from tests.acceptance.ceremony import CODES, HUB, Founded
 from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
@@ -28,7 +31,7 @@ from tests.acceptance.world import World, living, settle
 
 HOUSE = Path(__file__).resolve().parents[2]
 PAGES = HOUSE / "deploy" / "runbooks"
-TYPED = {"restore-a-node.md", "restore-the-coordinator.md", "lost-node-key.md"}
+TYPED = {"restore-a-node.md", "restore-the-coordinator.md", "lost-node-key.md", "lost-governance-key.md"}
 """The pages that a test below types."""
 
 ALMENARA = f"""#!/bin/sh
@@ -192,6 +195,36 @@ def test_a_lost_node_key_is_dealt_with_as_the_page_says(settled: Founded, way: s
         typed(world, "XBB", page[way] + page["It is over when"], BACKUP=backup, TOKEN=token)
         world.until(lambda: sends(world), "XBB to send")
         assert "after the night" in subjects(world, "XAA")
+
+
+def test_a_lost_custodians_key_is_replaced_as_the_page_says(settled: Founded) -> None:
+    """The remaining threshold lists the new one; nodes get the new root while they run."""
+    with night(settled) as world:
+        keys = world.founded.governance / "keys"
+        lost = describe((keys / "root-3.key").read_text()).key_id.hex()[:16]
+        (keys / "root-3.key").unlink()
+        passphrase = world.folder / "passphrase"
+        passphrase.write_text("a long one for the new key\n")
+        passphrase.chmod(0o600)
+        for token in (world.data(HUB) / "tokens").iterdir():
+            token.unlink()
+        more: dict[str, str | Path] = {
+            "GOVERNANCE": world.founded.governance,
+            "LOST": lost,
+            "NEW": world.folder / "new-root.key",
+            "PROPOSAL": world.folder / "1.proposal",
+            "FIRST": keys / "root-1.key",
+            "SECOND": keys / "root-2.key",
+            "ALMENARA_PASSPHRASE_FILE": passphrase,
+        }
+        typed(world, HUB, "".join(sections("lost-governance-key.md").values()), **more)
+        world.until(lambda: root_version(world, "XBB") == 2, "XBB to have the new root")
+
+
+def root_version(world: World, code: str) -> int:
+    """Return the newest root document that a running node has stored."""
+    patient = Patient(world.data(code), SystemClock().now_ms())
+    return patient.directory.root.version
 
 
 def sends(world: World) -> bool:
