@@ -25,7 +25,7 @@ from exchange.cli.local import (
 )
 from exchange.cli.reaching import reach
 from exchange.cli.reconciling import reconcile
-from exchange.cli.succeeding import succeed_identity
+from exchange.cli.succeeding import replace_identity, succeed_identity
 from exchange.cli.taking import community
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def node() -> None:
 
 
 node.add_command(succeed_identity)
+node.add_command(replace_identity)
 node.add_command(attest)
 node.add_command(comparing.request)
 node.add_command(comparing.fingerprint)

@@ -1,4 +1,4 @@
-"""A state's next identity key: ``almenara node succeed-identity``."""
+"""A state's next identity key: ``almenara node succeed-identity`` and, after a loss, ``replace-identity``."""
 
 from __future__ import annotations
 
@@ -73,4 +73,42 @@ def succeed_identity(
         "Next: let the node run, so that the others receive that manifest.",
         f"Then: send {made.request} to governance, which compares the fingerprint and lists the new key.",
         "Make no other change before the new key is listed, and keep the old one until then.",
+    )
+
+
+@click.command(
+    "replace-identity",
+    cls=Command,
+    examples=("almenara node replace-identity --data XAA --new-key /media/new/identity.key",),
+)
+@data_option
+@click.option(
+    "--new-key", type=FILE, required=True, metavar="FILE", help="Where to write the new one; offline media."
+)
+@protection_options
+@local
+def replace_identity(
+    console: Local, data: str | None, new_key: Path, passphrase_file: Path | None, unprotected: bool
+) -> None:
+    """Make an identity key in place of one that is lost, and the request to list it; the node may run."""
+    from exchange.clock import SystemClock
+    from exchange.settings import NodeSettings
+    from exchange.setup.succession import replace_lost
+
+    settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file)
+    protect = console.protect("new identity key", settings.passphrase_file, unprotected=unprotected)
+    made = replace_lost(settings.data, new_key, protect, SystemClock().now_ms())
+    console.show(
+        {
+            "state": made.state,
+            "key": str(made.key),
+            "request": str(made.request),
+            "fingerprint": made.fingerprint,
+            "manifest_version": made.manifest_version,
+        },
+        f"The new identity key of {made.state} is {made.key}: {made.fingerprint}",
+        "Nothing changes before governance lists it; until then the node works as it did.",
+        f"Next: send {made.request} to two members; they compare the fingerprint, and: almenara node attest",
+        "Then: send it with both attestations to governance: almenara governance propose replace-identity",
+        "If the old key may be in other hands, say so to two custodians now: they can suspend the state.",
     )

@@ -71,7 +71,7 @@ async def join_community(data: Path, community: Path, *, coordinator: str | None
         engine = await Engine.open(place.database, MIGRATIONS, clock)
         try:
             stored = await engine.read(read_documents)
-            _require_own(documents, [*request.documents, *stored], request.code)
+            _require_own(documents, [*asked_documents(data), *stored], request.code)
             directory = TrustedDirectory(pinned, Verifier())
             load_directory(directory, stored)
             fresh = _take_over(directory, documents, stored, now_ms)
@@ -108,10 +108,23 @@ def own_identities(data: Path) -> frozenset[bytes]:
     Raises:
         SetupError, FormatError: as :func:`own_request`.
     """
+    return frozenset(request.identity for request in _requests(data))
+
+
+def asked_documents(data: Path) -> tuple[bytes, ...]:
+    """Return the signed documents that this state has handed to governance with its requests.
+
+    Raises:
+        SetupError, FormatError: as :func:`own_request`.
+    """
+    return tuple(document for request in _requests(data) for document in request.documents)
+
+
+def _requests(data: Path) -> list[StateRequest]:
     requests = [own_request(data)]
     if (data / SUCCESSION_FILE).exists():
         requests.append(own_request(data, SUCCESSION_FILE))
-    return frozenset(request.identity for request in requests)
+    return requests
 
 
 def _require_listed(offered: TrustedDirectory, request: StateRequest, identities: frozenset[bytes]) -> None:

@@ -101,6 +101,45 @@ def test_afterwards_the_new_key_signs_for_the_state_and_the_old_one_does_not(fou
     run(*words, str(founded.base / "new.key"))
 
 
+def replaced(founded: Founded) -> StateRequest:
+    data = founded.data("XAA")
+    words = ("node", "replace-identity", "--data", str(data), "--new-key", str(founded.base / "new.key"))
+    assert "two members" in run(*words, "--unprotected")
+    request = parse_request((data / "succession.alm").read_bytes())
+    assert isinstance(request, StateRequest)
+    return request
+
+
+def list_with_its_manifest(founded: Founded, request: StateRequest) -> None:
+    list_identity(founded, request.identity)
+    now_ms = CLOCK.now_ms()
+    work.publish(work.read_ceremony(founded.governance, now_ms), request.documents, now_ms)
+
+
+def test_a_lost_key_is_replaced_without_it(founded: Founded) -> None:
+    """The new key alone signs the manifest, which counts once governance has listed that key."""
+    request = replaced(founded)
+    assert len(parse_signed_document(request.documents[0]).signatures) == 1
+    trusted = work.read_ceremony(founded.governance, CLOCK.now_ms()).trusted
+    assert checked_state(trusted, Verifier(), request, since_ms=1).identity == request.identity
+    list_with_its_manifest(founded, request)
+    for code in ("XAA", "XBB"):
+        directory = join(founded, code)
+        manifest = directory.documents.manifest("XAA")
+        assert manifest is not None
+        assert manifest.version == 2
+        assert directory.prekey("XAA", CLOCK.now_ms())
+
+
+def test_until_it_is_listed_the_replacement_counts_nothing(founded: Founded) -> None:
+    """Whoever makes such a request in a state's name has made a file, and nothing else."""
+    request = replaced(founded)
+    with pytest.raises(UnknownSigner):
+        work.publish(
+            work.read_ceremony(founded.governance, CLOCK.now_ms()), request.documents, CLOCK.now_ms()
+        )
+
+
 def test_a_key_that_this_state_never_asked_for_is_noticed(founded: Founded) -> None:
     """A succession that somebody else made is no succession."""
     _, request = succeed(founded)
