@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import ssl
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +33,7 @@ class SeenToken(TokenState):
 
 
 class Library:
-    """One library. All calls into it are made under its lock, one at a time.
+    """One library. All calls into it are made :meth:`alone`, one at a time.
 
     PKCS#11 lets a session be used by one thread at a time, and a library be started again only while
     nobody uses it; the lock gives both, and a token does one thing at a time anyway.
@@ -45,16 +48,26 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         _require_safe(path)
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self.generation = 0
         """Counts how often it was started: sessions of an earlier time are gone."""
         try:
-            self._library = pkcs11.lib(str(path))
+            with self.alone():
+                self._library = pkcs11.lib(str(path))
         except PKCS11Error as error:
             raise SetupError(
                 f"{path} cannot be loaded as a PKCS#11 library: {said(error)}",
                 hint="Name your token's library with --pkcs11-module FILE or ALMENARA_PKCS11_MODULE.",
             ) from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock while calls are made."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                _clear_errors_of_openssl()
 
     def restart(self) -> None:
         """Start it anew: some libraries look for tokens only then. All sessions are gone.
@@ -107,6 +120,20 @@ class Library:
                 hint="Say which: " + " or ".join(str(token.uri) for token in found),
             )
         return found[0]
+
+
+_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _clear_errors_of_openssl() -> None:
+    """Empty this thread's queue of OpenSSL's errors.
+
+    A library that uses the same OpenSSL as Python leaves errors there, and Python's next TLS call takes
+    them for its own: SoftHSM's search for an engine made a peer's certificate unusable. A refused list of
+    ciphers is what makes Python empty the queue; it changes nothing else.
+    """
+    with suppress(ssl.SSLError):
+        _CONTEXT.set_ciphers("NONE-OF-THEM")
 
 
 def said(error: PKCS11Error) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import pkcs11
@@ -106,7 +107,7 @@ class Token:
             TokenFailed: the token is not there, or cannot do it.
             WrongPassphrase: the token's PIN is wrong, or must not be tried.
         """
-        with self._library.lock:
+        with self._library.alone():
             try:
                 return work(self._opened())
             except PKCS11Error as error:
@@ -121,19 +122,25 @@ class Token:
 
     def seen(self) -> SeenToken:
         """Return the token as it is now. Raises TokenFailed if it is not there."""
-        with self._library.lock:
+        with self._library.alone():
             return self._library.find(self._wanted)
 
     def _opened(self) -> Session:
         if self._generation != self._library.generation:
             self._session = None
         if self._session is None:
-            if self._lost:
-                self._library.restart()
-            self._session = Session(self._open(self._library.find(self._wanted)))
+            self._session = Session(self._open(self._found()))
             self._generation = self._library.generation
             self._lost = False
         return self._session
+
+    def _found(self) -> SeenToken:
+        if not self._lost:
+            # Some libraries look for tokens only when they are started: then it is looked for once more.
+            with suppress(TokenFailed):
+                return self._library.find(self._wanted)
+        self._library.restart()
+        return self._library.find(self._wanted)
 
     def _open(self, token: SeenToken) -> pkcs11.Session:
         pin = self._login.pin_for(token)

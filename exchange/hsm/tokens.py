@@ -66,7 +66,7 @@ class Tokens:
     def seen(self) -> list[SeenToken]:
         """Return the tokens that are plugged in. Raises as :meth:`keys`, and TokenFailed."""
         library = self.library()
-        with library.lock:
+        with library.alone():
             return library.seen()
 
     def token(self, uri: TokenUri) -> Token:
