@@ -127,4 +127,9 @@ def fresh_library() -> None:
     """Start SoftHSM anew in this process, as in a process that starts: nobody is logged in."""
     import pkcs11
 
-    pkcs11.lib(str(module())).reinitialize()
+    from exchange.hsm.library import Library
+
+    path = module()
+    assert path is not None
+    with Library(path).alone():
+        pkcs11.lib(str(path)).reinitialize()

@@ -27,6 +27,7 @@ from exchange.cli.client import NodeClient
 from exchange.clock import SystemClock
 from exchange.node.requests import SubmitRequest
 from exchange.node.views import NodeView, NoticeView, StatusView, SubmittedView
+from exchange.setup.keyring import Protect, unprotected
 from protocol.errors import Unreachable
 from tests.acceptance.ceremony import CODES, HUB, Founded, admit, found, join
 
@@ -254,9 +255,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def settle(base: Path) -> Founded:
+def settle(base: Path, protect: Protect = unprotected) -> Founded:
     """Hold the ceremony, admit everybody, let them join, and make their nodes come back quickly."""
-    founded = found(base, CLOCK, port=free_port())
+    founded = found(base, CLOCK, port=free_port(), protect=protect)
     admit(founded, [HUB, *CODES], CLOCK)
     join(founded, CLOCK)
     for code in CODES:

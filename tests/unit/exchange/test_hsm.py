@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from exchange.hsm import library
 from exchange.hsm.held import AES, PRIVATE, HeldKeys
 from exchange.hsm.tokens import Tokens
 from exchange.keystore import read_secret, write_secret
+from exchange.link.certificate import make_certificate
 from exchange.passphrases import PassphraseFile
 from exchange.setup.keyring import TokenStore, new_note_secret, new_signer, open_signer, write_key
 from exchange.unlocking import WithTokens, tokens_of, unlock
@@ -241,6 +243,29 @@ def test_a_library_that_is_none_is_an_error_of_ours(tmp_path: Path, content: byt
     with pytest.raises(SetupError) as refused:
         tokens_of(tmp_path / "library.so", None).seen()
     assert "--pkcs11-module" in refused.value.hint
+
+
+def test_the_errors_of_a_library_are_not_taken_for_those_of_tls(tmp_path: Path, hsm: SoftHsm) -> None:
+    """SoftHSM and Python share one OpenSSL: what it leaves behind made the next certificate unusable."""
+    der = make_certificate("XAA", NOW_MS, 1000).der
+    key = made(tmp_path / "node.key", hsm)
+    loads(der)
+    opened(tmp_path / "node.key", hsm).sign(Context.NOTICE, b"x")
+    loads(der)
+    path = tmp_path / "node.key"
+    path.write_text(path.read_text().replace("XAA", "XBB"))
+    with pytest.raises(KeyfileError):
+        opened(path, hsm)
+    loads(der)
+    hsm.pull_out()
+    with pytest.raises(TokenFailed):
+        key.sign(Context.NOTICE, b"x")
+    loads(der)
+
+
+def loads(certificate: bytes) -> None:
+    """Have Python's TLS take a certificate."""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate)
 
 
 # The token is pulled out.
