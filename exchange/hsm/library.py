@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import ssl
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pkcs11
 from pkcs11 import PKCS11Error, TokenFlag
@@ -122,9 +125,6 @@ class Library:
         return found[0]
 
 
-_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 def _clear_errors_of_openssl() -> None:
     """Empty this thread's queue of OpenSSL's errors.
 
@@ -132,8 +132,16 @@ def _clear_errors_of_openssl() -> None:
     them for its own: SoftHSM's search for an engine made a peer's certificate unusable. A refused list of
     ciphers is what makes Python empty the queue; it changes nothing else.
     """
-    with suppress(ssl.SSLError):
-        _CONTEXT.set_ciphers("NONE-OF-THEM")
+    # Not imported: in a process without TLS, such as the unsealer, nobody reads the queue.
+    tls = sys.modules.get("ssl")
+    if tls is not None:
+        with suppress(tls.SSLError):
+            _context(tls).set_ciphers("NONE-OF-THEM")
+
+
+@lru_cache(maxsize=1)
+def _context(tls: ModuleType) -> Any:
+    return tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
 
 
 def said(error: PKCS11Error) -> str:
