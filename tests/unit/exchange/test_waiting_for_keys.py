@@ -278,6 +278,16 @@ async def test_nothing_is_sealed_with_a_wrong_clock(silent: Three) -> None:
     assert await silent.xaa.resealer.look() == 1
 
 
+async def test_a_restored_node_seals_nothing_until_it_is_reconciled(silent: Three) -> None:
+    """An envelope takes a number, which an older copy of the store may have used already."""
+    await silent.submit()
+    await silent.publish("XCC")
+    silent.xaa.context.restored.since_ms = silent.clock.now_ms()
+    assert await silent.xaa.resealer.look() == 0
+    silent.xaa.context.restored.since_ms = None
+    assert await silent.xaa.resealer.look() == 1
+
+
 async def test_a_notice_that_waits_longer_than_it_lives_is_told(silent: Three) -> None:
     """Once, with the next step; and the alarm goes by itself with the notice."""
     await silent.submit()
