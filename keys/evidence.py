@@ -186,6 +186,8 @@ def check_statement(
     signed: SignedStatement,
     statement: Statement,
     now_ms: int | None,
+    *,
+    late: bool = False,
 ) -> None:
     """Return only if a statement that was parsed already is truly signed; errors as above.
 
@@ -195,6 +197,8 @@ def check_statement(
         signed: What :func:`protocol.statement.parse_statement` returned,
         statement: both parts together.
         now_ms: As above.
+        late: A coordinator has recorded it, and it only arrives now: its party may have been suspended
+            since, by a later directory than the one that the statement names.
     """
     directory.require_suite(statement.suite)
     if now_ms is not None and statement.at_ms > now_ms + MAX_SKEW_MS:
@@ -202,17 +206,25 @@ def check_statement(
     role = SIGNER_ROLE[statement.kind]
     # The coordinator's kinds ask for the role COORDINATOR, which only coordinators' codes have.
     key = directory.signer_key(
-        statement.party, statement.key_id, role, statement.at_ms, knew=statement.directory.version
+        statement.party,
+        statement.key_id,
+        role,
+        statement.at_ms,
+        knew=statement.directory.version,
+        late=late,
     )
     verifier.verify(key, role, Context.STATEMENT, signed.body, signed.proof)
 
 
-def officer_name(directory: Roster, statement: Statement) -> str | None:
+def officer_name(directory: Roster, statement: Statement, *, late: bool = False) -> str | None:
     """Return who answered, as the state's manifest names the officer; None for a machine's.
+
+    ``late`` as in :func:`check_statement`.
 
     Raises:
         UnknownSigner: the manifest no longer lists that key for that time.
     """
     if SIGNER_ROLE[statement.kind] is not Role.OFFICER:
         return None
-    return directory.officer_name(statement.party, statement.key_id, statement.at_ms)
+    knew = statement.directory.version if late else None
+    return directory.officer_name(statement.party, statement.key_id, statement.at_ms, knew=knew)

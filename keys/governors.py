@@ -191,6 +191,11 @@ def _with_directory(
         manifests=members.succeeded(trusted.manifests, directory, verifier),
         owners=owners,
         former=former,
+        suspended={
+            entry.code: trusted.suspended.get(entry.code, directory.version)
+            for entry in directory.states
+            if entry.status is StateStatus.SUSPENDED
+        },
     )
 
 

@@ -56,7 +56,7 @@ class Documents:
 
     ``owners``, ``former`` and ``revoked`` outlive the documents that named them: they remember every
     key ever admitted, every statement key that was replaced, and the first revocation of each key by its
-    own state.
+    own state. ``suspended`` has, for each state that is suspended now, the directory version that did it.
     """
 
     root: Held[Root] | None = None
@@ -67,6 +67,7 @@ class Documents:
     owners: Mapping[bytes, Owner] = field(default_factory=dict)
     former: Mapping[tuple[str, bytes], Former] = field(default_factory=dict)
     revoked: Mapping[tuple[str, bytes], int] = field(default_factory=dict)
+    suspended: Mapping[str, int] = field(default_factory=dict)
 
     def trusted_root(self) -> Held[Root]:
         """Return the root, or raise VersionGap while there is none."""

@@ -119,6 +119,11 @@ class Roster:
         """Return every listed coordinator, sorted by code."""
         return self._trusted.directory.document.coordinators if self._trusted.directory else ()
 
+    def is_suspended(self, code: str) -> bool:
+        """Return whether the directory lists a state as suspended."""
+        entry = self._trusted.entry(code)
+        return entry is not None and entry.status is StateStatus.SUSPENDED
+
     def state(self, code: str, now_ms: int) -> StateEntry:
         """Return an active state of a directory that has not expired.
 
@@ -156,13 +161,15 @@ class Roster:
         self.require_unrevoked(state, key_id)
         return self._key(state, key_id, Role.OFFICER, at_ms)
 
-    def officer_name(self, state: str, key_id: bytes, at_ms: int) -> str:
+    def officer_name(self, state: str, key_id: bytes, at_ms: int, *, knew: int | None = None) -> str:
         """Return who had this officer key at this time, revoked since or not.
+
+        With ``knew``, also if the state was suspended only by a later directory than that version.
 
         Raises:
             UnknownSigner: the state's manifest does not list it for that time.
         """
-        return self._key(state, key_id, Role.OFFICER, at_ms).owner
+        return self._key(state, key_id, Role.OFFICER, at_ms, knew).owner
 
     def require_unrevoked(self, party: str, key_id: bytes) -> None:
         """Return only if neither its own state nor governance has withdrawn this key.
@@ -181,7 +188,14 @@ class Roster:
             raise KeyRevoked(f"{party} has revoked its key {name}")
 
     def signer_key(
-        self, party: str, key_id: bytes, role: Role, at_ms: int, *, knew: int | None = None
+        self,
+        party: str,
+        key_id: bytes,
+        role: Role,
+        at_ms: int,
+        *,
+        knew: int | None = None,
+        late: bool = False,
     ) -> bytes:
         """Return the public key with which this party signs in this role at this time.
 
@@ -194,12 +208,14 @@ class Roster:
             at_ms: The time that the signed object states.
             knew: The directory version that the signed object names, if it names one: a statement key
                 counts for what was said before a directory replaced it.
+            late: A coordinator has recorded the object, and it only arrives now: a state's key counts for
+                what was said before a directory suspended the state.
 
         Raises:
             UnknownSigner: it may not; the message says why.
         """
         if role is not Role.COORDINATOR:
-            return self._key(party, key_id, role, at_ms).key
+            return self._key(party, key_id, role, at_ms, knew if late else None).key
         for entry in self.coordinators():
             if entry.code == party and signing_key_id(entry.key) == key_id:
                 return entry.key
@@ -288,9 +304,10 @@ class Roster:
             )
         return entry
 
-    def _key(self, state: str, key_id: bytes, role: Role, at_ms: int) -> KeyEntry:
+    def _key(self, state: str, key_id: bytes, role: Role, at_ms: int, knew: int | None = None) -> KeyEntry:
         entry, manifest = self._trusted.entry(state), self._trusted.manifest(state)
-        if entry is None or entry.status is not StateStatus.ACTIVE:
+        was_active = knew is not None and knew < self._trusted.suspended.get(state, 0)
+        if entry is None or not (entry.status is StateStatus.ACTIVE or was_active):
             raise UnknownSigner(f"{state} is not an active state of the directory")
         if manifest is None:
             raise UnknownSigner(f"{state} has no manifest signed by its present identity key")

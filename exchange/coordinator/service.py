@@ -243,8 +243,9 @@ class Coordinator:
         except (SetupError, KeyfileError):
             # Nobody would believe this coordinator any more: it tells the nodes, and stops.
             self._unfit.set()
-        self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
+        # First, so that whoever must go knows why.
         self._sessions.tell_everyone(news)
+        self._sessions.dismiss_unlisted(self._parts.directory, self._clock)
         self._ledger.documented()
 
 

@@ -45,6 +45,7 @@ Shared:
   ``keykeeper``: takes up new ones; ``expiring``: tells what ends;
   ``papers``: documents at the desk, shown as ``paper_views``
 - ``summary``: content as it lies in the store; ``link_state``: how the link stands
+- ``suspended``: states that are suspended, and what waits for them
 - ``bell``: something may be new; ``together``: tasks that live and die together
 - ``service``: puts the parts together
 """

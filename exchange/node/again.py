@@ -13,12 +13,12 @@ from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
 from exchange.stores.node_notices import DeliveryRow, NoticeRow, find_notice, update_delivery
 from exchange.stores.node_sealing import (
     WaitingRow,
+    count_sealed,
     first_of,
     forget_signers,
     insert_waiting,
     newest_attempt,
     remove_waiting,
-    tried_prekeys,
 )
 from protocol.delivery import DeliveryState
 from protocol.errors import PeerCode
@@ -28,6 +28,10 @@ NO_KEY = "no-usable-key"
 KEY_REVOKED = "key-revoked"
 NEW_KEY_HELPS = frozenset({PeerCode.CANNOT_OPEN.value, PeerCode.EXPIRED.value})
 """With what a recipient rejects an envelope that could reach it under another key, or later."""
+
+CURED_BY_ANOTHER = frozenset({PeerCode.EXPIRED.value, PeerCode.NOT_ADDRESSED.value})
+"""With what the coordinator refuses an envelope that lay here, without it, for longer than it lives; or
+one of whose recipients was suspended or left meanwhile, which must not keep it from the others."""
 
 MOST_ENVELOPES = 32
 """How often a notice is sealed for one recipient before people must find out what is wrong there."""
@@ -74,8 +78,7 @@ def _cause(delivery: DeliveryRow) -> str | None:
         return delivery.code or PeerCode.EXPIRED.value
     if delivery.state is DeliveryState.REJECTED and delivery.code in NEW_KEY_HELPS:
         return delivery.code
-    if delivery.state is DeliveryState.REFUSED and delivery.code == PeerCode.EXPIRED:
-        # It lay here, without a coordinator, for longer than it lives.
+    if delivery.state is DeliveryState.REFUSED and delivery.code in CURED_BY_ANOTHER:
         return delivery.code
     return None
 
@@ -91,7 +94,7 @@ def _wait_again(
         return
     if notice.until_ms is not None and notice.until_ms <= now_ms:
         return
-    tried = len(tried_prekeys(db, first, recipient))
+    tried = count_sealed(db, first, recipient)
     if tried >= MOST_ENVELOPES:
         _give_up(
             db, first, recipient, f"could be brought to {recipient} in none of {tried} envelopes", now_ms

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import apsw
 import structlog
 
-from exchange.node.again import follow
+from exchange.node.again import CURED_BY_ANOTHER, follow
 from exchange.node.context import NodeContext
 from exchange.node.receipts import Receipts
 from exchange.node.records import ReceiptRecord, store_receipt
@@ -160,8 +160,8 @@ def _record_refusal(
     record_event(db, now_ms, "notice.refused" if final else "notice.held", envelope=about, code=code.value)
     what = {"submit": "notice", "attest": "statement", "publish": "document"}[row.kind]
     message = f"the coordinator refused a {what}: {code.phrase}"
-    if final and code is PeerCode.EXPIRED and about is not None and waiting_for(db, about):
-        # It lay here for longer than it lives, and is sealed again: nothing for a person to do.
+    if final and code in CURED_BY_ANOTHER and about is not None and waiting_for(db, about):
+        # It is sealed again for all who may have it: nothing for a person to do.
         return
     if final:
         next_ = (

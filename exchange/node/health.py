@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import apsw
 
-from exchange.node.again import who_calls
 from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.expiring import notes
@@ -13,9 +12,11 @@ from exchange.node.restored import ALARM as RESTORED
 from exchange.node.restored import NEXT
 from exchange.node.showing import alarm_view
 from exchange.node.standing import waiting_for_witnesses
+from exchange.node.suspended import alarms as suspended_alarms
+from exchange.node.suspended import suspended_states, what_helps
 from exchange.node.views import AlarmView, NodeView
 from exchange.stores.node_books import AlarmRow, read_alarms
-from exchange.stores.node_notices import count_notices, pair_gaps
+from exchange.stores.node_notices import count_notices, count_under_way, pair_gaps
 from exchange.stores.node_queue import queue_length
 from exchange.stores.node_sealing import count_waiting
 from exchange.version import VERSION
@@ -39,6 +40,7 @@ class Health:
     async def view(self) -> NodeView:
         """Return how the node is now."""
         now_ms = self._context.clock.now_ms()
+        suspended = suspended_states(self._context.directory)
 
         def read(
             db: apsw.Connection,
@@ -49,12 +51,14 @@ class Health:
             list[tuple[str, int]],
             AlarmView | None,
             list[tuple[str, int, int]],
+            dict[str, int],
         ]:
             unread = count_notices(db, "received", "unread")
             pending = waiting_for_witnesses(db, now_ms)
-            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending, count_waiting(db)
+            counts = count_waiting(db), {code: count_under_way(db, code) for code in suspended}
+            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending, *counts
 
-        queued, unread, alarms, gaps, pending, waiting = await self._context.engine.read(read)
+        queued, unread, alarms, gaps, pending, waiting, under_way = await self._context.engine.read(read)
         link = self._link
         return NodeView(
             state=self._context.state,
@@ -70,6 +74,7 @@ class Health:
             alarms=(
                 *map(alarm_view, alarms),
                 *self._waiting(waiting),
+                *suspended_alarms(self._context.directory, under_way, now_ms),
                 *self._passing(gaps),
                 *((pending,) if pending else ()),
             ),
@@ -84,7 +89,7 @@ class Health:
                 code=DeliveryState.WAITING.value,
                 message=f"{count} {'notice waits' if count == 1 else 'notices wait'} for a key of {code} "
                 f"since {format_utc(since_ms)}: {self._trouble(code)}",
-                next=who_calls(code),
+                next=what_helps(self._context.directory, code),
                 since_ms=since_ms,
             )
             for code, count, since_ms in waiting

@@ -17,6 +17,7 @@ from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
 from exchange.node.restored import caught_up, find_out, take_note
 from exchange.node.selfwatch import ALARM, NEXT, Foreign, changed_entry, foreign_document
+from exchange.node.suspended import status_changes
 from exchange.node.withdrawn import Withdrawn, newly_withdrawn, tell_withdrawn
 from exchange.stores.node_books import (
     MIRRORED,
@@ -58,6 +59,7 @@ class _Read:
     following: int
     kept: list[bytes] = field(default_factory=list)
     refused: list[AlmenaraError] = field(default_factory=list)
+    statuses: list[tuple[str, str]] = field(default_factory=list)
     foreign: list[Foreign] = field(default_factory=list)
     withdrawn: list[Withdrawn] = field(default_factory=list)
     is_complete: bool = True
@@ -216,6 +218,7 @@ class Mirror:
                         read.is_forgotten |= _is_own_list(accepted.document, state)
                         read.foreign += changed_entry(before, directory.documents.entry(state))
                         read.withdrawn += newly_withdrawn(state, trusted, directory.documents)
+                        read.statuses += status_changes(trusted, directory.documents)
                 except ClockSkew as error:
                     # Our clock may be the wrong one: a document is not skipped for that, but read again.
                     read.refused.append(error)
@@ -296,6 +299,8 @@ def _save(db: apsw.Connection, read: _Read, publish: Sequence[bytes], now_ms: in
         record_event(db, now_ms, "directory.foreign", code=ALARM, detail=found.message)
     for key in read.withdrawn:
         tell_withdrawn(db, key, now_ms)
+    for event, code in read.statuses:
+        record_event(db, now_ms, event, state=code)
     for error in read.refused:
         raise_alarm(db, "document-refused", error.code, error.message, error.hint, now_ms)
         record_event(db, now_ms, "directory.refused", code=error.code)

@@ -40,7 +40,8 @@ class Receipts:
         """
         context = self._context
         signed, statement = parse_statement(data)
-        check_statement(context.directory, context.verifier, signed, statement, now_ms=None)
+        # What was recorded before its party was suspended, and lay in our mailbox, is not lost.
+        check_statement(context.directory, context.verifier, signed, statement, now_ms=None, late=True)
         row = context.engine.look_up(lambda db: find_notice(db, statement.envelope))
         if row is None or row.direction != "sent":
             raise NotAddressed("a statement was delivered about a notice that this node did not send")
@@ -54,7 +55,7 @@ class Receipts:
         return ReceiptRecord(
             id=name,
             statement=statement,
-            officer=officer_name(context.directory, statement),
+            officer=officer_name(context.directory, statement, late=True),
             locked_note=locked,
             data=data,
         )

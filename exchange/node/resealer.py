@@ -17,12 +17,13 @@ import apsw
 import msgspec
 import structlog
 
-from exchange.node.again import WAITS_LONG, about, sealed_for, take_back, time_is_over, who_calls
+from exchange.node.again import WAITS_LONG, about, sealed_for, take_back, time_is_over
 from exchange.node.choosing import Chosen, choose
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.sealer import Draft, Sealer, addressees, queued
 from exchange.node.summary import lock_cover, unlock_body
+from exchange.node.suspended import what_helps
 from exchange.stores.node_books import clear_alarm, has_alarm, raise_alarm, record_event
 from exchange.stores.node_notices import (
     NoticeRow,
@@ -269,7 +270,12 @@ class Resealer:
                     f"{format_utc(one.since_ms)}"
                 )
                 raise_alarm(
-                    db, WAITS_LONG, about(row.id, one.recipient), message, who_calls(one.recipient), now_ms
+                    db,
+                    WAITS_LONG,
+                    about(row.id, one.recipient),
+                    message,
+                    what_helps(self._context.directory, one.recipient),
+                    now_ms,
                 )
 
         await self._context.engine.write(work)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from exchange.node.again import KEY_REVOKED, NO_KEY, who_calls
+from exchange.node.again import KEY_REVOKED, NO_KEY
 from exchange.node.at_recipients import AtRecipient
 from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.doubts import doubtful_since, standing_of
 from exchange.node.schemas import SchemaBook
 from exchange.node.summary import unlock_summary
+from exchange.node.suspended import SUSPENDED, what_helps
 from exchange.node.tokens import Identity, TokenRole
 from exchange.node.views import (
     AlarmView,
@@ -167,7 +168,7 @@ class Showing:
             code=row.cause,
             reason=self._reason(one, row),
             owner=f"the administrators of {row.recipient}",
-            next=who_calls(row.recipient),
+            next=what_helps(self._context.directory, row.recipient),
         )
 
     def _reason(self, one: AtRecipient, row: WaitingRow) -> str:
@@ -217,12 +218,19 @@ class Showing:
             state=delivery.state.value,
             since_ms=delivery.since_ms,
             reached_ms=reached,
-            code=delivery.code,
+            code=self._code(delivery),
             officer=officer,
             note=note,
             reduced_forward_secrecy=delivery.tail,
             evidence=evidence,
         )
+
+    def _code(self, delivery: DeliveryRow) -> str | None:
+        """Return why a delivery stands where it does: also that its recipient is suspended."""
+        under_way = delivery.state in (DeliveryState.QUEUED, DeliveryState.RELAYED)
+        if under_way and self._context.directory.is_suspended(delivery.recipient):
+            return SUSPENDED
+        return delivery.code
 
     def _note(self, statement: StatementRow, who: Identity) -> str:
         if statement.locked_note is None or not who.role.covers(TokenRole.SENDER):
@@ -253,6 +261,7 @@ class Showing:
 _BEFORE = {
     PeerCode.CANNOT_OPEN.value: "its node could not open the last envelope",
     PeerCode.EXPIRED.value: "the last envelope expired before it was collected",
+    PeerCode.NOT_ADDRESSED.value: "the coordinator refused the last envelope for one of its recipients",
     KEY_REVOKED: "the key to which it was sealed was taken back",
 }
 

@@ -106,6 +106,11 @@ class NodeKeys:
             UnknownSigner: none may, so that nobody would believe what it signed.
         """
         usable, why = self._usable(now_ms)
+        if not usable and self._directory.is_suspended(self._state):
+            raise UnknownSigner(
+                f"{self._state} is suspended: nobody would believe what it signs",
+                hint="Ask the secretariat why; this node goes on by itself when governance reinstates it.",
+            )
         if not usable:
             raise UnknownSigner(
                 f"no node key of {self._state} may sign now: {why}",

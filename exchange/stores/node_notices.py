@@ -245,6 +245,12 @@ def update_delivery(
     )
 
 
+def count_under_way(db: apsw.Connection, recipient: str) -> int:
+    """Return how many sent notices are queued for or relayed to a recipient, and not received."""
+    query = "SELECT count(*) FROM delivery WHERE recipient = ? AND state IN ('queued', 'relayed')"
+    return int(db.execute(query, (recipient,)).get)
+
+
 def pair_gaps(db: apsw.Connection) -> list[tuple[str, int]]:
     """Return, by sender, how many of its notices before its newest are missing here.
 

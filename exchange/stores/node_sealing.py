@@ -41,6 +41,10 @@ _NEWEST = """
     SELECT notice.id FROM notice JOIN delivery ON envelope = notice.id AND recipient = ?2
     WHERE notice.id = ?1 OR notice.first = ?1 ORDER BY notice.rowid DESC LIMIT 1
 """
+_SEALED = (
+    "FROM notice JOIN delivery ON envelope = id AND recipient = ?2"
+    " WHERE (id = ?1 OR first = ?1) AND prekey IS NOT NULL"
+)
 _SIGNERS = """
     SELECT DISTINCT recipient, prekey_signer FROM delivery
     WHERE state IN ('queued', 'relayed') AND prekey_signer IS NOT NULL
@@ -75,12 +79,14 @@ def newest_attempt(db: apsw.Connection, first: bytes, recipient: str) -> bytes:
 
 
 def tried_prekeys(db: apsw.Connection, first: bytes, recipient: str) -> list[bytes]:
-    """Return the keys to which a notice was sealed for one recipient, one for each envelope."""
-    query = (
-        "SELECT prekey FROM notice JOIN delivery ON envelope = id AND recipient = ?2"
-        " WHERE (id = ?1 OR first = ?1) AND prekey IS NOT NULL"
-    )
+    """Return the keys to which a notice was sealed for one recipient, in envelopes that were relayed."""
+    query = f"SELECT prekey {_SEALED} AND delivery.state != 'refused'"
     return [row[0] for row in db.execute(query, (first, recipient))]
+
+
+def count_sealed(db: apsw.Connection, first: bytes, recipient: str) -> int:
+    """Return in how many envelopes a notice was sealed for one recipient."""
+    return int(db.execute(f"SELECT count(*) {_SEALED}", (first, recipient)).get)
 
 
 def insert_waiting(db: apsw.Connection, row: WaitingRow) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.node.again import CURED_BY_ANOTHER
 from exchange.node.answers import PASSING, Answered
 from exchange.stores.node_books import read_alarms
 from exchange.stores.node_queue import OutgoingRow, enqueue, read_queue
@@ -163,7 +164,7 @@ async def test_a_passing_refusal_keeps_the_envelope_queued(node: TestNode, code:
     assert (await states(node, row), await alarms(node)) == (["relayed", "relayed"], [])
 
 
-@pytest.mark.parametrize("code", [code for code in FINAL if code is not PeerCode.EXPIRED])
+@pytest.mark.parametrize("code", [code for code in FINAL if code not in CURED_BY_ANOTHER])
 async def test_a_final_refusal_is_told_and_not_tried_again(node: TestNode, code: PeerCode) -> None:
     """Every recipient has a state and a reason, and a person is called."""
     row = await queued(node)

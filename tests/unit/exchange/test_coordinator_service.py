@@ -186,10 +186,11 @@ async def test_a_member_cannot_flood_everybody_with_documents(folder: Path, tmp_
 
 
 async def test_a_suspended_state_is_shown_the_door_at_once(folder: Path, tmp_path: Path) -> None:
-    """Its session ends when the directory says so, and it cannot come back."""
+    """It is told why, its session ends when the directory says so, and it cannot come back."""
     async with running(folder) as (_, port), node(tmp_path, "XAA", port) as xaa:
         async with node(tmp_path, "XCC", port) as xcc:
             xaa.link.send(Publish(ref=1, document=suspension("XCC")))
+            assert isinstance(await xcc.next(), Documents)
             assert await xcc.next() == Bye(code=PeerCode.NOT_AUTHENTICATED)
         with pytest.raises(AlmenaraError):
             async with node(tmp_path, "XCC", port):

@@ -67,7 +67,9 @@ async def test_a_file_that_is_dropped_counts_at_once(folder: Path, tmp_path: Pat
         answer = await answered(folder, name)
         assert isinstance(answer, Taken)
         assert (answer.added, answer.states) == (1, ("XAA", "XBB", "XCC"))
-        assert await xaa.next() == Documents(first=count, documents=(suspended,), head=count + 1)
+        news = Documents(first=count, documents=(suspended,), head=count + 1)
+        assert await xaa.next() == news
+        assert await xcc.next() == news
         assert await xcc.next() == Bye(code=PeerCode.NOT_AUTHENTICATED)
         assert await store_of(coordinator).count() == count + 1
         assert [path.name for path in (folder / FOLDER).iterdir()] == [f"{name}.json"]
