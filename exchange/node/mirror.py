@@ -85,6 +85,8 @@ class Mirror:
         """What is trusted since a write that failed; these copies' signatures were checked."""
         self._unpublished: list[bytes] = []
         """Those of them that were handed in here, and are for the coordinator too."""
+        self._untold: list[Foreign] = []
+        """What a person must see of them, and was not written either."""
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -153,7 +155,9 @@ class Mirror:
                 context.directory.update(data, now_ms)
                 self._unsaved.append(data)
                 self._unpublished.append(data)
-            await self._save(_Read(following=self.next_index, kept=self._unsaved, is_complete=False), now_ms)
+            read = _Read(following=self.next_index, kept=self._unsaved, is_complete=False)
+            read.foreign = self._untold
+            await self._save(read, now_ms)
         context.outgoing.ring()
         context.events.ring()
         return accepted
@@ -174,6 +178,8 @@ class Mirror:
             read.is_last = read.is_complete and read.following >= message.head
             read.kept[:0] = self._unsaved
             self._unsaved = read.kept
+            read.foreign[:0] = self._untold
+            self._untold = read.foreign
             await self._save(read, self._context.clock.now_ms())
             self.next_index = read.following
         if read.kept:
@@ -198,7 +204,7 @@ class Mirror:
         context.restored.caught_up |= read.is_last
         if read.is_forgotten:
             take_note(context.restored, now_ms)
-        self._unsaved, self._unpublished = [], []
+        self._unsaved, self._unpublished, self._untold = [], [], []
         if read.foreign:
             _log.error("directory.foreign", code=ALARM, count=len(read.foreign))
 

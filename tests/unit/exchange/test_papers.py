@@ -218,6 +218,16 @@ async def test_a_manifest_that_this_node_did_not_issue_is_told_and_gives_it_no_k
     assert len(await alarms(node, NOT_HELD)) == 1
 
 
+async def test_a_failing_disk_does_not_hide_what_is_foreign(node: TestNode) -> None:
+    """The coordinator cannot choose the moment at which nothing is told."""
+    data = with_a_second_key(node)
+    await node.context.engine.write(lambda db: db.execute("PRAGMA query_only = ON"))
+    with pytest.raises(StoreFailed):
+        await offer(node, data)
+    await offer(node, data)
+    assert len(await alarms(node, ALARM)) == 1
+
+
 async def test_what_was_handed_in_here_is_not_foreign_when_it_comes_back(node: TestNode) -> None:
     """The coordinator lists our own documents, too."""
     data = with_a_second_key(node)
