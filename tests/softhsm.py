@@ -20,6 +20,8 @@ import pytest
 from exchange.hsm.tokens import Tokens
 from exchange.keystore import write_secret
 from exchange.unlocking import tokens_of
+from exchange.unsealer.daykeys import DayKeys
+from keys.token_uri import TokenUri
 
 PIN = "2468-correct"
 WRONG_PIN = "1357-wrong"
@@ -89,6 +91,12 @@ class SoftHsm:
     def tokens(self, pin_file: Path | None = None, marks: Path | None = None) -> Tokens:
         """Return the tokens as a process that starts now would have them."""
         return tokens_of(self.module, pin_file or self.pin_file, marks=marks)
+
+    def day_keys(self, state: str, pin_file: Path | None = None) -> DayKeys:
+        """Return the day keys of a state, likewise."""
+        from exchange.hsm.day_keys import TokenDayKeys
+
+        return TokenDayKeys(self.tokens(pin_file).token(TokenUri(LABEL)), TokenUri(LABEL), state)
 
     def pull_out(self) -> None:
         """Take all tokens away."""

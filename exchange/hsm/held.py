@@ -30,6 +30,10 @@ _POINT = bytes.fromhex("0420")
 _STAYS = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 
 
+class DoesNotOpen(WrongPassphrase):
+    """The token is open and has the key, and what is stored was altered or locked by another key."""
+
+
 class HeldHalf:
     """An Ed25519 key in a token; see :class:`keys.signature.Ed25519Half`."""
 
@@ -72,13 +76,13 @@ class HeldKeys:
             return bytes(key.decrypt(data, **_gcm(nonce, bound)))
 
         if len(data) < TAG_BITS // 8:
-            raise WrongPassphrase("what is stored is shorter than anything that a token encrypts")
+            raise DoesNotOpen("what is stored is shorter than anything that a token encrypts")
         try:
             return self._token.use("decrypt", work)
         except TokenFailed as failed:
             # Each library has its own name for a tag that is wrong: so ask whether the key works at all.
             self.encrypt(bytes(12), bytes(16), b"almenara: does this key work?")
-            raise WrongPassphrase(
+            raise DoesNotOpen(
                 f"the keys {self.uri.object or self.uri.id.hex()} of the token {self.uri.token} do not open "
                 "what is stored: it was altered, or locked by another key",
                 hint="Restore the file from backup; nothing was changed.",

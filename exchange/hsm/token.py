@@ -31,6 +31,10 @@ GONE = (DeviceRemoved, TokenNotPresent, SessionHandleInvalid)
 """What a library says of a token that was pulled out."""
 
 
+class NoSuchKey(TokenFailed):
+    """The token is there and open, and has no such key."""
+
+
 class Session:
     """A session, and the objects that were found in it."""
 
@@ -42,7 +46,7 @@ class Session:
         """Return the one object of a kind under a name.
 
         Raises:
-            TokenFailed: there is none.
+            NoSuchKey: there is none.
             KeyfileError: there are several.
         """
         key = (kind, uri.object, uri.id)
@@ -66,7 +70,7 @@ class Session:
         found = self.all(kind, uri)
         name = uri.object or uri.id.hex()
         if not found:
-            raise TokenFailed(
+            raise NoSuchKey(
                 f"the token {uri.token} has no {kind[1].name} key called {name}",
                 hint="It was deleted, or this is another token of that name: " + SEE,
             )

@@ -18,11 +18,11 @@ from exchange.node.tokens import Identity, TokenRole
 from exchange.pinned_root import ROOT_HASH_FILE
 from exchange.setup import people, words
 from exchange.setup.files import REQUEST_FILE, new_place, write_file
-from exchange.setup.keyring import Protect, new_note_secret, new_signer, write_key
+from exchange.setup.keyring import KeyStore, Protect, TokenStore, new_note_secret, new_signer, write_key
 from exchange.setup.settings_file import settings_text
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
-from exchange.unsealer.daykeys import FileDayKeys
+from exchange.unsealer.daykeys import DayKeys, FileDayKeys
 from exchange.unsealer.messages import MadeKey
 from exchange.unsealer.opener import Opener
 from keys.calendar import DAYS_AHEAD
@@ -148,7 +148,8 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
     write_key(
         place.opening_key, KeyKind.SYMMETRIC, f"{state} opening", "opening", opening_key, protection, now_ms
     )
-    prekeys = Opener(FileDayKeys(place.day_keys, state, opening_key)).make_days(now_ms, DAYS_AHEAD)
+    days = _day_keys(place, state, protection, opening_key)
+    prekeys = Opener(days).make_days(now_ms, DAYS_AHEAD)
     await _store_prekeys(place, prekeys, clock)
     certificate = make_certificate(state, now_ms, CERTIFICATE_LIFE_MS)
     write_secret(place.keys / "tls.key", certificate.key_pem.decode("ascii"))
@@ -171,6 +172,16 @@ async def _fill(place: DataDir, plan: _Plan, protect: Protect, clock: Clock) -> 
         tokens=tokens,
         severity=None if plan.schema is None else f"{plan.schema.id}@{plan.schema.version}",
     )
+
+
+def _day_keys(place: DataDir, state: str, store: KeyStore, opening_key: bytes) -> DayKeys:
+    """Return the keys of days where the opening key is: in its token, or in files under it."""
+    if isinstance(store, TokenStore):
+        token = store.tokens.token(store.uri)
+        from exchange.hsm.day_keys import TokenDayKeys
+
+        return TokenDayKeys(token, store.uri, state)
+    return FileDayKeys(place.day_keys, state, opening_key)
 
 
 async def _store_prekeys(place: DataDir, prekeys: Sequence[MadeKey], clock: Clock) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from exchange.datadir import DataDir
+from exchange.keystore import read_secret
 from exchange.passphrases import PassphraseCredential, PassphraseFile, PassphraseSource
 from exchange.unlocking import WithTokens, tokens_of, unlock
 from exchange.unsealer.confinement import confine
@@ -42,7 +43,7 @@ from exchange.unsealer.messages import (
     receive,
 )
 from exchange.unsealer.opener import Opener
-from keys.keyfile import KeyKind
+from keys.keyfile import KeyKind, describe
 from protocol import codec
 from protocol.errors import AlmenaraError, FormatError, KeyfileError
 
@@ -111,7 +112,7 @@ def run(connection: socket.socket, start: Start) -> int:
 
 
 def open_day_keys(start: Start, passphrase: PassphraseSource) -> DayKeys:
-    """Unlock the opening key and return the wrapping keys of days.
+    """Return the wrapping keys of days: those of the token that holds the opening key, or in files under it.
 
     Raises:
         KeyfileError, WrongPassphrase: the opening key cannot be unlocked.
@@ -120,6 +121,12 @@ def open_day_keys(start: Start, passphrase: PassphraseSource) -> DayKeys:
     place = DataDir(Path(os.fsdecode(start.data)))
     tokens = tokens_of(_path(start.pkcs11_module), _path(start.pin_file), marks=place.path)
     record = unlock(place.opening_key, KeyKind.SYMMETRIC, ROLE, WithTokens(passphrase, tokens))
+    uri = describe(read_secret(place.opening_key)).protection.uri
+    if uri is not None:
+        token = tokens.token(uri)
+        from exchange.hsm.day_keys import TokenDayKeys
+
+        return TokenDayKeys(token, uri, start.state)
     return FileDayKeys(place.day_keys, start.state, record.seed)
 
 

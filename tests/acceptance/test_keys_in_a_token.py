@@ -76,11 +76,13 @@ def received(world: World, code: str, id_: str) -> StatusView:
 
 
 def test_a_community_runs_with_its_keys_in_a_token(machine: Machine, world: World) -> None:
-    """Node, coordinator and witness keys: notices, receipts, checkpoints and answers go as ever."""
+    """Node, coordinator, witness and day keys: notices, receipts, checkpoints and answers go as ever."""
     for name in (HUB, *CODES):
         for path in sorted((world.data(name) / "keys").glob("*.key")):
             if path.name != "tls.key":
                 assert describe(path.read_text()).protection.word == "pkcs11"
+    assert len(machine.hsm.day_keys("XAA").days()) >= 14
+    assert not (world.data("XAA") / "day-keys").exists()
     start(world)
     id_ = world.submit("XAA", SENT, "keys-one").id
     received(world, "XAA", id_)
@@ -90,6 +92,8 @@ def test_a_community_runs_with_its_keys_in_a_token(machine: Machine, world: Worl
         lambda: any(one.state == "accepted" for one in world.status("XAA", id_).deliveries), "the answer"
     )
     assert world.node("XAA").alarms == ()
+    checked = world.run("doctor", "--data", world.data("XAA"), "--json", settings=machine.settings())
+    assert checked.object["problems"] == 0, checked.out
 
 
 def test_files_that_are_stolen_cannot_sign(machine: Machine, world: World, tmp_path: Path) -> None:
