@@ -16,11 +16,13 @@ from exchange.node.answers import Answered
 from exchange.node.ledger import Ledger
 from exchange.node.mirror import store_document
 from exchange.node.requests import AnswerRequest
+from exchange.node.witness import Witness
 from keys import enrolment
 from keys.documents import sign_document
 from keys.receipt import VerifiedReceipt, verify_receipt
 from keys.signer import Verifier
 from protocol.errors import NotFound
+from protocol.ledger.checkpoint import parse_checkpoint
 from protocol.session.messages import Accepted, ItemKind
 from protocol.statement import StatementKind
 from tests.community import YEAR_MS, certificate, community, witness_keys
@@ -63,8 +65,11 @@ class Scene:
 
     async def witness(self, by: tuple[str, ...] = ("XAA", "XBB", "XCC")) -> None:
         """Announce the ledger to the sender's node, and answer what it asks."""
-        wire = cast(Link, self.wire)
-        await self.ledger.take(wire, self.played.announce(by=by))
+        wire, announced = cast(Link, self.wire), self.played.announce(by=by)
+        if "XAA" in by:
+            # This very node: it remembers what bears its cosignature, or its store would be an older copy.
+            await Witness(self.sender.context).follow(announced.log, parse_checkpoint(announced.checkpoint))
+        await self.ledger.take(wire, announced)
         await self.ledger.take(wire, self.played.locate(self.wire.wanted(), by=by))
 
     async def proof(self, id_: str) -> VerifiedReceipt:
