@@ -40,6 +40,9 @@ SETTLE_SECONDS = 0.25
 REFRESH_SECONDS = 60.0
 """After so long a checkpoint that did not change is asked about again: it says that the log stood still."""
 
+SECOND_LOOK_SECONDS = 5.0
+"""After so long, once, likewise: whoever waits for a receipt sees by it that its recipient is at work."""
+
 MOST_UNANSWERED = 4
 """How many questions a witness may leave unanswered before it is asked less often: once in a refresh."""
 
@@ -148,10 +151,14 @@ class Witnesses:
     async def run(self, seconds: float) -> None:
         """Ask, round after round, until cancelled; at most one round in ``seconds``."""
         loop = asyncio.get_running_loop()
+        pause = REFRESH_SECONDS
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_SECONDS):
+            try:
+                async with asyncio.timeout(pause):
                     await self._news.wait()
+                pause = min(SECOND_LOOK_SECONDS, REFRESH_SECONDS)
+            except TimeoutError:
+                pause = REFRESH_SECONDS
             self._news.clear()
             if self._head.published is None:
                 continue

@@ -231,7 +231,7 @@ class Prekeeper:
         keep = sorted(day for day in still_held if day < before)
         days = await self._context.unsealer.destroy_days(before, keep)
         if count or days:
-            _log.info("prekeys.destroyed", count=count, days=len(days))
+            _log.info("prekeys.destroyed", count=count)
 
     async def _tell(self, error: AlmenaraError) -> None:
         message = f"daily keys could not be published or destroyed: {error.message}"

@@ -92,7 +92,9 @@ class Unsealer:
                 raise _error(said)
             raise ServiceError(f"the unsealer ended when it was started (exit code {code})")
         self.trouble, self._is_ready = None, True
-        _log.info("unsealer.started", lacking=said.lacking)
+        _log.info("unsealer.started")
+        for lack in said.lacking:
+            _log.warning("unsealer.lacks", reason=lack)
         for data, _ in self._pending.values():
             self._writer.write(data)
 
@@ -106,7 +108,7 @@ class Unsealer:
                 f"the unsealer ended (exit code {code}); what is delivered waits",
                 hint="It is started again by itself. If this stays, look at this machine's log and memory.",
             )
-            _log.warning("unsealer.ended", exit_code=code, waiting=len(self._pending))
+            _log.warning("unsealer.ended", number=code, count=len(self._pending))
             await self._start_again()
 
     async def close(self) -> None:
