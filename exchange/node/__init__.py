@@ -24,7 +24,7 @@ The ledger, of which this node is a witness:
 - ``comparing``: every checkpoint against every other; ``heads``: the newest verified ones
 - ``contradictions``: statements that cannot all be true; ``evidence``: files that prove a lie
 - ``proofs``: receipts that verify for ever; ``telling``: what they say in words; ``standing``: how the
-  ledger stands
+  ledger stands; ``freshness``: when the directory was last witnessed
 
 People:
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import apsw
 
 from exchange.node.choosing import choose
 from exchange.node.context import NodeContext
 from exchange.node.expiring import notes
+from exchange.node.freshness import stale_directory
 from exchange.node.link_state import LinkState
 from exchange.node.restored import ALARM as RESTORED
 from exchange.node.restored import NEXT
@@ -25,6 +29,42 @@ from protocol.errors import AlmenaraError, DocumentExpired, VersionGap
 from protocol.text import format_utc
 
 
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What the store says, of one moment.
+
+    Attributes:
+        queued: How much waits for the coordinator.
+        unread: How many notices nobody has opened.
+        alarms: What was stored until a person deals with it.
+        gaps: How many notices are missing, by sender.
+        waiting: For which states notices wait: how many, since when.
+        under_way: How many notices wait for each suspended state.
+        passing: What is true now, of witnesses, and is not stored.
+    """
+
+    queued: int
+    unread: int
+    alarms: list[AlarmRow]
+    gaps: list[tuple[str, int]]
+    waiting: list[tuple[str, int, int]]
+    under_way: dict[str, int]
+    passing: tuple[AlarmView, ...]
+
+
+def _read(db: apsw.Connection, suspended: Collection[str], now_ms: int) -> _Books:
+    told = waiting_for_witnesses(db, now_ms), stale_directory(db, now_ms)
+    return _Books(
+        queued=queue_length(db),
+        unread=count_notices(db, "received", "unread"),
+        alarms=read_alarms(db),
+        gaps=pair_gaps(db),
+        waiting=count_waiting(db),
+        under_way={code: count_under_way(db, code) for code in suspended},
+        passing=tuple(alarm for alarm in told if alarm is not None),
+    )
+
+
 class Health:
     """Looks at one node.
 
@@ -41,24 +81,7 @@ class Health:
         """Return how the node is now."""
         now_ms = self._context.clock.now_ms()
         suspended = suspended_states(self._context.directory)
-
-        def read(
-            db: apsw.Connection,
-        ) -> tuple[
-            int,
-            int,
-            list[AlarmRow],
-            list[tuple[str, int]],
-            AlarmView | None,
-            list[tuple[str, int, int]],
-            dict[str, int],
-        ]:
-            unread = count_notices(db, "received", "unread")
-            pending = waiting_for_witnesses(db, now_ms)
-            counts = count_waiting(db), {code: count_under_way(db, code) for code in suspended}
-            return queue_length(db), unread, read_alarms(db), pair_gaps(db), pending, *counts
-
-        queued, unread, alarms, gaps, pending, waiting, under_way = await self._context.engine.read(read)
+        books = await self._context.engine.read(lambda db: _read(db, suspended, now_ms))
         link = self._link
         return NodeView(
             state=self._context.state,
@@ -67,18 +90,18 @@ class Health:
             connected=link.connected_since_ms is not None,
             connected_since_ms=link.connected_since_ms,
             last_error=link.last_error,
-            queued=queued,
-            inbox_unread=unread,
+            queued=books.queued,
+            inbox_unread=books.unread,
             directory_version=self._context.directory.head().version,
             clock_skew_ms=link.skew_ms,
             alarms=(
-                *map(alarm_view, alarms),
-                *self._waiting(waiting),
-                *suspended_alarms(self._context.directory, under_way, now_ms),
-                *self._passing(gaps),
-                *((pending,) if pending else ()),
+                *map(alarm_view, books.alarms),
+                *self._waiting(books.waiting),
+                *suspended_alarms(self._context.directory, books.under_way, now_ms),
+                *self._passing(books.gaps),
+                *books.passing,
             ),
-            waiting_for_keys=sum(count for _, count, _ in waiting),
+            waiting_for_keys=sum(count for _, count, _ in books.waiting),
             notes=notes(self._context),
         )
 

@@ -545,3 +545,34 @@ async def test_dismissed_alarms_come_back_while_their_cause_lasts(scene: Scene) 
     await scene.look()
     assert set(await scene.alarms()) == {"promise-broken"}
     assert len(await scene.evidence()) == 1
+
+
+async def directory_alarm(scene: Scene) -> str:
+    """Return what health says of a stale directory, or nothing."""
+    alarms = {one.code: one for one in (await scene.node.desk.node(MONITOR)).alarms}
+    assert "directory-stale" not in alarms or "almenara members" in alarms["directory-stale"].next
+    return alarms["directory-stale"].message if "directory-stale" in alarms else ""
+
+
+async def test_threat_14_a_frozen_directory_is_told_after_six_hours_and_graver_later(scene: Scene) -> None:
+    """A coordinator cannot have an old list witnessed anew; the next witnessed one ends the alarm."""
+    documents = replace(scene.played, log=Log.DIRECTORY)
+    assert await directory_alarm(scene) == ""
+    await scene.announce(documents)
+    for hours, expected in ((5, ""), (2, "revocation"), (20, "confirm grave answers"), (60, "by telephone")):
+        scene.node.clock.advance(hours * 3_600_000)
+        said = await directory_alarm(scene)
+        assert expected in said
+        assert bool(said) == bool(expected), said
+    await scene.announce(documents)
+    assert await directory_alarm(scene) == ""
+
+
+async def test_a_stale_directory_stops_no_notice(scene: Scene) -> None:
+    """Security is told loudly; warnings go on."""
+    documents = replace(scene.played, log=Log.DIRECTORY)
+    await scene.announce(documents)
+    scene.node.clock.advance(30 * 3_600_000)
+    assert await directory_alarm(scene)
+    await scene.node.send()
+    assert (await scene.node.queue())[-1].kind == "submit"
