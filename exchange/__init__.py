@@ -19,6 +19,7 @@ What everything shares:
 - ``clock``: the only reader of time; ``telemetry``: the log, into which no secret fits
 - ``settings``: what an operator can set; ``configuration``: where each value came from
 - ``datadir``: what lies where, and that one process owns it; ``pinned_root``: the root hash in it
+- ``safe``: text from elsewhere that may be read and may not act
 - ``keystore``: secret files; ``unlocking``: opening those that hold keys; ``hsm``: keys in tokens (PKCS#11)
 - ``passphrases``: where a passphrase may come from; ``tokens``: who may ask
 - ``fingerprints``: what people compare, as text, words and a QR code

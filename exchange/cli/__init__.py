@@ -4,7 +4,7 @@ The program:
 
 - ``main``: the entry point, light; ``program``: the table of commands, and one way to fail
 - ``exits``: what exit codes mean; ``output``: JSON or text, never mixed
-- ``render``: views as text; ``safe``: text from elsewhere that may be read and may not act
+- ``render``: views as text
 - ``words``: lengths of time, states and labels as people write them
 
 Commands that ask a node:

@@ -161,7 +161,7 @@ def exposure(common: Common, key: str, since: int | None) -> None:
 
 def _print(console: Console, found: ExposureView) -> None:
     from exchange.cli.render import print_table, when
-    from exchange.cli.safe import safe_line
+    from exchange.safe import safe_line
 
     def say(line: str) -> None:
         console.print(safe_line(line), soft_wrap=True)
@@ -190,7 +190,7 @@ def _print(console: Console, found: ExposureView) -> None:
 
 def _rows(notices: tuple[TouchedNotice, ...]) -> list[tuple[str, ...]]:
     from exchange.cli.render import when
-    from exchange.cli.safe import safe_line
+    from exchange.safe import safe_line
 
     return [
         (

@@ -108,7 +108,7 @@ def _print_event(console: Console, event: EventView) -> None:
     from rich.text import Text
 
     from exchange.cli.render import SHORT_ID, when
-    from exchange.cli.safe import safe_line
+    from exchange.safe import safe_line
 
     parts = [event.event, (event.id or "")[:SHORT_ID], event.state or "", event.code or "", event.detail]
     words = "  ".join(safe_line(part) for part in parts if part)

@@ -114,13 +114,13 @@ class Local:
 
     def tell(self, line: str) -> None:
         """Tell a person one line that is not the result; text from elsewhere cannot act."""
-        from exchange.cli.safe import safe_line
+        from exchange.safe import safe_line
 
         self.out.message(safe_line(line))
 
     def show(self, fields: Mapping[str, object], *lines: str) -> None:
         """Print a result: the fields as one JSON object, or the lines for people."""
-        from exchange.cli.safe import safe_line
+        from exchange.safe import safe_line
 
         def text(console: Any) -> None:
             for line in lines:

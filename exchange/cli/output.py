@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from exchange.cli.safe import safe_json, safe_line
+from exchange.safe import safe_json, safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -64,7 +64,7 @@ def proof(common: Common, id: str, output: Path | None) -> None:
 
 
 def _say_pending(common: Common, view: ProofView) -> None:
-    from exchange.cli.safe import safe_line
+    from exchange.safe import safe_line
 
     for one in view.pending:
         common.out.message(f"not in it yet: {one.kind} of {safe_line(one.party)} ({one.evidence})")

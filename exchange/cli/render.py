@@ -1,6 +1,6 @@
 """Views as text for people: never colour alone, never more than a terminal shows, both clocks.
 
-Every text that came from elsewhere passes :mod:`exchange.cli.safe` here, and a notice's own text
+Every text that came from elsewhere passes :mod:`exchange.safe` here, and a notice's own text
 stands behind a bar, so that it cannot pretend to be this program.
 """
 
@@ -16,7 +16,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exchange.cli.safe import safe_block, safe_line
 from exchange.node.views import (
     AttemptView,
     ContentView,
@@ -25,6 +24,7 @@ from exchange.node.views import (
     SeverityView,
     WaitingView,
 )
+from exchange.safe import safe_block, safe_line
 from protocol.errors import FormatError
 from protocol.marking import BACKGROUND, EXERCISE_MARK, parse_tlp
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from exchange.cli.safe import safe_line
 from exchange.node.views import AttachmentView
+from exchange.safe import safe_line
 from protocol.errors import SetupError, Tampered
 from protocol.text import parse_base64
 

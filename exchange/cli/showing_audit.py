@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exchange.audit.verdict import Check, CheckpointView, Finding, Outcome, ReceiptVerdict, Verdict
 from exchange.cli.render import print_facts, print_table, when
-from exchange.cli.safe import safe_block, safe_line
+from exchange.safe import safe_block, safe_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ import click
 from exchange.cli.command import Command
 from exchange.cli.exits import Exit
 from exchange.cli.output import Output, print_error
-from exchange.cli.safe import safe_line
+from exchange.safe import safe_line
 
 if TYPE_CHECKING:
     from exchange.demo.performance import Failed

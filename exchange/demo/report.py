@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from exchange.cli.output import Output
-from exchange.cli.safe import safe_line
 from exchange.clock import Clock
 from exchange.node.views import DeliveryView, NoticeView, SeverityView, StatusView
+from exchange.safe import safe_line
 from protocol.text import format_utc
 
 WIDTH = 98

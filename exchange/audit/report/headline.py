@@ -7,7 +7,7 @@ from exchange.audit.report.model import (
 )
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Outcome, Verdict
-from exchange.cli.safe import safe_line
+from exchange.safe import safe_line
 
 
 def headline(verdict: Verdict, words: Words) -> str:

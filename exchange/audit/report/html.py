@@ -39,7 +39,7 @@ from exchange.audit.report.scene import MARKS, fluid_svg
 from exchange.audit.report.terms import Terms
 from exchange.audit.report.words import Words, iso
 from exchange.audit.verdict import NoticeEvidence, Verdict
-from exchange.cli.safe import safe_block, safe_line
+from exchange.safe import safe_block, safe_line
 from exchange.version import VERSION
 from protocol.ledger.bundle import document_name, statements_name
 from protocol.ledger.tiles import TILE_WIDTH

@@ -26,7 +26,7 @@ from exchange.audit.report.reading import (
 )
 from exchange.audit.report.sheet import Sheet
 from exchange.audit.verdict import Finding, Latency, NoticeEvidence, Step
-from exchange.cli.safe import safe_block, safe_line
+from exchange.safe import safe_block, safe_line
 from exchange.version import VERSION
 
 _WAYS = 14  # what fits on one page

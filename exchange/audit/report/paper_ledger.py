@@ -16,7 +16,7 @@ from exchange.audit.report.reading import (
     missing_witnesses,
 )
 from exchange.audit.report.sheet import Sheet
-from exchange.cli.safe import safe_line
+from exchange.safe import safe_line
 from protocol.ledger.bundle import document_name, statements_name
 from protocol.ledger.tiles import TILE_WIDTH
 

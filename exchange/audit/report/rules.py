@@ -13,7 +13,7 @@ from types import MappingProxyType
 from exchange.audit.report.terms import N_
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Check, Finding
-from exchange.cli.safe import safe_line
+from exchange.safe import safe_line
 
 FINDINGS: Mapping[str, str] = MappingProxyType(
     {

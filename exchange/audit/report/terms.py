@@ -10,7 +10,7 @@ import re
 
 from exchange.audit.report.words import Words
 from exchange.audit.verdict import Check, DeliveryEvidence, Outcome, SeverityFigures, StateFigures
-from exchange.cli.safe import safe_line
+from exchange.safe import safe_line
 from protocol.marking import Tlp
 
 _DAY_MS = 86_400_000

@@ -21,9 +21,9 @@ from exchange.cli.render import (
     tlp_badge,
     when,
 )
-from exchange.cli.safe import safe_block, safe_json, safe_line
 from exchange.cli.saving import MAX_NAME_BYTES, safe_name
 from exchange.node.views import ContentView, View
+from exchange.safe import safe_block, safe_json, safe_line
 from protocol.fields import MAX_MILLIS
 from protocol.marking import Tlp
 from tests.clocks import DAWN
