@@ -31,7 +31,13 @@ from tests.acceptance.world import World, living, settle
 
 HOUSE = Path(__file__).resolve().parents[2]
 PAGES = HOUSE / "deploy" / "runbooks"
-TYPED = {"restore-a-node.md", "restore-the-coordinator.md", "lost-node-key.md", "lost-governance-key.md"}
+TYPED = {
+    "restore-a-node.md",
+    "restore-the-coordinator.md",
+    "lost-node-key.md",
+    "lost-governance-key.md",
+    "lost-identity-key.md",
+}
 """The pages that a test below types."""
 
 ALMENARA = f"""#!/bin/sh
@@ -219,6 +225,43 @@ def test_a_lost_custodians_key_is_replaced_as_the_page_says(settled: Founded) ->
         }
         typed(world, HUB, "".join(sections("lost-governance-key.md").values()), **more)
         world.until(lambda: root_version(world, "XBB") == 2, "XBB to have the new root")
+
+
+def test_a_lost_identity_key_is_replaced_as_the_page_says(settled: Founded) -> None:
+    """Two members attest the new one and the custodians list it; the node goes on all the while."""
+    with night(settled) as world:
+        (world.folder / "XBB-identity.key").unlink()
+        passphrase = world.folder / "passphrase"
+        passphrase.write_text("a long one for the new key\n")
+        passphrase.chmod(0o600)
+        new = world.folder / "new-identity.key"
+        page = sections("lost-identity-key.md")
+        more: dict[str, str | Path] = {
+            "NEW": new,
+            "PROPOSAL": world.folder / "1.proposal",
+            "FIRST": world.data("XAA"),
+            "FIRST_IDENTITY": world.folder / "XAA-identity.key",
+            "SECOND": world.data("XCC"),
+            "SECOND_IDENTITY": world.folder / "XCC-identity.key",
+            "TOKEN": pocket(world, "XBB"),
+            "ALMENARA_PASSPHRASE_FILE": passphrase,
+            **custodians(world),
+        }
+        typed(world, "XBB", "".join(page.values()), **more)
+        send(world, "XBB", "XAA", "XCC", subject="after the night")
+        rotate = ("key", "rotate", "node", "--data", world.data("XBB"), "--identity", new)
+        rotated = world.run(*rotate, "--identity-passphrase-file", passphrase)
+        assert rotated.code == Exit.OK, rotated.out + rotated.err
+
+
+def custodians(world: World) -> dict[str, str | Path]:
+    """Return where governance and two custodians have what is theirs."""
+    keys = world.founded.governance / "keys"
+    return {
+        "GOVERNANCE": world.founded.governance,
+        "ANA": keys / "directory-1.key",
+        "BO": keys / "directory-2.key",
+    }
 
 
 def root_version(world: World, code: str) -> int:
