@@ -96,6 +96,9 @@ def with_manifest(owners: Owners, manifest: StateManifest) -> Owners:
     certificates = [
         (certificate_id(item), Owner(manifest.state, CERTIFICATE)) for item in manifest.certificates
     ]
+    if not manifest.witness.name.endswith(f"/{manifest.state}"):
+        # Otherwise a member could take the name that another's witness, or a log, is going to have.
+        raise KeyRefused(f"the name of a witness of {manifest.state} ends with /{manifest.state}")
     witness = _note_claims(manifest.witness, Owner(manifest.state, WITNESS))
     return _with(owners, [*keys, *certificates, *witness])
 

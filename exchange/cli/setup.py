@@ -191,10 +191,12 @@ def coordinator_join(console: Local, data: str | None, community: Path) -> None:
                 "directory_version": taken.directory_version,
                 "states": taken.states,
                 "added": taken.added,
+                "left_out": taken.left_out,
                 "running": True,
             },
             f"The running coordinator took {taken.added} new documents, and has told every connected node.",
             f"It serves directory version {taken.directory_version}: {', '.join(taken.states)}.",
+            *(f"Left out, for its state has published something else since: {one}" for one in taken.left_out),
             "Next: nothing; a new member can start its node now.",
         )
         return

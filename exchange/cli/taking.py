@@ -42,8 +42,9 @@ def community(console: Local, data: str | None, out: Path, force: bool) -> None:
 @click.command("take", cls=Command, examples=("almenara governance take community.alm --in governance",))
 @click.argument("file", type=FILE, metavar="COMMUNITY")
 @click.option("--in", "folder", type=FOLDER, required=True, metavar="DIR", help="The community's directory.")
+@click.option("--give-way", is_flag=True, help="Leave out what was decided here and lost a race.")
 @local
-def take(console: Local, file: Path, folder: Path) -> None:
+def take(console: Local, file: Path, folder: Path, give_way: bool) -> None:
     """Add what members have published since, from a node's community file; everything is verified."""
     from exchange.clock import SystemClock
     from exchange.setup import governance as work
@@ -54,10 +55,20 @@ def take(console: Local, file: Path, folder: Path) -> None:
     now_ms = SystemClock().now_ms()
     ceremony = work.read_ceremony(folder, now_ms)
     offered = read_file(file, MAX_COMMUNITY_BYTES, "community file")
-    after, fresh = take_over(ceremony, offered, now_ms)
-    head = after.trusted.head()
+    merged = take_over(ceremony, offered, now_ms, give_way=give_way)
+    after, head, dropped = merged.ceremony, merged.ceremony.trusted.head(), len(merged.dropped)
     console.show(
-        {"added": len(fresh), "documents": len(after.documents), "directory_version": head.version},
-        f"{len(fresh)} documents are new in {folder}; the directory has version {head.version}.",
+        {
+            "added": len(merged.fresh),
+            "dropped": dropped,
+            "documents": len(after.documents),
+            "directory_version": head.version,
+        },
+        f"{len(merged.fresh)} documents are new in {folder}; the directory has version {head.version}.",
+        *(
+            [f"{dropped} documents here were overtaken by what the nodes have, and are left out."]
+            if dropped
+            else []
+        ),
         f"Next: almenara governance show --in {folder}",
     )

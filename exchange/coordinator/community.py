@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import structlog
 
+from exchange.coordinator.documents import fitting
 from exchange.stores.contract import CoordinatorStore
 from keys.enrolment import load_community
 from keys.roster import Roster
@@ -30,7 +31,8 @@ async def import_community(
 ) -> TrustedDirectory:
     """Take over a community file; its documents are durable when this returns.
 
-    Repeating it, also with a newer file of the same community, adds what is new.
+    Repeating it, also with a newer file of the same community, adds what is new. What does not fit what
+    its member has published since is left out, as :meth:`CommunityDocuments.publish_all` says.
 
     Args:
         store: The coordinator's store.
@@ -45,9 +47,8 @@ async def import_community(
     """
     _, documents = load_community(data, pinned_root_hash, verifier, now_ms)
     directory = await stored_directory(store, pinned_root_hash, verifier, now_ms)
-    fresh = [document for document in documents if not await _is_stored(store, document)]
-    for document in fresh:
-        directory.update(document, now_ms)
+    unknown = [document for document in documents if not await _is_stored(store, document)]
+    fresh, _ = fitting(directory, unknown, now_ms)
     await store.append_documents(fresh, now_ms)
     return directory
 

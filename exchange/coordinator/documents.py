@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,13 +17,50 @@ from exchange.clock import Clock
 from exchange.coordinator.announcing import Announcer
 from exchange.stores.contract import CoordinatorStore
 from keys.trust import TrustedDirectory
-from protocol.documents import signed_document_hash
-from protocol.errors import OutcomeUnknown, VersionGap
+from protocol.documents import (
+    Directory,
+    Root,
+    parse_document,
+    parse_signed_document,
+    signed_document_hash,
+)
+from protocol.errors import OutcomeUnknown, TrustError, VersionGap
 from protocol.session.messages import MAX_DOCUMENTS_BYTES, Documents
 
 DOCUMENTS_AT_ONCE = 64
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How many documents were new, and a sentence about each one of a member that does not fit."""
+
+    added: int
+    left_out: tuple[str, ...]
+
+
+def fitting(
+    directory: TrustedDirectory, offered: Sequence[bytes], now_ms: int
+) -> tuple[list[bytes], tuple[str, ...]]:
+    """Advance a directory by what is offered; return what was new, and what of members did not fit.
+
+    Raises:
+        TrustError: a root or directory may not be believed.
+        FormatError, ClockSkew: a document is malformed, or from the future.
+    """
+    fresh: list[bytes] = []
+    left_out: list[str] = []
+    for data in offered:
+        try:
+            if directory.update(data, now_ms).changed:
+                fresh.append(data)
+        except TrustError as error:
+            document = parse_document(parse_signed_document(data).body)
+            if isinstance(document, Root | Directory):
+                raise
+            left_out.append(error.message)
+    return fresh, tuple(left_out)
 
 
 class CommunityDocuments:
@@ -76,10 +114,12 @@ class CommunityDocuments:
         self._changed(Documents(first=index, documents=(data,), head=index + 1))
         return index
 
-    async def publish_all(self, offered: Sequence[bytes]) -> int:
-        """Accept those of several signed documents that are new; return how many, all durable.
+    async def publish_all(self, offered: Sequence[bytes]) -> Published:
+        """Accept those of several signed documents that are new; all of what is counted is durable.
 
-        All of them are tried first, so that of a file with one bad document nothing is taken. Only if
+        All of them are tried first, so that of a file with one bad root or directory nothing is taken. What a
+        member published is left out if it does not fit any more: otherwise whoever holds a member's old
+        key could publish something else first, and so keep governance's decision about that key away. Only if
         another document comes in between can it be a part; repeating is harmless.
 
         Raises:
@@ -90,12 +130,10 @@ class CommunityDocuments:
         ]
         trial, now_ms = copy.copy(self._directory), self._clock.now_ms()
         # A large file is verified beside the event loop: the trial belongs to that thread alone.
-        fresh = await asyncio.to_thread(
-            lambda: [data for data in unknown if trial.update(data, now_ms).changed]
-        )
+        fresh, left_out = await asyncio.to_thread(fitting, trial, unknown, now_ms)
         for data in fresh:
             await self.publish(data)
-        return len(fresh)
+        return Published(len(fresh), left_out)
 
     async def _append(self, data: bytes) -> int:
         first = await self._store.document_count()

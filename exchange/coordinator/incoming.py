@@ -40,11 +40,15 @@ log = structlog.get_logger()
 
 
 class Taken(msgspec.Struct, frozen=True, tag="taken"):
-    """A file whose documents are in the store: how many were new, and what is served since."""
+    """A file whose documents are in the store: how many were new, and what is served since.
+
+    ``left_out`` has a sentence about each document of a member that does not fit what it has published since.
+    """
 
     added: int
     directory_version: int
     states: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, tag="refused"):
@@ -107,14 +111,14 @@ class Incoming:
             if content is None:
                 return
             offered = await asyncio.to_thread(parse_community, content)
-            added = await self._documents.publish_all(offered.documents)
+            done = await self._documents.publish_all(offered.documents)
         except (FormatError, TrustError, ClockSkew, SetupError) as error:
             log.warning("incoming.refused", digest=path.stem, code=error.code)
             answer = Rejected(error.code, error.message, error.hint)
         else:
-            log.info("incoming.taken", digest=path.stem, count=added)
+            log.info("incoming.taken", digest=path.stem, count=done.added)
             states = tuple(entry.code for entry in self._directory.states())
-            answer = Taken(added, self._directory.head().version, states)
+            answer = Taken(done.added, self._directory.head().version, states, done.left_out)
         await asyncio.to_thread(_settle, path, answer)
 
 

@@ -6,6 +6,7 @@ What to load is decided here; whether to trust it is decided in ``keys.trust``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,9 +35,11 @@ from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.trust import Accepted, TrustedDirectory
 from protocol.digest import tagged
 from protocol.documents import (
+    Directory,
     Document,
     PrekeyList,
     Publication,
+    Root,
     StateManifest,
     document_hash,
     parse_document,
@@ -131,9 +134,11 @@ class Mirror:
             self._context.keys.wait_only_for({signed_document_hash(data) for data in queued})
 
     async def hand_in(self, data: bytes) -> Accepted:
-        """Trust a document that somebody brought to this node, and queue it for the coordinator.
+        """Queue a document that somebody brought to this node for the coordinator; durable on return.
 
-        It proves itself, so it does not matter who brings it. It is durable when this returns.
+        It proves itself, so it does not matter who brings it. What is this state's own counts here at once.
+        Everything else counts when the coordinator has listed it, in the order that everybody sees: a root,
+        directory or manifest taken out of turn could leave this node alone on another history for ever.
 
         Raises:
             FormatError, TrustError, ClockSkew: it may not be believed; nothing is changed.
@@ -142,9 +147,9 @@ class Mirror:
         """
         context, now_ms = self._context, self._context.clock.now_ms()
         async with self._turn:
-            accepted = copy.copy(context.directory).update(data, now_ms)
+            accepted = (await self._supposing(now_ms)).update(data, now_ms)
             document = accepted.document
-            own = isinstance(document, StateManifest | PrekeyList) and document.state == context.state
+            own = not isinstance(document, Root | Directory) and document.state == context.state
             if own and isinstance(document, PrekeyList):
                 raise BadRequest(
                     "a node makes its list of daily keys itself: nobody else has their secret halves"
@@ -152,8 +157,9 @@ class Mirror:
             if accepted.changed:
                 if own and isinstance(document, StateManifest):
                     context.keys.queue(accepted.hash, document)
-                context.directory.update(data, now_ms)
-                self._unsaved.append(data)
+                if own:
+                    context.directory.update(data, now_ms)
+                    self._unsaved.append(data)
                 self._unpublished.append(data)
             read = _Read(following=self.next_index, kept=self._unsaved, is_complete=False)
             read.foreign = self._untold
@@ -161,6 +167,15 @@ class Mirror:
         context.outgoing.ring()
         context.events.ring()
         return accepted
+
+    async def _supposing(self, now_ms: int) -> TrustedDirectory:
+        """Return what will be trusted here once the coordinator has taken all that waits for it."""
+        trial = copy.copy(self._context.directory)
+        for data in await self._context.engine.read(read_published):
+            # What does not fit any more is for the coordinator to refuse.
+            with contextlib.suppress(TrustError, ClockSkew):
+                trial.update(data, now_ms)
+        return trial
 
     async def receive(self, message: Documents) -> bool:
         """Take documents from the coordinator, store what is trusted, and move on.

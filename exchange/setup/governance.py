@@ -151,10 +151,20 @@ def publish(ceremony: Ceremony, signed: Sequence[bytes], now_ms: int) -> Ceremon
         FormatError, TrustError: the documents are not to be believed; the file is as it was.
         SetupError: the file cannot be written.
     """
-    data = community_file([*ceremony.documents, *signed])
-    trusted, documents = load_community(data, ceremony.trusted.community, Verifier(), now_ms)
+    return republish(ceremony, [*ceremony.documents, *signed], now_ms)
+
+
+def republish(ceremony: Ceremony, documents: Sequence[bytes], now_ms: int) -> Ceremony:
+    """Keep these documents as the community's, after replaying all of them; durable when this returns.
+
+    Raises:
+        FormatError, TrustError: the documents are not to be believed; the file is as it was.
+        SetupError: the file cannot be written.
+    """
+    data = community_file(documents)
+    trusted, loaded = load_community(data, ceremony.trusted.community, Verifier(), now_ms)
     write_file(ceremony.folder / COMMUNITY_FILE, data)
-    return replace(ceremony, trusted=trusted, documents=documents)
+    return replace(ceremony, trusted=trusted, documents=loaded)
 
 
 def key_path(folder: Path, role: Role, number: int) -> Path:

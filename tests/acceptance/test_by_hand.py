@@ -46,7 +46,7 @@ class Shown:
 def shown(port: int, ledger_port: int) -> Shown:
     """Return the commands for a machine on which these ports are free."""
     text = (ROOT / "README.md").read_text("utf-8")
-    section = text[text.index("## By hand") : text.index("**Later.**")]
+    section = text[text.index("## By hand") : text.index("## Keys, members")]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     passphrase, *set_up, run, work, audit = (
         block.replace(SHOWN_PORT, str(port)).replace(SHOWN_LEDGER_PORT, str(ledger_port)) for block in blocks

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 const clockSkewMs = 600000
@@ -393,6 +394,9 @@ func (t *trust) checkKeys(d *document) error {
 		if err != nil {
 			return err
 		}
+	}
+	if d.kind == "manifest" && !strings.HasSuffix(d.witness.name, "/"+d.state) {
+		return errors.New("key-refused: the name of a witness ends with its state's code")
 	}
 	if d.kind == "prekeys" {
 		for _, other := range t.chains {

@@ -80,6 +80,26 @@ async def test_a_document_handed_in_is_trusted_kept_and_queued(node: TestNode) -
     load_directory(community().directory(), await node.context.engine.read(read_documents))
 
 
+async def test_what_is_not_this_states_own_counts_when_the_coordinator_has_listed_it(node: TestNode) -> None:
+    """Nobody can lead one node alone onto another history by handing it a directory out of turn."""
+    trusted = node.context.directory
+    states = [
+        structs.replace(one, status=StateStatus.SUSPENDED) if one.code == "XCC" else one
+        for one in trusted.states()
+    ]
+    following = governance.next_directory(
+        trusted, states, trusted.coordinators(), now_ms=NOW_MS, life_ms=YEAR_MS
+    )
+    data = community().signed_by_governance(following)
+    view = await node.desk.papers.hand_in(SENDER, data)
+    assert (view.version, view.handed_over, trusted.head().version) == (2, False, 1)
+    assert [(row.kind, row.content) for row in await node.queue()] == [("publish", data)]
+    again = await node.desk.papers.hand_in(SENDER, data)
+    assert (again.version, len(await node.queue())) == (2, 1)
+    await offer(node, data)
+    assert trusted.head().version == 2
+
+
 async def test_the_new_key_signs_once_the_coordinator_has_accepted_the_document(tmp_path: Path) -> None:
     """The running node opens the file that the manifest speaks of, and needs no restart."""
     async with a_node(tmp_path / "XAA", "XAA") as node:

@@ -210,6 +210,16 @@ def test_a_manifest_cannot_claim(built: Community, trusted: TrustedDirectory, wh
     refused(trusted, data, KeyRefused)
 
 
+def test_a_witness_cannot_take_the_name_that_another_is_going_to_have(
+    built: Community, trusted: TrustedDirectory
+) -> None:
+    """A newcomer's witness, or a coordinator's log, would be refused for ever."""
+    for name in ("almenara/test/XDD", "hub.example/almenara/HUB2", "XAA", "almenara/XAA/ack"):
+        claim = note_secret("XAA").keys(name, "XAA", NoteRole.WITNESS, built.id)
+        data = sign_document(manifest(trusted, witness=claim), [built.members["XAA"].identity])
+        refused(trusted, data, KeyRefused)
+
+
 def test_a_witness_key_or_name_has_one_owner(built: Community, trusted: TrustedDirectory) -> None:
     """A cosignature that two states could claim would count twice; nor may the hub's log be a witness."""
     for keys in (
