@@ -18,8 +18,9 @@ from protocol.signed import Proof
 
 MAX_REQUEST_DOCUMENTS = 32
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
-MAX_COMMUNITY_DOCUMENTS = 20_000
-MAX_COMMUNITY_BYTES = 64 * 1024 * 1024
+MAX_COMMUNITY_DOCUMENTS = 200_000
+MAX_COMMUNITY_BYTES = 512 * 1024 * 1024
+"""Ten years of 33 states, each of which publishes a list of daily keys a week, have some 18,000 documents."""
 
 SignedDocumentBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_DOCUMENT_BYTES)]
 

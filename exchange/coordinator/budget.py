@@ -31,9 +31,10 @@ DAILY_ALLOWANCE = Allowance(
 """What a member may bring in a day, because the coordinator and every recipient keep it."""
 
 DOCUMENT_ALLOWANCE = Allowance(
-    items_per_second=1 / 60, items_at_once=128, bytes_per_second=2048.0, bytes_at_once=4.0 * 2**20
+    items_per_second=1 / 600, items_at_once=128, bytes_per_second=64.0, bytes_at_once=4.0 * 2**20
 )
-"""Documents cost more: every node keeps each of them for ever, and reads all of them at every start."""
+"""Documents cost more: every node keeps each of them for ever, and reads all of them at every start. A
+member publishes a few a week; at this rate, one that means harm fills a community file in three months."""
 
 
 class Budget:

@@ -138,17 +138,18 @@ def read_offered(path: Path) -> bytes | None:
     except OSError as error:
         raise SetupError(f"{path.name} cannot be read: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if status.st_size > MAX_COMMUNITY_BYTES:
+            raise TooLarge(
+                f"{path.name} has more than {MAX_COMMUNITY_BYTES} bytes", hint="Ask for the right file."
+            )
+        if not stat.S_ISREG(status.st_mode):
             raise FormatError(f"{path.name} is no regular file", hint="Remove it; nothing was taken from it.")
         content = _read(descriptor)
     except OSError as error:
         raise SetupError(f"{path.name} cannot be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
-    if len(content) > MAX_COMMUNITY_BYTES:
-        raise TooLarge(
-            f"{path.name} has more than {MAX_COMMUNITY_BYTES} bytes", hint="Ask for the right file."
-        )
     if hashlib.sha256(content).hexdigest() != path.stem:
         raise FormatError(
             f"{path.name} is not what its name says",
