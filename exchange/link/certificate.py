@@ -78,7 +78,7 @@ def certificate_der(pem: bytes) -> bytes:
     """
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise FormatError("the text holds no certificate") from error
     if len(found) != 1:
         raise FormatError(f"the text holds {len(found)} certificates; one is expected")
@@ -93,7 +93,8 @@ def expires_ms(der: bytes) -> int:
     """
     try:
         until = x509.load_der_x509_certificate(der).not_valid_after_utc
-    except ValueError as error:
+    except Exception as error:
+        # Anybody's bytes, and a parser whose exceptions have no common base: none of them may end a service.
         raise FormatError("the bytes are not a certificate") from error
     return int(until.timestamp()) * 1000
 

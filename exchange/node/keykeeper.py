@@ -61,6 +61,9 @@ class Keykeeper:
                 await self.look()
             except AlmenaraError as error:
                 _log.warning("keys.look_failed", code=error.code)
+            except Exception:
+                # A fault of our own ends one look, and not the node, which must go on taking warnings.
+                _log.exception("keys.fault")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,16 @@ def test_without_tls_there_is_no_peer_certificate() -> None:
     """No certificate is not some default certificate."""
     with pytest.raises(PeerNotPinned):
         peer_certificate_id(None)
+
+
+def test_whatever_a_member_lists_as_a_certificate_has_an_end_or_is_malformed() -> None:
+    """Its parser raises more than one kind of error; a version it does not know is one of them."""
+    at = MADE.der.index(b"\xa0\x03\x02\x01\x02") + 4
+    unknown = MADE.der[:at] + b"\x03" + MADE.der[at + 1 :]
+    with pytest.raises(FormatError):
+        expires_ms(unknown)
+    for position in range(len(MADE.der)):
+        for value in (0x00, 0x01, 0x03, 0x30, 0x7F, 0x80, 0xFF):
+            changed = MADE.der[:position] + bytes((value,)) + MADE.der[position + 1 :]
+            with suppress(FormatError):
+                assert expires_ms(changed) >= 0

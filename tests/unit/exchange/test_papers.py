@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from exchange.keystore import write_secret
+from exchange.link.certificate import make_certificate
 from exchange.node.answers import Answered
 from exchange.node.expiring import Expiring
 from exchange.node.keykeeper import ALARM as NOT_HELD
@@ -19,7 +21,7 @@ from exchange.passphrases import Once, PassphraseFile, PassphrasePrompt, lasting
 from exchange.stores.node_books import read_alarms, read_documents
 from keys import governance
 from keys.documents import sign_document
-from keys.enrolment import next_prekeys, next_publication
+from keys.enrolment import next_manifest, next_prekeys, next_publication
 from keys.keyfile import KeyKind, KeyRecord, format_secret
 from keys.protection import Passphrase, Protection, Unprotected
 from keys.signer import Signer
@@ -310,3 +312,26 @@ async def test_a_change_of_another_state_is_not_our_alarm(node: TestNode) -> Non
     keys = [entry("XBB", community().members["XBB"].node, NOW_MS - DAY_MS, NOW_MS + YEAR_MS)]
     await offer(node, manifest(trusted, "XBB", keys, NOW_MS))
     assert await alarms(node, ALARM) == []
+
+
+async def test_a_member_with_an_odd_certificate_ends_no_nodes_work(node: TestNode) -> None:
+    """X.509 of a version that nobody knows: the keys are looked after, and health answers."""
+    good = make_certificate("XBB", NOW_MS, YEAR_MS).der
+    at = good.index(b"\xa0\x03\x02\x01\x02") + 4
+    member = community().members["XBB"]
+    held = node.context.directory.documents.manifests["XBB"]
+    odd = next_manifest(
+        held,
+        state="XBB",
+        community=community().id,
+        keys=member.keys,
+        certificates=[good[:at] + b"\x03" + good[at + 1 :]],
+        now_ms=NOW_MS,
+        life_ms=YEAR_MS,
+    )
+    await offer(node, sign_document(odd, [member.identity]))
+    working = asyncio.create_task(node.keykeeper.run())
+    await asyncio.sleep(0.1)
+    assert not working.done()
+    working.cancel()
+    assert (await node.desk.node(MONITOR)).state == "XAA"
