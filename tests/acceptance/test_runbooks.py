@@ -25,6 +25,7 @@ from exchange.doctor.patient import Patient
 from exchange.node.requests import SubmitRequest
 from keys.keyfile import describe
 from protocol.errors import UnknownSigner
+from protocol.text import format_utc
 from tests.acceptance.ceremony import CODES, HUB, Founded
 from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
 from tests.acceptance.world import World, living, settle
@@ -37,6 +38,7 @@ TYPED = {
     "lost-node-key.md",
     "lost-governance-key.md",
     "lost-identity-key.md",
+    "suspected-compromise.md",
 }
 """The pages that a test below types."""
 
@@ -252,6 +254,49 @@ def test_a_lost_identity_key_is_replaced_as_the_page_says(settled: Founded) -> N
         rotate = ("key", "rotate", "node", "--data", world.data("XBB"), "--identity", new)
         rotated = world.run(*rotate, "--identity-passphrase-file", passphrase)
         assert rotated.code == Exit.OK, rotated.out + rotated.err
+
+
+def test_a_machine_in_other_hands_is_dealt_with_as_the_page_says(settled: Founded) -> None:
+    """Suspended, its keys ended, what they touched known, the theft confirmed, and back with new keys."""
+    with night(settled) as world:
+        since = format_utc(SystemClock().now_ms())
+        send(world, "XBB", "XAA", subject="by whomever")
+        page = sections("suspected-compromise.md")
+        page.pop("If only an officer's token was stolen")
+        said = typed(world, "XBB", "".join(page.values()), **compromised(world, since))
+        assert "Warn on another channel: XAA" in said
+        assert "by whomever" in said
+        send(world, "XBB", "XAA", "XCC", subject="after the night")
+        assert "after the night" in subjects(world, "XAA")
+
+
+def test_a_stolen_officers_token_is_taken_back_as_the_page_says(settled: Founded) -> None:
+    """The old token opens nothing any more, and the new one does, while the node runs."""
+    with night(settled) as world:
+        since = format_utc(SystemClock().now_ms())
+        more = compromised(world, since)
+        typed(
+            world, "XBB", sections("suspected-compromise.md")["If only an officer's token was stolen"], **more
+        )
+        health = ("health", "--data", world.data("XBB"), "--json", "--token-file")
+        world.until(lambda: world.run(*health, more["TOKEN"]).code != Exit.OK, "the old token to be refused")
+        assert world.run(*health, world.founded.token("XBB")).object["state"] == "XBB"
+
+
+def compromised(world: World, since: str) -> dict[str, str | Path]:
+    """Return the names of the page about XBB's machine."""
+    key = describe((world.data("XBB") / "keys" / "node.key").read_text()).key_id.hex()
+    return {
+        "STATE": "XBB",
+        "OLD": key[:16],
+        "SINCE": since,
+        "OFFICER": "Officer of XBB",
+        "TOKEN": pocket(world, "XBB"),
+        "MEMBER": world.data("XAA"),
+        "MEMBER_TOKEN": pocket(world, "XAA"),
+        "PROPOSAL": world.folder / "xbb",
+        **custodians(world),
+    }
 
 
 def custodians(world: World) -> dict[str, str | Path]:
