@@ -94,13 +94,28 @@ def _wait_again(
         return
     if notice.until_ms is not None and notice.until_ms <= now_ms:
         return
-    tried = count_sealed(db, first, recipient)
+    _wait_in_turn(db, notice, recipient, cause, now_ms, at_once=0)
+
+
+def _wait_in_turn(
+    db: apsw.Connection, notice: NoticeRow, recipient: str, cause: str, now_ms: int, *, at_once: int
+) -> None:
+    """Let a recipient wait for its next envelope, longer each time, and give up after the last one.
+
+    Args:
+        db: The store.
+        notice: The notice.
+        recipient: For whom.
+        cause: Why another envelope is needed.
+        now_ms: The time now, milliseconds UTC.
+        at_once: How many envelopes there may have been for the next one to follow without a pause.
+    """
+    tried = count_sealed(db, notice.id, recipient)
     if tried >= MOST_ENVELOPES:
-        _give_up(
-            db, first, recipient, f"could be brought to {recipient} in none of {tried} envelopes", now_ms
-        )
+        why = f"could be brought to {recipient} in none of {tried} envelopes"
+        _give_up(db, notice.id, recipient, why, now_ms)
         return
-    pause_ms = _PAUSES_MS[min(tried, len(_PAUSES_MS) - 1)]
+    pause_ms = 0 if tried <= at_once else _PAUSES_MS[min(tried, len(_PAUSES_MS) - 1)]
     wait(db, notice, recipient, cause, now_ms, not_before_ms=now_ms + pause_ms)
 
 
@@ -128,11 +143,15 @@ def wait(
 
 
 def take_back(db: apsw.Connection, first: bytes, recipient: str, now_ms: int) -> None:
-    """Let a recipient wait whose copy was sealed under a key that was withdrawn since."""
+    """Let a recipient wait whose copy was sealed under a key that was withdrawn since.
+
+    The first time the next one follows at once: a state that ends a stolen key needs the notice now. One
+    that withdraws key after key makes no sender seal without end.
+    """
     notice = find_notice(db, first)
     forget_signers(db, first, recipient)
     if notice is not None and not _at(db, first, recipient).has_it:
-        wait(db, notice, recipient, KEY_REVOKED, now_ms)
+        _wait_in_turn(db, notice, recipient, KEY_REVOKED, now_ms, at_once=1)
 
 
 def _at(db: apsw.Connection, first: bytes, recipient: str) -> AtRecipient:

@@ -262,11 +262,32 @@ async def test_a_copy_under_a_revoked_list_is_sealed_again(opened: Three) -> Non
     assert await opened.xaa.resealer.look() == 0
 
 
-def _revoke_node_key(nodes: Three) -> bytes:
-    """Let XCC revoke its node key; return the first prekey list that its new node key signs."""
+async def test_a_state_that_revokes_key_after_key_makes_nobody_seal_without_end(opened: Three) -> None:
+    """The first time at once, and then in the same turn and number as any other try."""
+    await to_xcc(opened)
+    await opened.relay()
+    rounds = []
+    for number in range(5):
+        opened.xaa.context.directory.update(_revoke_node_key(opened, number), opened.clock.now_ms())
+        rounds.append(await opened.xaa.resealer.look() + await opened.xaa.resealer.look())
+        await opened.relay()
+    opened.clock.advance(DAY_MS)
+    assert rounds == [1, 0, 0, 0, 0]
+    assert await opened.xaa.resealer.look() == 1
+
+
+def _revoke_node_key(nodes: Three, number: int = 0) -> bytes:
+    """Let XCC revoke its node key; return the first prekey list that its new node key signs.
+
+    Args:
+        nodes: Everybody.
+        number: How often it has done so before.
+    """
     directory, now_ms = nodes.xaa.context.directory, nodes.clock.now_ms()
     member = nodes.xaa.everyone.members["XCC"]
-    fresh = signer("XCC second", Role.NODE)
+    held = directory.documents.manifests["XCC"].document
+    old = member.node if number == 0 else signer(f"XCC again {number - 1}", Role.NODE)
+    fresh = signer(f"XCC again {number}", Role.NODE)
     entry = enrolment.key_entry(
         fresh,
         state="XCC",
@@ -279,11 +300,11 @@ def _revoke_node_key(nodes: Three) -> bytes:
         directory.documents.manifests["XCC"],
         state="XCC",
         community=directory.community,
-        keys=(*member.keys, entry),
+        keys=(*held.keys, entry),
         certificates=[certificate("XCC")],
         now_ms=now_ms,
         life_ms=YEAR_MS,
-        revoked=[Revocation(member.node.key_id, "lost", now_ms)],
+        revoked=[*held.revoked, Revocation(old.key_id, "lost", now_ms)],
     )
     directory.update(sign_document(manifest, [member.identity]), now_ms)
     seeds = make_prekeys(now_ms, 14, secrets.token_bytes)
