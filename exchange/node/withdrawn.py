@@ -24,11 +24,15 @@ class Withdrawn(NamedTuple):
 
 
 def newly_withdrawn(state: str, before: Documents, after: Documents) -> tuple[Withdrawn, ...]:
-    """Return the keys of others that were revoked or confirmed as compromised between two moments."""
+    """Return the keys of others that were revoked or confirmed as compromised between two moments.
+
+    A revocation of what was never a key of that party says nothing to anybody, and could bury what does.
+    """
     revoked = [
         Withdrawn(party, key_id, since_ms, confirmed=False)
         for (party, key_id), since_ms in after.revoked.items()
         if (party, key_id) not in before.revoked
+        if key_id in after.owners and after.owners[key_id].party == party
     ]
     listed = after.directory.document.compromised if after.directory else ()
     confirmed = [

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from exchange.setup.governance import DIRECTORY_LIFE_MS, ROOT_LIFE_MS
 from keys.enrolment import fingerprint
 from keys.held import Documents
 from keys.quorum import quorum_size
+from protocol.digest import certificate_id
 from protocol.documents import (
+    Compromise,
     CoordinatorEntry,
     Directory,
     Role,
@@ -18,6 +21,9 @@ from protocol.documents import (
     StateStatus,
 )
 from protocol.text import format_utc
+
+COMPROMISABLE = frozenset({Role.NODE, Role.OFFICER, Role.COORDINATOR})
+"""Whose keys a directory can call compromised: what they signed is judged by their time in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +53,16 @@ def directory_changes(trusted: Documents, after: Directory) -> Iterator[Change]:
     """Yield what a directory would change."""
     before = trusted.directory.document if trusted.directory else None
     coordinators = {entry.code: entry for entry in before.coordinators} if before else {}
-    yield from _coordinators(coordinators, {entry.code: entry for entry in after.coordinators})
+    yield from _coordinators(trusted, coordinators, {entry.code: entry for entry in after.coordinators})
     states = {entry.code: entry for entry in before.states} if before else {}
     yield from _states(trusted, states, {entry.code: entry for entry in after.states})
     known = set(before.compromised) if before else set()
     for entry in after.compromised:
         if entry not in known:
-            detail = f"key {entry.key_id.hex()} counts as stolen since {format_utc(entry.since_ms)}"
-            yield Change("compromised", "key", entry.party, "", detail)
+            yield _compromise(trusted, entry)
     if before is not None:
         yield from _quorum(_active(before), _active(after))
-        yield from _expiry("directory", before.expires_ms, after.expires_ms)
+        yield from _expiry("directory", before.expires_ms, after, DIRECTORY_LIFE_MS)
 
 
 def root_changes(before: Root, after: Root) -> Iterator[Change]:
@@ -69,7 +74,7 @@ def root_changes(before: Root, after: Root) -> Iterator[Change]:
     if before.suites != after.suites:
         detail = f"{_suites(before)} -> {_suites(after)}"
         yield Change("suites", "root", "", "", detail, unsafe=not set(after.suites) <= set(before.suites))
-    yield from _expiry("root", before.expires_ms, after.expires_ms)
+    yield from _expiry("root", before.expires_ms, after, ROOT_LIFE_MS)
 
 
 def _states(
@@ -81,9 +86,12 @@ def _states(
             if old is not None:
                 yield Change("remove", "state", code, old.name, "nothing of it counts any more")
         elif old is None:
-            again = code in trusted.manifests
-            detail = "this code was a member before" if again else "new member"
-            yield Change("add", "state", code, new.name, detail, fingerprint(new.identity), unsafe=again)
+            again = _was_a_party(trusted, code)
+            detail = "this code was a party before" if again else "new member"
+            if new.status is not StateStatus.ACTIVE:
+                detail += f", added as {new.status.value.upper()}"
+            unsafe = again or new.status is not StateStatus.ACTIVE
+            yield Change("add", "state", code, new.name, detail, fingerprint(new.identity), unsafe=unsafe)
         else:
             yield from _state(old, new)
 
@@ -104,8 +112,23 @@ def _state(old: StateEntry, new: StateEntry) -> Iterator[Change]:
         yield Change("change", "state", new.code, new.name, detail)
 
 
+def _was_a_party(trusted: Documents, code: str) -> bool:
+    return any(owner.party == code for owner in trusted.owners.values())
+
+
+def _compromise(trusted: Documents, entry: Compromise) -> Change:
+    detail = f"key {entry.key_id.hex()} counts as stolen since {format_utc(entry.since_ms)}"
+    owner = trusted.owners.get(entry.key_id)
+    if owner is None or owner.party != entry.party:
+        return Change("compromised", "key", entry.party, "", f"{detail}: NO SUCH KEY IS KNOWN", unsafe=True)
+    if owner.use not in COMPROMISABLE:
+        detail = f"{detail}: of a {owner.use} key this changes nothing; replace it instead"
+        return Change("compromised", "key", entry.party, owner.use, detail, unsafe=True)
+    return Change("compromised", "key", entry.party, owner.use, detail)
+
+
 def _coordinators(
-    before: Mapping[str, CoordinatorEntry], after: Mapping[str, CoordinatorEntry]
+    trusted: Documents, before: Mapping[str, CoordinatorEntry], after: Mapping[str, CoordinatorEntry]
 ) -> Iterator[Change]:
     for code in sorted({*before, *after}):
         old, new = before.get(code), after.get(code)
@@ -113,7 +136,9 @@ def _coordinators(
             if old is not None:
                 yield Change("remove", "coordinator", code, old.name, old.url)
         elif old is None:
-            yield Change("add", "coordinator", code, new.name, new.url, fingerprint(new.key))
+            again = _was_a_party(trusted, code)
+            detail = f"{new.url}; this code was a party before" if again else new.url
+            yield Change("add", "coordinator", code, new.name, detail, fingerprint(new.key), unsafe=again)
         elif old != new:
             yield _coordinator(old, new)
 
@@ -124,13 +149,19 @@ def _coordinator(old: CoordinatorEntry, new: CoordinatorEntry) -> Change:
         for what, was, now in (("name", old.name, new.name), ("address", old.url, new.url))
         if was != now
     ]
-    if old.certificates != new.certificates:
-        parts.append("other TLS certificates")
+    for sign, listed, others in (
+        ("-", old.certificates, new.certificates),
+        ("+", new.certificates, old.certificates),
+    ):
+        parts += [
+            f"{sign} TLS certificate {certificate_id(der).hex()}" for der in listed if der not in others
+        ]
     if old.log != new.log:
         parts.append("other keys of its ledger")
     if old.key != new.key:
         parts.append(f"statement key replaces {fingerprint(old.key)}")
-    unsafe = old.key != new.key or old.log != new.log
+    moved = old.url != new.url or not set(old.certificates) & set(new.certificates)
+    unsafe = moved or old.key != new.key or old.log != new.log
     return Change(
         "change", "coordinator", new.code, new.name, "; ".join(parts), fingerprint(new.key), unsafe=unsafe
     )
@@ -143,6 +174,9 @@ def _role(role: Role, before: RoleKeys, after: RoleKeys) -> Iterator[Change]:
         yield Change(
             "add", f"{role} key", "", "", "custodian's new key", fingerprint(key), unsafe=bool(dropped)
         )
+    if len(added) >= after.threshold:
+        detail = f"{len(added)} NEW KEYS REACH THE THRESHOLD OF {after.threshold} ALONE"
+        yield Change("newcomers", role.value, "", "", detail, unsafe=True)
     for key in dropped:
         yield Change("remove", f"{role} key", "", "", "signs no more", fingerprint(key))
     was, now = f"{before.threshold} of {len(before.keys)}", f"{after.threshold} of {len(after.keys)}"
@@ -158,10 +192,12 @@ def _quorum(before: int, after: int) -> Iterator[Change]:
         yield Change("quorum", "ledger", "", "", detail, unsafe=new < old)
 
 
-def _expiry(what: str, before: int, after: int) -> Iterator[Change]:
-    if before != after:
-        detail = f"{format_utc(before)} -> {format_utc(after)}"
-        yield Change("expiry", what, "", "", detail, unsafe=after < before)
+def _expiry(what: str, before: int, after: Root | Directory, usual_ms: int) -> Iterator[Change]:
+    """Yield another expiry: unsafe if it is nearer than before, or far beyond what this program proposes."""
+    if before != after.expires_ms:
+        detail = f"{format_utc(before)} -> {format_utc(after.expires_ms)}"
+        far = after.expires_ms - after.issued_ms > 2 * usual_ms
+        yield Change("expiry", what, "", "", detail, unsafe=far or after.expires_ms < before)
 
 
 def _active(directory: Directory) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from exchange.setup import words
+from exchange.setup.differences import COMPROMISABLE
 from exchange.setup.files import read_file
 from exchange.setup.governance import DIRECTORY_LIFE_MS, Ceremony
 from exchange.setup.requests import read_request
@@ -27,6 +28,7 @@ from protocol.documents import (
     CoordinatorEntry,
     Directory,
     Publication,
+    Role,
     Root,
     StateEntry,
     StateStatus,
@@ -96,10 +98,23 @@ def admit(
         documents += request.documents
     if (states, coordinators) == listed:
         return None
+    _require_new_codes(ceremony, {*states} - {*listed[0]}, {*coordinators} - {*listed[1]})
     added = [code for code in states if code not in listed[0]]
     documents += _attestations(attestations, added)
     directory = _directory(ceremony, now_ms, states=states, coordinators=coordinators)
     return _proposal(ceremony, directory, why, documents)
+
+
+def _require_new_codes(ceremony: Ceremony, states: Iterable[str], coordinators: Iterable[str]) -> None:
+    """Refuse to list somebody under the code of a party of the other kind, now or ever before."""
+    owners = ceremony.trusted.documents.owners.values()
+    used_by_coordinators = {owner.party for owner in owners if owner.use == Role.COORDINATOR}
+    used_by_states = {owner.party for owner in owners if owner.use == Role.IDENTITY}
+    for code in sorted({*states} & used_by_coordinators | {*coordinators} & used_by_states):
+        raise KeyRefused(
+            f"{code} is, or was, the code of another kind of party",
+            hint="Choose another code: statements of both would stand in the ledger under one name.",
+        )
 
 
 def replace_identity(
@@ -218,10 +233,19 @@ def confirm_compromise(
         why: What is said for it.
 
     Raises:
-        BadRequest: that party has no such key, or the time is in the future.
+        BadRequest: that party has no such key, calling it compromised would change nothing, or the time is
+            in the future.
     """
-    owned = [name for name, owner in ceremony.trusted.documents.owners.items() if owner.party == party]
-    key_id = named_key(key, owned, f"keys of {party}")
+    owners = ceremony.trusted.documents.owners
+    key_id = named_key(
+        key, [name for name, owner in owners.items() if owner.party == party], f"keys of {party}"
+    )
+    if owners[key_id].use not in COMPROMISABLE:
+        raise BadRequest(
+            f"the key {key_id.hex()[:16]} of {party} is a {owners[key_id].use} key: that is replaced",
+            hint="An identity key: almenara governance propose replace-identity, and suspend until then. A "
+            "witness or certificate: almenara key rotate witness, or tls, at its node.",
+        )
     if since_ms > now_ms:
         raise BadRequest("the time is in the future", hint="Say since when, such as 2026-03-01T00:00:00.000Z")
     directory = _directory(ceremony, now_ms, compromised=[Compromise(party, key_id, since_ms)])

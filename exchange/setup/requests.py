@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exchange.setup.files import read_file
-from protocol.digest import signing_key_id
+from protocol.digest import certificate_id, signing_key_id
 from protocol.documents import (
     PrekeyList,
     Publication,
@@ -83,8 +83,12 @@ def document_lines(data: bytes) -> list[str]:
     match document:
         case StateManifest():
             until = max((key.until_ms for key in document.keys), default=document.expires_ms)
-            owners = [f"{key.role} key of {key.owner}" for key in document.keys]
-            return [*owners, f"manifest version {document.version}, its keys until {format_utc(until)}"]
+            return [
+                *(f"{key.role} key {key.key_id.hex()[:16]} of {key.owner}" for key in document.keys),
+                *(f"TLS certificate {certificate_id(der).hex()[:16]}" for der in document.certificates),
+                *(f"revokes the key {item.key_id.hex()[:16]}" for item in document.revoked),
+                f"manifest version {document.version}, its keys until {format_utc(until)}",
+            ]
         case PrekeyList():
             last = document.keys[-1].use_until_ms
             return [f"{len(document.keys)} daily keys, the last day ends {format_utc(last)}"]

@@ -20,6 +20,7 @@ from keys.documents import assembled
 from keys.governance import community_file
 from keys.signer import sign_possession
 from protocol import codec
+from protocol.digest import signing_key_id
 from protocol.documents import DocumentSignature, Role
 from protocol.enrolment import CoordinatorRequest, parse_community, parse_request
 from protocol.governance import parse_proposal, parse_proposal_signature, proposed
@@ -452,6 +453,19 @@ def test_a_stolen_key_is_confirmed_by_the_custodians(desk: Desk) -> None:
     assert [(entry.party, entry.key_id.hex()) for entry in after] == [("XBB", key_id)]
 
 
+def test_an_identity_key_is_replaced_and_not_called_compromised(desk: Desk) -> None:
+    """An entry about it would change nothing; the refusal names what does."""
+    entry = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted.documents.entry("XBB")
+    assert entry is not None
+    words = ("confirm-compromise", "XBB", signing_key_id(entry.identity).hex()[:10])
+    code, _, err = desk.terminal.run(
+        *("governance", "propose", *words, "--since", "2026-01-01T00:00:00Z"),
+        *(*desk.place, "-o", desk.founded.base / "never.proposal"),
+    )
+    assert code != 0
+    assert "replace-identity" in err
+
+
 def test_a_coordinators_next_statement_key_needs_its_own_command(desk: Desk) -> None:
     """A second request with another key is not admitted in passing."""
     request = parse_request(desk.founded.request("HUB").read_bytes())
@@ -488,7 +502,7 @@ def test_a_member_that_is_removed_and_comes_back_is_marked(desk: Desk) -> None:
     again = desk.propose("admit", desk.founded.request("XCC"), "--unattested", "they are back", name="2")
     _, out, _ = desk.terminal.run(*desk.words_to_sign(again, "directory-1"), "--dry-run")
     assert "! ADD STATE XCC" in out
-    assert "THIS CODE WAS A MEMBER BEFORE" in out
+    assert "THIS CODE WAS A PARTY BEFORE" in out
     desk.publish(again, desk.sign(again, "directory-1", "directory-2"))
     trusted = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted
     assert trusted.documents.manifest("XCC") is not None

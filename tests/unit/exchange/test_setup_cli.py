@@ -276,7 +276,7 @@ def test_a_node_shows_its_request_again(terminal: Terminal, applied: Founded, tm
     assert code == Exit.OK
     assert shown["fingerprint"][:35] in out
     assert shown["words"][3] in out
-    assert "node key of node of XAA" in out
+    assert " of node of XAA" in out
     assert "almenara node join" in out
     assert "████ ▄▄▄▄▄ █" in out
 
