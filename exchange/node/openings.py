@@ -13,10 +13,11 @@ from exchange.node.unsealing import unseal_wrap
 from exchange.stores.node_notices import find_body, find_logical_notice
 from exchange.stores.node_statements import has_said
 from keys.authenticity import verify_delivery
-from keys.sealing import SALT_BYTES, decryption_proof, open_delivery, wrap_info
+from keys.sealing import SALT_BYTES, decryption_proof, epoch_began_ms, open_delivery, wrap_info
+from keys.trust import MAX_SKEW_MS
 from protocol import codec
 from protocol.envelope import Sealed, parse_delivery
-from protocol.errors import FormatError, Replayed, StoreFailed
+from protocol.errors import CannotOpen, FormatError, Replayed, StoreFailed
 from protocol.notice import Body
 from protocol.session.messages import ItemKind
 from protocol.urgency import relay_priority
@@ -63,6 +64,9 @@ class Openings:
         info = wrap_info(manifest, header, delivery.index)
         unwrapped = await unseal_wrap(context, prekey_id, delivery.wrap, info)
         opened = open_delivery(delivery, manifest, header, unwrapped)
+        if epoch_began_ms(opened.position.epoch) > header.created_ms + MAX_SKEW_MS:
+            # Whoever could name any epoch could name the last one, behind which no gap shows.
+            raise CannotOpen("the notice is numbered in an epoch that begins after it was made")
         sender, logical = header.sender, opened.body.notice
         proof = decryption_proof(opened.content_key, envelope, context.state)
         before = opened_before.get(logical_key(sender, logical))

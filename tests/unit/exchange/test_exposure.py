@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exchange.node.exposure import Exposure
-from exchange.node.withdrawn import ALARM, Withdrawn, tell_withdrawn
+from exchange.node.withdrawn import ALARM, Withdrawn, newly_withdrawn, tell_withdrawn
 from exchange.stores.node_books import destroy_prekeys, read_alarms
 from protocol.envelope import parse_submission
 from protocol.errors import BadRequest, NotAuthorized, NotFound
+from tests.community import NOW_MS, community
 from tests.nodes import SENDER, TestNode, a_node, delivery_to
 
 
@@ -81,3 +83,11 @@ async def test_a_peers_revocation_is_an_alarm_with_counts(xbb: tuple[TestNode, s
     (alarm,) = [one for one in await here.context.engine.read(read_alarms) if one.code == ALARM]
     assert "1 notice(s) and 0 statement(s)" in alarm.message
     assert f"almenara key exposure {key_id.hex()[:16]}" in alarm.next
+
+
+def test_a_revocation_of_what_was_never_a_key_is_told_to_nobody() -> None:
+    """A member could bury real alarms under thousands of invented ids."""
+    before = community().directory().documents
+    real, invented = community().members["XBB"].node.key_id, bytes(range(32))
+    after = replace(before, revoked={("XBB", real): NOW_MS, ("XBB", invented): NOW_MS})
+    assert [one.key_id for one in newly_withdrawn("XAA", before, after)] == [real]

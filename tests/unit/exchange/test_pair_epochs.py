@@ -117,3 +117,14 @@ async def test_a_recipient_is_told_once_that_a_sender_numbers_anew(pair: tuple[T
     assert [
         alarm.code for alarm in (await xbb.desk.node(MONITOR)).alarms if alarm.code == "missing-notices"
     ] == []
+
+
+async def test_an_epoch_of_the_future_is_rejected(pair: tuple[TestNode, TestNode]) -> None:
+    """Whoever stole a key could otherwise name the last epoch, behind which nothing is ever missed."""
+    xaa, xbb = pair
+    await begin_epoch(xaa, EPOCH + 30)
+    await xbb.receive(delivery_to("XBB", await xaa.send(to=("XBB",))))
+    view = await xbb.desk.node(MONITOR)
+    assert view.inbox_unread == 0
+    refused = await xbb.context.engine.read(lambda db: list(db.execute("SELECT code FROM refused")))
+    assert refused == [("cannot-open",)]
