@@ -99,7 +99,8 @@ class Incoming:
             except (StoreFailed, OutcomeUnknown) as error:
                 log.error("incoming.not_stored", digest=mark[0].partition(".")[0], code=error.code)
                 return False
-            except OSError as error:
+            except Exception as error:
+                # What was handed in is foreign: a fault that it causes must not end the coordinator.
                 log.error("incoming.stuck", digest=mark[0].partition(".")[0], exc_info=error)
                 self._done_with.add(mark)
         return True

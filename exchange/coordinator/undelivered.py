@@ -57,4 +57,7 @@ class Sweeper:
                 await self.sweep()
             except ServiceError as error:
                 log.error("undelivered.sweep_failed", code=error.code, exc_info=error)
+            except Exception as fault:
+                # A fault of our own in one sweep must not end the coordinator.
+                log.error("undelivered.sweep_failed", exc_info=fault)
             await asyncio.sleep(seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -222,3 +224,23 @@ def warnings(log: Log) -> list[dict[str, object]]:
     """Return the warnings in the log."""
     lines = [json.loads(line) for line in log.text.splitlines()]
     return [line for line in lines if line["event"] == "expiry.warning"]
+
+
+async def test_a_fault_in_one_look_does_not_end_the_node(
+    node: TestNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keykeeper looks again after a fault of this program, as every part of the node does."""
+    looked = asyncio.Event()
+
+    async def fault() -> None:
+        looked.set()
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(node.keykeeper, "look", fault)
+    running = asyncio.create_task(node.keykeeper.run())
+    await looked.wait()
+    await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
