@@ -35,6 +35,7 @@ from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind
 from protocol.text import format_utc
 
+RENUMBERED = "renumbered"
 ALARMING = frozenset(
     {"tampered", "bad-signature", "forked", "unknown-signer", "not-canonical", "malformed", "error"}
 )
@@ -230,10 +231,18 @@ def _store_notice(db: apsw.Connection, notice: NoticeRecord, now_ms: int) -> Non
 
 
 def _tell_of_epoch(db: apsw.Connection, row: NoticeRow, epoch: int, now_ms: int) -> None:
-    """Tell that a sender numbers its notices anew: nothing before can be counted on to be complete."""
-    since = format_utc(epoch_began_ms(epoch))
-    detail = f"{row.sender} began to number its notices anew at {since}: its node was restored from a backup"
-    record_event(db, now_ms, "inbox.renumbered", envelope=row.id, state=row.sender, detail=detail)
+    """Tell that a sender numbers its notices anew: nothing before can be counted on to be complete.
+
+    It is one alarm a sender, so that none buries another's.
+    """
+    sender, since = row.sender, format_utc(epoch_began_ms(epoch))
+    detail = f"{sender} numbers its notices anew, as of {since}: what it sent before may be incomplete here"
+    hint = (
+        f"Ask {sender} on another channel whether its node was restored from a backup then; if nobody did "
+        "that, somebody else may hold its node key."
+    )
+    raise_alarm(db, RENUMBERED, sender, detail, hint, now_ms)
+    record_event(db, now_ms, "inbox.renumbered", envelope=row.id, state=sender, code=RENUMBERED, detail=detail)
 
 
 def _store_again(db: apsw.Connection, again: AgainRecord, now_ms: int) -> None:
