@@ -13,7 +13,7 @@ from exchange.node.expiring import notes
 from exchange.node.freshness import stale_directory
 from exchange.node.link_state import LinkState
 from exchange.node.restored import ALARM as RESTORED
-from exchange.node.restored import NEXT
+from exchange.node.restored import NEXT, either
 from exchange.node.showing import alarm_view
 from exchange.node.standing import waiting_for_witnesses
 from exchange.node.suspended import alarms as suspended_alarms
@@ -164,8 +164,8 @@ def _restored(since_ms: int, *, caught_up: bool) -> AlarmView:
     now = "it has caught up: stop it, and reconcile it" if caught_up else "it has not caught up yet"
     return AlarmView(
         code=RESTORED,
-        message=f"this node's store is an older copy, of {format_utc(since_ms)} or before, so it signs "
-        f"nothing: no notice, no receipt, no answer; {now}",
+        message=f"{either(format_utc(since_ms))}, so it signs nothing: no notice, no receipt, "
+        f"no answer; {now}",
         next=NEXT,
         since_ms=since_ms,
     )

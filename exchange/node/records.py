@@ -242,7 +242,9 @@ def _tell_of_epoch(db: apsw.Connection, row: NoticeRow, epoch: int, now_ms: int)
         "that, somebody else may hold its node key."
     )
     raise_alarm(db, RENUMBERED, sender, detail, hint, now_ms)
-    record_event(db, now_ms, "inbox.renumbered", envelope=row.id, state=sender, code=RENUMBERED, detail=detail)
+    record_event(
+        db, now_ms, "inbox.renumbered", envelope=row.id, state=sender, code=RENUMBERED, detail=detail
+    )
 
 
 def _store_again(db: apsw.Connection, again: AgainRecord, now_ms: int) -> None:

@@ -26,8 +26,9 @@ ALARM = "restored"
 CAUGHT_UP = "restored-caught-up"
 """The fact that holds when a restored node last had every document that the coordinator lists."""
 NEXT = (
-    "What comes in can be read, and waits at the coordinator. Follow deploy/runbooks/restore-a-node.md; if "
-    "nobody restored this node, somebody else may hold its keys."
+    "What comes in can be read, and waits at the coordinator. If somebody restored this node, follow "
+    "deploy/runbooks/restore-a-node.md. If nobody did, take its node key for stolen: stop the node, end the "
+    "key with: almenara key revoke node --replace; then: almenara node reconcile"
 )
 _log = structlog.get_logger()
 
@@ -54,7 +55,12 @@ class Restored:
         """
         if self.since_ms is not None:
             since = format_utc(self.since_ms)
-            raise NodeRestored(f"this node's store is an older copy, of {since} or before: it signs nothing")
+            raise NodeRestored(f"{either(since)}: it signs nothing", hint=NEXT)
+
+
+def either(since: str) -> str:
+    """Return in words what may have happened: this node cannot tell an older copy from a stolen key."""
+    return f"this node's store is an older copy, of {since} or before, or somebody else holds its node key"
 
 
 async def read_restored(engine: Engine) -> Restored:

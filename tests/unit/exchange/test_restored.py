@@ -165,3 +165,13 @@ async def test_nothing_leaves_a_restored_node(tmp_path: Path) -> None:
                 assert isinstance(await asyncio.wait_for(talk.heard.get(), 5), MirrorRequest)
             assert await talk.quiet(0.3)
         assert len(await node.queue()) == 1
+
+
+def test_it_says_that_the_key_may_be_stolen_instead() -> None:
+    """A node cannot tell an older copy of itself from somebody else with its key; its people can."""
+    with pytest.raises(NodeRestored) as refused:
+        Restored(DAY_MS).require_own_word()
+    assert "an older copy" in refused.value.message
+    assert "or somebody else holds its node key" in refused.value.message
+    assert "almenara key revoke node --replace" in refused.value.hint
+    assert refused.value.hint.endswith("almenara node reconcile")
