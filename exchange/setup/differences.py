@@ -9,7 +9,7 @@ from exchange.setup.governance import DIRECTORY_LIFE_MS, ROOT_LIFE_MS
 from keys.enrolment import fingerprint
 from keys.held import Documents
 from keys.quorum import quorum_size
-from protocol.digest import certificate_id
+from protocol.digest import certificate_id, signing_key_id
 from protocol.documents import (
     Compromise,
     CoordinatorEntry,
@@ -55,7 +55,7 @@ def directory_changes(trusted: Documents, after: Directory) -> Iterator[Change]:
     coordinators = {entry.code: entry for entry in before.coordinators} if before else {}
     yield from _coordinators(trusted, coordinators, {entry.code: entry for entry in after.coordinators})
     states = {entry.code: entry for entry in before.states} if before else {}
-    yield from _states(trusted, states, {entry.code: entry for entry in after.states})
+    yield from _states(trusted, states, after)
     known = set(before.compromised) if before else set()
     for entry in after.compromised:
         if entry not in known:
@@ -77,11 +77,10 @@ def root_changes(before: Root, after: Root) -> Iterator[Change]:
     yield from _expiry("root", before.expires_ms, after, ROOT_LIFE_MS)
 
 
-def _states(
-    trusted: Documents, before: Mapping[str, StateEntry], after: Mapping[str, StateEntry]
-) -> Iterator[Change]:
-    for code in sorted({*before, *after}):
-        old, new = before.get(code), after.get(code)
+def _states(trusted: Documents, before: Mapping[str, StateEntry], after: Directory) -> Iterator[Change]:
+    listed = {entry.code: entry for entry in after.states}
+    for code in sorted({*before, *listed}):
+        old, new = before.get(code), listed.get(code)
         if new is None:
             if old is not None:
                 yield Change("remove", "state", code, old.name, "nothing of it counts any more")
@@ -90,15 +89,21 @@ def _states(
             detail = "this code was a party before" if again else "new member"
             if new.status is not StateStatus.ACTIVE:
                 detail += f", added as {new.status.value.upper()}"
-            unsafe = again or new.status is not StateStatus.ACTIVE
+            stolen = _is_stolen(after, new)
+            detail += ", THIS KEY COUNTS AS STOLEN" if stolen else ""
+            unsafe = again or stolen or new.status is not StateStatus.ACTIVE
             yield Change("add", "state", code, new.name, detail, fingerprint(new.identity), unsafe=unsafe)
         else:
-            yield from _state(old, new)
+            yield from _state(trusted, old, new, is_stolen=_is_stolen(after, new))
 
 
-def _state(old: StateEntry, new: StateEntry) -> Iterator[Change]:
+def _state(trusted: Documents, old: StateEntry, new: StateEntry, *, is_stolen: bool) -> Iterator[Change]:
     if old.identity != new.identity:
         detail = f"replaces {fingerprint(old.identity)}"
+        if signing_key_id(new.identity) in trusted.owners:
+            # Attestations from its first time still count, so only people can see that it returns.
+            detail += ", THIS KEY WAS LISTED BEFORE"
+        detail += ", THIS KEY COUNTS AS STOLEN" if is_stolen else ""
         yield Change(
             "replace-identity", "state", new.code, new.name, detail, fingerprint(new.identity), unsafe=True
         )
@@ -110,6 +115,10 @@ def _state(old: StateEntry, new: StateEntry) -> Iterator[Change]:
     if old.since_ms != new.since_ms:
         detail = f"member since {format_utc(old.since_ms)} -> {format_utc(new.since_ms)}"
         yield Change("change", "state", new.code, new.name, detail)
+
+
+def _is_stolen(directory: Directory, state: StateEntry) -> bool:
+    return signing_key_id(state.identity) in {one.key_id for one in directory.compromised}
 
 
 def _was_a_party(trusted: Documents, code: str) -> bool:
@@ -124,7 +133,21 @@ def _compromise(trusted: Documents, entry: Compromise) -> Change:
     if owner.use not in COMPROMISABLE:
         detail = f"{detail}: of a {owner.use} key this changes nothing; replace it instead"
         return Change("compromised", "key", entry.party, owner.use, detail, unsafe=True)
-    return Change("compromised", "key", entry.party, owner.use, detail)
+    began_ms = _began_ms(trusted, entry)
+    early = entry.since_ms < began_ms
+    if early:
+        detail = f"{detail}: BEFORE IT WAS IN USE, {format_utc(began_ms)}; all that it ever said is doubted"
+    return Change("compromised", "key", entry.party, owner.use, detail, unsafe=early)
+
+
+def _began_ms(trusted: Documents, entry: Compromise) -> int:
+    """Return the earliest time at which a key can have said anything, as far as documents still tell."""
+    manifest = trusted.manifests.get(entry.party)
+    listed = manifest.document.keys if manifest else ()
+    windows = [key.from_ms for key in listed if key.key_id == entry.key_id]
+    # Of a key that no manifest lists, only that it spoke to somebody who was a member.
+    states = trusted.directory.document.states if trusted.directory else ()
+    return min(windows or [state.since_ms for state in states], default=0)
 
 
 def _coordinators(

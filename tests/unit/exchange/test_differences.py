@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import structs
 
 from exchange.setup.differences import Change, directory_changes, root_changes
+from keys.governance import next_directory
 from keys.signature import SecretKey
-from protocol.digest import certificate_id
+from protocol.digest import certificate_id, signing_key_id
 from protocol.documents import Compromise, Directory, RoleKeys, StateStatus
 from tests.community import HUB, NOW_MS, YEAR_MS, community, new_member
 
@@ -65,6 +66,50 @@ def test_a_compromise_that_changes_nothing_or_of_nobody_is_marked() -> None:
     ):
         (change,) = changes(compromised=(Compromise("XAA", key_id, NOW_MS),))
         assert change.unsafe is unsafe, change
+
+
+def test_a_compromise_from_before_the_key_was_in_use_is_marked() -> None:
+    """It would make doubtful all that the key ever said."""
+    window = MEMBER.keys[1].from_ms
+    hub = community().hub.key_id
+    for party, key_id, since_ms, unsafe in (
+        ("XAA", MEMBER.officer.key_id, window, False),
+        ("XAA", MEMBER.officer.key_id, window - 1, True),
+        (HUB, hub, NOW_MS, False),
+        (HUB, hub, 0, True),
+    ):
+        (change,) = changes(compromised=(Compromise(party, key_id, since_ms),))
+        assert change.unsafe is unsafe, change
+        assert ("BEFORE IT WAS IN USE" in change.detail) is unsafe
+
+
+def test_an_identity_key_that_counts_as_stolen_is_marked_when_it_is_listed() -> None:
+    """Attestations from before the theft still count, so only people can see it."""
+    newcomer = new_member("XDD", community().id, NOW_MS).entry
+    stolen = (Compromise("XDD", signing_key_id(newcomer.identity), NOW_MS),)
+    others = tuple(entry for entry in LISTED.states if entry.code != "XAA")
+    replaced = structs.replace(MEMBER.entry, identity=newcomer.identity)
+    for states in ((*LISTED.states, newcomer), (replaced, *others)):
+        for compromised in ((), stolen):
+            found = changes(states=states, compromised=compromised)
+            (change,) = (one for one in found if one.action in {"add", "replace-identity"})
+            assert ("COUNTS AS STOLEN" in change.detail) is bool(compromised)
+            assert change.unsafe or not compromised
+
+
+def test_an_identity_key_that_returns_is_shown_as_one_that_was_listed_before() -> None:
+    """Members attested it in its first time, and not again."""
+    trusted = community().directory()
+    second = new_member("XDD", community().id, NOW_MS).entry.identity
+    after = structs.replace(MEMBER.entry, identity=second)
+    states = [after if entry.code == "XAA" else entry for entry in trusted.states()]
+    replacing = next_directory(trusted, states, trusted.coordinators(), now_ms=NOW_MS, life_ms=YEAR_MS)
+    (first,) = (one for one in directory_changes(BEFORE, replacing) if one.action == "replace-identity")
+    trusted.update(community().signed_by_governance(replacing), NOW_MS)
+    (back,) = (
+        one for one in directory_changes(trusted.documents, LISTED) if one.action == "replace-identity"
+    )
+    assert ("LISTED BEFORE" in first.detail, "LISTED BEFORE" in back.detail) == (False, True)
 
 
 def test_an_expiry_far_beyond_what_is_usual_is_marked() -> None:
