@@ -22,6 +22,7 @@ from keys import chain
 from keys.governance import checked_coordinator, checked_state, next_directory
 from keys.signer import Verifier
 from protocol import codec
+from protocol.digest import signing_key_id
 from protocol.documents import (
     MAX_DOCUMENT_BYTES,
     Compromise,
@@ -317,6 +318,14 @@ def _directory(
 
 def _checked(ceremony: Ceremony, request: StateRequest, now_ms: int) -> StateEntry:
     state = checked_state(ceremony.trusted, Verifier(), request, since_ms=now_ms)
+    held = ceremony.trusted.documents.directory
+    key_id = signing_key_id(state.identity)
+    if held is not None and any(one.key_id == key_id for one in held.document.compromised):
+        raise KeyRefused(
+            f"the directory says that the identity key {key_id.hex()[:16]} of {state.code} was compromised",
+            hint="Let that state ask with another one, which a member makes with: almenara node "
+            "succeed-identity; a newcomer with: almenara node init",
+        )
     check_publications(request.documents)
     return state
 

@@ -13,16 +13,17 @@ from msgspec.structs import replace
 
 from exchange.cli.exits import Exit
 from exchange.clock import SystemClock
-from exchange.setup.governance import read_ceremony
+from exchange.setup.governance import DIRECTORY_LIFE_MS, read_ceremony
 from exchange.setup.joining import join_community
 from exchange.setup.keyring import open_signer
+from exchange.setup.proposing import NOTHING_SAID, proposal_of
 from keys.documents import assembled
-from keys.governance import community_file
+from keys.governance import community_file, next_directory
 from keys.signer import sign_possession
 from protocol import codec
 from protocol.digest import signing_key_id
-from protocol.documents import DocumentSignature, Role
-from protocol.enrolment import CoordinatorRequest, parse_community, parse_request
+from protocol.documents import Compromise, DocumentSignature, Role
+from protocol.enrolment import CoordinatorRequest, StateRequest, parse_community, parse_request
 from protocol.governance import parse_proposal, parse_proposal_signature, proposed
 from protocol.signed import Context
 from tests.acceptance.ceremony import CODES, NO_PASSPHRASE, Founded, new_node
@@ -506,3 +507,41 @@ def test_a_member_that_is_removed_and_comes_back_is_marked(desk: Desk) -> None:
     desk.publish(again, desk.sign(again, "directory-1", "directory-2"))
     trusted = read_ceremony(desk.founded.governance, CLOCK.now_ms()).trusted
     assert trusted.documents.manifest("XCC") is not None
+
+
+def test_an_identity_key_that_counts_as_stolen_is_not_listed_again(desk: Desk, newcomer: Path) -> None:
+    """Neither for a newcomer nor for a member; the refusal says how to make another."""
+    data = desk.founded.data("XAA")
+    desk.terminal.json(
+        *("node", "succeed-identity", "--data", data, "--unprotected"),
+        *("--identity", data / "keys" / "identity.key", "--new-key", desk.file("new.key")),
+    )
+    asked = {"admit": newcomer, "replace-identity": data / "succession.alm"}
+    _list_as_stolen(desk, *asked.values())
+    for command, request in asked.items():
+        words = ("governance", "propose", command, request, "--unattested", "x", *desk.place)
+        code, error = desk.refused(*words, "-o", desk.file("x.proposal"))
+        assert (code, error["code"]) == (Exit.VERIFICATION, "key-refused")
+        assert "was compromised" in error["message"]
+        assert "succeed-identity" in error["next"]
+
+
+def _list_as_stolen(desk: Desk, *requests: Path) -> None:
+    """Publish a directory that says so of the identity keys of these requests; no command proposes that."""
+    now_ms = CLOCK.now_ms()
+    ceremony = read_ceremony(desk.founded.governance, now_ms)
+    asked = [parse_request(path.read_bytes()) for path in requests]
+    stolen = [
+        Compromise(one.code, signing_key_id(one.identity), now_ms)
+        for one in asked
+        if isinstance(one, StateRequest)
+    ]
+    directory = next_directory(
+        *(ceremony.trusted, *ceremony.entries),
+        now_ms=now_ms,
+        life_ms=DIRECTORY_LIFE_MS,
+        compromised=stolen,
+    )
+    proposal = desk.file("stolen.proposal")
+    proposal.write_bytes(codec.encode(proposal_of(directory, NOTHING_SAID)))
+    desk.publish(proposal, desk.sign(proposal, "directory-1", "directory-2"))
