@@ -199,8 +199,11 @@ def error_of(problem: Problem, *, changes: bool) -> AlmenaraError:
 
 
 def classes_by_code(root: type[AlmenaraError] = AlmenaraError) -> dict[str, type[AlmenaraError]]:
-    """Return the class of every stable code in the tree of errors."""
+    """Return the class that named each stable code in the tree of errors.
+
+    A class that keeps the code of the one above it is the one above it to whoever is told the code.
+    """
     found = {root.code: root}
     for kind in root.__subclasses__():
-        found |= classes_by_code(kind)
+        found = classes_by_code(kind) | found
     return found

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from exchange.api.problems import STATUS, problem_of, status_of
 from exchange.cli.client import classes_by_code, error_of
 from exchange.cli.exits import BY_ERROR, MEANING, Exit, exit_of
-from protocol.errors import AlmenaraError, OutcomeUnknown
+from exchange.hsm.held import DoesNotOpen
+from protocol.errors import AlmenaraError, OutcomeUnknown, WrongPassphrase
 
 
 def family(kind: type[AlmenaraError] = AlmenaraError) -> list[type[AlmenaraError]]:
@@ -67,3 +68,9 @@ def test_an_unforeseen_failure_of_a_change_is_an_unknown_outcome() -> None:
     assert type(error_of(internal_problem("r"), changes=True)) is OutcomeUnknown
     assert type(error_of(internal_problem("r"), changes=False)) is not OutcomeUnknown
     assert classes_by_code()["outcome-unknown"] is OutcomeUnknown
+
+
+def test_a_code_belongs_to_the_class_that_named_it_whatever_else_is_loaded() -> None:
+    """A kind that only one package knows, and that keeps its parent's code, does not take it over."""
+    assert DoesNotOpen.code == WrongPassphrase.code
+    assert classes_by_code()[WrongPassphrase.code] is WrongPassphrase
