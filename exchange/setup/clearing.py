@@ -62,6 +62,8 @@ async def clear(amendment: Amendment, passphrase: PassphraseSource) -> Cleared:
     certificates = _sort(
         key_files(keys, "tls", ".crt"), lambda path: _is_over(path, manifest, amendment.now_ms)
     )
+    # Before anything is deleted: what stays may take over the name of what goes.
+    staying = [_why(path, manifest) for path in nodes.stay[:-1]]
     deleted = [
         *_delete(nodes, keys / "node.key"),
         *_delete(witnesses, keys / "witness.key"),
@@ -70,7 +72,6 @@ async def clear(amendment: Amendment, passphrase: PassphraseSource) -> Cleared:
     for officer in _replaced_officers(amendment.place, ended):
         people.forget(amendment.place, officer)
         deleted.append(officer.path)
-    staying = [_why(path, manifest) for path in nodes.stay[:-1]]
     version = await _list_newest_certificate(amendment, staying)
     return Cleared(tuple(deleted), tuple(staying), version)
 
