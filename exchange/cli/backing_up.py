@@ -109,7 +109,8 @@ def restore(console: Local, file: Path, data: str | None) -> None:
     next_ = (
         "deploy/runbooks/restore-a-node.md: run it, let it catch up, reconcile it; it signs nothing before"
         if manifest.role is Role.NODE
-        else f"compare with the members, and say so with: almenara coordinator recover --data {place}"
+        else "deploy/runbooks/restore-the-coordinator.md: put the old anchor back if there is one, and "
+        f"compare with the members; only then: almenara coordinator recover --data {place}"
     )
     console.show(
         _fields(file, manifest) | {"data": str(place), "next": next_},
