@@ -12,11 +12,11 @@ from exchange.cli.exits import Exit
 from exchange.cli.render import print_matrix
 from exchange.node.views import AttemptView, WaitingView
 from tests.clocks import DAWN
+from tests.commands import SEND, Cli, alone, cli
 from tests.unit.exchange.desk_double import HOSTILE, RECEIVED_ID, delivery
-from tests.unit.exchange.test_cli import SEND, Cli, alone, cli
 
 FIXTURES = (alone, cli)
-"""The commands with a node, as :mod:`tests.unit.exchange.test_cli` makes them."""
+"""The commands with a node, as :mod:`tests.commands` makes them."""
 
 WAITING = WaitingView(
     state="XCC",

@@ -11,11 +11,11 @@ from exchange.cli.exits import Exit
 from exchange.node.views import PendingView
 from protocol.errors import NotFound
 from tests.clocks import DAWN
+from tests.commands import Cli, alone, cli
 from tests.unit.exchange.desk_double import LEDGER, RECEIPT, RECEIVED_ID, delivery
-from tests.unit.exchange.test_cli import Cli, alone, cli
 
 FIXTURES = (alone, cli)
-"""The commands with a node, as :mod:`tests.unit.exchange.test_cli` makes them."""
+"""The commands with a node, as :mod:`tests.commands` makes them."""
 
 ID = RECEIVED_ID[:12]
 

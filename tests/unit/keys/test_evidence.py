@@ -43,8 +43,8 @@ from protocol.statement import (
     parse_statement,
     statement_id,
 )
-from tests.community import DAY_MS, HUB, NOW_MS, YEAR_MS, Community, community, signer
-from tests.unit.keys.test_members import manifest, with_states
+from tests.community import DAY_MS, HUB, NOW_MS, YEAR_MS, Community, signer
+from tests.members import manifest, with_states
 
 ENVELOPE = hashlib.sha256(b"envelope").digest()
 PROOF = hashlib.sha256(b"proof").digest()
@@ -71,16 +71,6 @@ SAYINGS: dict[StatementKind, Saying] = {
         seen=SeenCheckpoint(origin="hub.example/dir", size=9, root=ENVELOPE),
     ),
 }
-
-
-@pytest.fixture
-def built() -> Community:
-    return community()
-
-
-@pytest.fixture
-def trusted(built: Community) -> TrustedDirectory:
-    return built.directory()
 
 
 def who_says(built: Community, kind: StatementKind) -> tuple[str, Signer]:

@@ -38,16 +38,6 @@ from tests.community import (
 )
 
 
-@pytest.fixture
-def built() -> Community:
-    return community()
-
-
-@pytest.fixture
-def trusted(built: Community) -> TrustedDirectory:
-    return built.directory()
-
-
 def request_of(built: Community, code: str = "XDD") -> StateRequest:
     member = new_member(code, built.id, NOW_MS)
     return enrolment.state_request(

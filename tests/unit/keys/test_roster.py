@@ -27,22 +27,11 @@ from tests.community import (
     YEAR_MS,
     Community,
     certificate,
-    community,
 )
-from tests.unit.keys.test_members import manifest, prekeys, with_states
+from tests.members import manifest, prekeys, with_states
 
 TODAY_MS = NOW_MS - NOW_MS % DAY_MS
 LAST_END_MS = TODAY_MS + PREKEY_DAYS * DAY_MS
-
-
-@pytest.fixture
-def built() -> Community:
-    return community()
-
-
-@pytest.fixture
-def trusted(built: Community) -> TrustedDirectory:
-    return built.directory()
 
 
 def suspend(built: Community, trusted: TrustedDirectory) -> None:
