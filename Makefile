@@ -3,7 +3,8 @@
 #   make            set up .venv with everything, then nothing more to do
 #   make demo       three states exchange a sealed notice (runtime packages only)
 #   make test       the gate: format, lint, types, import contracts, tests
-#   make long       the long fault campaigns        make bench      measurements, ARGS=--json
+#   make faults     the fault campaigns in five minutes: ok, lost, duplicated, recovered, unknown
+#   make faults-long  the same whole, and every long test: hours      make bench   measurements, ARGS=--json
 #   make format     rewrite to the house format     make lint/types one step of the gate
 #   make lock       pin the newest packages (needs uv)
 #   make clean      remove .venv and caches
@@ -12,7 +13,7 @@
 #   python3 -m pip download --require-hashes -r requirements-dev.lock -d dir
 
 .DEFAULT_GOAL := setup
-.PHONY: all setup demo test format lint types contracts bench long lock clean
+.PHONY: all setup demo test format lint types contracts bench faults faults-long long lock clean
 
 WHEELHOUSE ?=
 ARGS ?=
@@ -80,8 +81,13 @@ contracts: setup
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-long: setup
-	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m long $(ARGS)
+faults: setup
+	@ALMENARA_FAULTS=faults $(BIN)/python -m pytest -q -m "not long" tests/faults tests/lying $(ARGS)
+
+faults-long: setup
+	@ALMENARA_FAULTS=long PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m "fault or long" $(ARGS)
+
+long: faults-long
 
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

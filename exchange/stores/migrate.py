@@ -107,9 +107,19 @@ def migrate(db: apsw.Connection, migrations: Sequence[Migration], now_ms: int) -
 
 
 def history(db: apsw.Connection) -> list[tuple[int, str, bytes]]:
-    """Return number, name and SHA-256 of the steps that a database went through."""
+    """Return number, name and SHA-256 of the steps that a database went through.
+
+    Raises:
+        StoreFailed: The record is damaged.
+    """
     rows = db.execute("SELECT number, name, sha256 FROM migration ORDER BY number")
-    return [(int(number), str(name), bytes(sha256)) for number, name, sha256 in rows]
+    try:
+        return [(int(number), str(name), bytes(sha256)) for number, name, sha256 in rows]
+    except (TypeError, ValueError) as error:
+        raise StoreFailed(
+            "the database's record of its own shape is damaged",
+            hint="Restore the data directory from a backup: almenara restore.",
+        ) from error
 
 
 def require_same_history(applied: Sequence[tuple[int, str, bytes]], migrations: Sequence[Migration]) -> None:

@@ -15,6 +15,8 @@ A sector of 512 bytes is written whole or not at all; SQLite's pages of 4096 byt
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
@@ -85,9 +87,9 @@ class LossyDisk:
 
     Attributes:
         cut_at: Lose power before this operation, counted from 1 by ``operations``; None for never.
-        fail_sync: Numbers of syncs, counted from 1 by ``syncs``, that fail with EIO.
-        fail_write: Numbers of writes that fail with EIO after half of their bytes.
-        fail_read: Numbers of reads that fail with EIO.
+        failing: For ``sync``, ``write`` and ``read``: the numbers of calls, counted from 1 by ``calls``, that
+            fail with EIO; a write does so after half of its bytes.
+        failed: How many calls have failed for that.
         free: How many more bytes files may grow in all before the disk is full; None for no limit.
     """
 
@@ -97,11 +99,11 @@ class LossyDisk:
         self.deleted: dict[str, Platter] = {}
         self.powered = True
         self.cut_at: int | None = None
-        self.fail_sync: set[int] = set()
-        self.fail_write: set[int] = set()
-        self.fail_read: set[int] = set()
+        self.failing: dict[str, Container[int]] = {}
+        self.failed = 0
         self.free: int | None = None
-        self.operations = self.syncs = self.writes = self.reads = 0
+        self.operations = 0
+        self.calls: Counter[str] = Counter()
 
     def operate(self) -> None:
         """Count one change of the disk, and cut the power when its moment has come."""
@@ -109,6 +111,13 @@ class LossyDisk:
         if self.cut_at is not None and self.operations >= self.cut_at:
             self.powered = False
         self.need_power()
+
+    def call(self, kind: str) -> bool:
+        """Count one call of a kind, and return whether it fails."""
+        self.calls[kind] += 1
+        fails = self.calls[kind] in self.failing.get(kind, ())
+        self.failed += fails
+        return fails
 
     def need_power(self) -> None:
         """Fail if the power is off."""
@@ -146,8 +155,7 @@ class LossyFile:
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         """Return visible bytes; fewer than asked for at the end of the file."""
         self.disk.need_power()
-        self.disk.reads += 1
-        if self.disk.reads in self.disk.fail_read:
+        if self.disk.call("read"):
             raise failure(apsw.SQLITE_IOERR_READ)
         return bytes(self.platter.visible[offset : offset + amount])
 
@@ -155,13 +163,12 @@ class LossyFile:
         """Write, or half of it if this write is to fail."""
         disk = self.disk
         disk.operate()
-        disk.writes += 1
         growth = max(0, offset + len(data) - len(self.platter.visible))
         if disk.free is not None:
             if growth > disk.free:
                 raise failure(apsw.SQLITE_FULL)
             disk.free -= growth
-        if disk.writes in disk.fail_write:
+        if disk.call("write"):
             self.platter.write(bytes(data[: len(data) // 2]), offset)
             raise failure(apsw.SQLITE_IOERR_WRITE)
         self.platter.write(bytes(data), offset)
@@ -178,8 +185,7 @@ class LossyFile:
     def xSync(self, _flags: int) -> None:  # noqa: N802
         """Make the file durable, or fail and forget."""
         self.disk.operate()
-        self.disk.syncs += 1
-        if self.disk.syncs in self.disk.fail_sync:
+        if self.disk.call("sync"):
             self.platter.forget()
             raise failure(apsw.SQLITE_IOERR_FSYNC)
         self.platter.sync()

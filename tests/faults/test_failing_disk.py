@@ -1,46 +1,23 @@
-"""Disks that fail without a power cut: EIO on the n-th operation, and no space left."""
+"""A disk with no space left: what does not fit is refused, what fits is taken, and it goes on by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import apsw
-import pytest
 
-from exchange.stores import connection
-from exchange.stores.connection import Place
-from exchange.stores.migrate import migrate, packaged
+from exchange.stores.migrate import packaged
 from exchange.stores.writer import Outcome, WriterCore
 from protocol.errors import OutcomeUnknown, StoreFailed
-from tests.clocks import DAWN
+from tests.faults.cuts import opened
 from tests.faults.lossy_vfs import LossyDisk, LossyVFS
 
 WRITES = 30
-PLACE = Place(Path("failing.db"), vfs="failing", exclusive=True)
 MIGRATIONS = packaged("tests.faults.migrations")
-
-
-@pytest.fixture(autouse=True)
-def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fold the WAL often, so that faults also hit checkpoints."""
-    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
-
-
-@pytest.fixture
-def vfs() -> Iterator[LossyVFS]:
-    """Register the failing file system for one test."""
-    lossy = LossyVFS("failing")
-    yield lossy
-    lossy.unregister()
 
 
 def fresh(vfs: LossyVFS, seed: int) -> WriterCore:
     """Open a new database on a new disk."""
     vfs.disk = LossyDisk(seed)
-    core = WriterCore(PLACE)
-    migrate(core.db, MIGRATIONS, DAWN)
-    return core
+    return opened(MIGRATIONS)
 
 
 def insert(core: WriterCore, number: int, size: int = 2_000) -> Outcome:
@@ -70,53 +47,6 @@ def assert_truthful(core: WriterCore, outcomes: list[Outcome]) -> None:
         else:
             assert isinstance(outcome.error, OutcomeUnknown)
     assert core.db.execute("PRAGMA integrity_check").get == "ok"
-
-
-@pytest.mark.parametrize("kind", ["fail_sync", "fail_write", "fail_read"])
-def test_one_failure_is_told_truthfully_and_later_writes_work(vfs: LossyVFS, kind: str) -> None:
-    """Whichever single sync, write or read fails, each answer is true and the store goes on by itself."""
-    told: set[type] = set()
-    for n in range(1, 60):
-        core = fresh(vfs, seed=n)
-        disk = vfs.disk
-        done = {"fail_sync": disk.syncs, "fail_write": disk.writes, "fail_read": disk.reads}[kind]
-        setattr(disk, kind, {done + n})
-        outcomes = write_all(core)
-        failures = [type(outcome.error) for outcome in outcomes if outcome.error is not None]
-        assert len(failures) <= 1
-        told.update(failures)
-        setattr(disk, kind, set())
-        assert insert(core, WRITES).error is None
-        assert_truthful(core, outcomes)
-        core.close()
-    assert OutcomeUnknown in told, "no fault ever hit a commit"
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.5])
-def test_rows_written_after_a_failed_sync_survive_a_power_cut(vfs: LossyVFS, kept: float) -> None:
-    """A kernel that forgets the pages of a failed sync cannot make later acknowledged rows unreadable."""
-    for n in range(1, 40):
-        core = fresh(vfs, seed=n)
-        vfs.disk.fail_sync = {vfs.disk.syncs + n}
-        outcomes = write_all(core)
-        vfs.disk.powered = False
-        core.close()
-        vfs.disk.restore_power(kept)
-        core = WriterCore(PLACE)
-        assert_truthful(core, outcomes)
-        core.close()
-
-
-def test_a_disk_that_never_syncs_again_accepts_nothing(vfs: LossyVFS) -> None:
-    """While every sync fails no write is claimed; when the disk is well again, writes work by themselves."""
-    core = fresh(vfs, seed=1)
-    vfs.disk.fail_sync = set(range(vfs.disk.syncs + 1, 10_000))
-    outcomes = write_all(core)
-    assert all(isinstance(outcome.error, OutcomeUnknown | StoreFailed) for outcome in outcomes)
-    vfs.disk.fail_sync.clear()
-    assert insert(core, WRITES).error is None
-    assert_truthful(core, outcomes)
-    core.close()
 
 
 def test_a_full_disk_refuses_the_large_and_still_takes_the_small(vfs: LossyVFS) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -18,7 +18,7 @@ from exchange.stores.contract import NewStatement
 from exchange.stores.coordinator_sqlite import MIGRATIONS, SqliteCoordinatorStore
 from exchange.stores.engine import Engine
 from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent
-from exchange.stores.migrate import migrate, packaged
+from exchange.stores.migrate import packaged
 from exchange.stores.writer import WriterCore
 from keys.note_keys import NoteSecret, log_keys_of
 from protocol import tree
@@ -29,11 +29,12 @@ from protocol.ledger.origins import Log
 from protocol.statement import StatementKind
 from tests.clocks import DAWN, FixedClock
 from tests.community import HUB, log_keys, note_secret
-from tests.faults.cuts import CUTS_PER_DISK, PLACE
+from tests.faults.cuts import CUTS_PER_DISK, KEPT, opened
+from tests.faults.found import Found, Tell
 from tests.faults.lossy_vfs import LossyDisk, LossyVFS
+from tests.faults.sizes import sized
+from tests.faults.subjects import LEDGER_CUTS
 
-CUTS_IN_THE_GATE = 240
-CUTS_IN_A_CAMPAIGN = 4_000
 KEYS = log_keys_of(log_keys(HUB, bytes(32)), Log.ACK)
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ class Life:
     async def until_the_cut(self) -> None:
         """Record and publish until the power is gone."""
         try:
-            core = self._opened()
+            core = opened(packaged(MIGRATIONS))
         except StoreFailed:
             self.disk.powered = False
             return
@@ -155,7 +156,7 @@ class Life:
 
     async def look(self) -> None:
         """Open the disk after the power came back, and compare it with the book."""
-        core = self._opened()
+        core = opened(packaged(MIGRATIONS))
         assert core.db.execute("PRAGMA integrity_check").get == "ok"
         store = SqliteCoordinatorStore(cast(Engine, Direct(core)))
         sequencer = self._sequencer(store)
@@ -174,15 +175,6 @@ class Life:
         for size, root in self.book.published.items():
             self.book.lost += tree.root_of(hashes[:size]) != root
         core.close()
-
-    def _opened(self) -> WriterCore:
-        core = WriterCore(PLACE)
-        try:
-            migrate(core.db, packaged(MIGRATIONS), DAWN)
-        except BaseException:
-            core.close()
-            raise
-        return core
 
     def _sequencer(self, store: SqliteCoordinatorStore) -> Sequencer:
         head = Head(Log.ACK)
@@ -205,7 +197,7 @@ async def campaign(vfs: LossyVFS, cuts: int, seed: int = 1) -> Book:
         for _ in range(CUTS_PER_DISK):
             life.disk.cut_at = life.disk.operations + life.chance.randrange(1, 300)
             await life.until_the_cut()
-            life.disk.restore_power(kept=life.chance.choice((0.0, 0.5, 0.9, 1.0)))
+            life.disk.restore_power(kept=life.chance.choice(KEPT))
             life.disk.cut_at = None
             total.cuts += 1
             await life.look()
@@ -216,15 +208,6 @@ async def campaign(vfs: LossyVFS, cuts: int, seed: int = 1) -> Book:
     return total
 
 
-@pytest.fixture
-def vfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyVFS]:
-    """Register the lossy file system for one test, and fold the WAL often."""
-    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
-    lossy = LossyVFS()
-    yield lossy
-    lossy.unregister()
-
-
 def require_truth(book: Book, cuts: int) -> None:
     """Check that nothing published was lost, and nothing was signed twice in two ways."""
     assert book.cuts == cuts
@@ -232,15 +215,12 @@ def require_truth(book: Book, cuts: int) -> None:
     assert len(book.published) > cuts, "the loop hardly published anything"
 
 
-async def test_no_checkpoint_is_lost_or_forked_by_a_power_cut(vfs: LossyVFS) -> None:
+async def test_no_checkpoint_is_lost_or_forked_by_a_power_cut(vfs: LossyVFS, tell: Tell) -> None:
     """Every published checkpoint is there afterwards, over the same rows, and the next one extends it."""
-    require_truth(await campaign(vfs, CUTS_IN_THE_GATE), CUTS_IN_THE_GATE)
-
-
-@pytest.mark.long
-async def test_no_checkpoint_is_lost_or_forked_in_thousands_of_power_cuts(vfs: LossyVFS) -> None:
-    """The same with more cuts and other seeds."""
-    require_truth(await campaign(vfs, CUTS_IN_A_CAMPAIGN, seed=1_000_000), CUTS_IN_A_CAMPAIGN)
+    cuts = sized(**LEDGER_CUTS)
+    book = await campaign(vfs, cuts)
+    tell(Found("power cuts", cuts, ok=len(book.published), lost=book.lost, wrong=book.forks))
+    require_truth(book, cuts)
 
 
 async def test_the_loop_sees_the_forks_of_a_weaker_setting(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import cast
 
 import apsw
-import pytest
 
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
 from exchange.node.signing import NodeKeys
 from exchange.node.witness import Witness
-from exchange.stores.connection import Place
 from exchange.stores.engine import Engine
-from exchange.stores.migrate import migrate, packaged
+from exchange.stores.migrate import packaged
 from exchange.stores.writer import WriterCore
 from exchange.unsealer.client import Unsealer
 from keys.cosigning import Answer
@@ -28,20 +25,14 @@ from protocol.ledger.witness import WitnessStatus, parse_size
 from protocol.session.messages import Witness as Request
 from tests.clocks import DAWN, FixedClock
 from tests.community import HUB, community
+from tests.faults.cuts import KEPT, opened
+from tests.faults.found import Found, Tell
 from tests.faults.lossy_vfs import LossyDisk, LossyVFS
+from tests.faults.sizes import sized
 from tests.ledgers import PlayedLedger
 
-CUTS = 60
-PLACE = Place(Path("lossy.db"), vfs="lossy", exclusive=True)
 MIGRATIONS = packaged("exchange.stores.sql.node")
-
-
-@pytest.fixture
-def vfs() -> Iterator[LossyVFS]:
-    """Register the lossy file system for one test."""
-    lossy = LossyVFS()
-    yield lossy
-    lossy.unregister()
+CUTS_PER_LIFE = 15
 
 
 def a_witness() -> Witness:
@@ -95,22 +86,11 @@ def ask(core: WriterCore, witness: Witness, request: Request) -> Answer | None:
     return cast(Answer, outcome.value) if outcome.error is None else None
 
 
-def opened() -> WriterCore:
-    """Open the node's store as the engine does."""
-    core = WriterCore(PLACE)
-    try:
-        migrate(core.db, MIGRATIONS, DAWN)
-    except BaseException:
-        core.close()
-        raise
-    return core
-
-
 def serve_until_the_cut(disk: LossyDisk, liar: Liar, witness: Witness) -> list[tuple[PlayedLedger, int]]:
     """Answer requests until the power is gone; return what was cosigned and left."""
     left: list[tuple[PlayedLedger, int]] = []
     try:
-        core = opened()
+        core = opened(MIGRATIONS)
     except (StoreFailed, apsw.Error):
         disk.powered = False
         return left
@@ -128,19 +108,21 @@ def serve_until_the_cut(disk: LossyDisk, liar: Liar, witness: Witness) -> list[t
     return left
 
 
-def test_a_witness_that_loses_power_never_cosigns_two_histories(vfs: LossyVFS) -> None:
+def test_a_witness_that_loses_power_never_cosigns_two_histories(vfs: LossyVFS, tell: Tell) -> None:
     """Whatever left the node before a cut binds it after: all that it ever cosigned is one history."""
     witness, several = a_witness(), 0
-    for life in range(4):
+    lives = sized(gate=4, faults=8, long=80)
+    for life in range(lives):
         chance = random.Random(life)
         vfs.disk = LossyDisk(seed=life)
         liar = Liar(chance)
         cosigned: list[tuple[PlayedLedger, int]] = []
-        for _ in range(CUTS // 4):
+        for _ in range(CUTS_PER_LIFE):
             vfs.disk.cut_at = vfs.disk.operations + chance.randrange(40, 160)
             cosigned += serve_until_the_cut(vfs.disk, liar, witness)
-            vfs.disk.restore_power(kept=chance.choice((0.0, 0.5, 0.9, 1.0)))
+            vfs.disk.restore_power(kept=chance.choice(KEPT))
         trees = sorted((played.leaves[:size] for played, size in cosigned), key=len)
         several += len(trees)
         assert all(small == large[: len(small)] for small, large in pairwise(trees))
-    assert several > CUTS, "the loop hardly cosigned anything"
+    tell(Found("power cuts", lives * CUTS_PER_LIFE, ok=several))
+    assert several > lives * CUTS_PER_LIFE, "the loop hardly cosigned anything"

@@ -1,14 +1,12 @@
-"""Power cuts while notices wait and are sealed again: each waits, or has its envelope; never both."""
+"""What the node writes while notices wait and are sealed again: each waits, or has its envelope."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
 
 import apsw
-import pytest
 
 from exchange.node.again import NO_KEY, follow, wait
 from exchange.node.choosing import Chosen
@@ -16,7 +14,6 @@ from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.resealer import Resealer
 from exchange.node.sealer import Draft, Sealer, _Writing
-from exchange.stores import connection
 from exchange.stores.migrate import packaged
 from exchange.stores.node_notices import (
     DeliveryRow,
@@ -42,11 +39,8 @@ from protocol.signed import Proof
 from tests.clocks import DAWN, FixedClock
 from tests.community import community
 from tests.envelopes import header
-from tests.faults.cuts import Subject, assert_truthful, campaign
-from tests.faults.lossy_vfs import LossyVFS
+from tests.faults.cuts import Subject
 
-CUTS_IN_THE_GATE = 400
-CUTS_IN_A_CAMPAIGN = 8_000
 HEADER = header(community(), to=("XCC",))
 BODY = Body(
     v=1,
@@ -153,33 +147,4 @@ def examine(db: apsw.Connection) -> set[bytes]:
     return {*firsts, *again}
 
 
-NODE = Subject(packaged("exchange.stores.sql.node"), make_work, examine)
-
-
-@pytest.fixture
-def vfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyVFS]:
-    """Register the lossy file system for one test, and fold the WAL often."""
-    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
-    lossy = LossyVFS()
-    yield lossy
-    lossy.unregister()
-
-
-def test_no_waiting_notice_is_lost_or_sealed_twice_by_a_power_cut(vfs: LossyVFS) -> None:
-    """Whoever waits is sealed for once; an envelope that was rejected makes its recipient wait again."""
-    assert_truthful(campaign(vfs, NODE, CUTS_IN_THE_GATE), CUTS_IN_THE_GATE)
-
-
-@pytest.mark.long
-def test_no_waiting_notice_is_lost_in_thousands_of_power_cuts(vfs: LossyVFS) -> None:
-    """The same with more cuts and other seeds."""
-    assert_truthful(campaign(vfs, NODE, CUTS_IN_A_CAMPAIGN, seed=1_000_000), CUTS_IN_A_CAMPAIGN)
-
-
-def test_the_loop_sees_a_recipient_who_waits_and_is_sealed_for(
-    vfs: LossyVFS, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The loop can fail: if sealing left the waiting row behind, it would say so."""
-    monkeypatch.setattr("exchange.node.resealer.sealed_for", lambda *_: True)
-    with pytest.raises(AssertionError):
-        campaign(vfs, NODE, CUTS_IN_THE_GATE)
+SEALING = Subject(packaged("exchange.stores.sql.node"), make_work, examine)

@@ -1,17 +1,14 @@
-"""Power cuts under the node's own store functions: a notice is there whole, or not at all."""
+"""What the node writes when it accepts or receives a notice: it is there whole, or not at all."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import apsw
-import pytest
 
 from exchange.node.chains import Said
 from exchange.node.records import Item, NoticeRecord, Outcome, store_round
 from exchange.node.summary import LockedContent
-from exchange.stores import connection
 from exchange.stores.migrate import packaged
 from exchange.stores.node_books import record_event
 from exchange.stores.node_notices import DeliveryRow, NoticeRow, insert_deliveries, insert_notice
@@ -26,11 +23,8 @@ from protocol.statement import StatementKind
 from tests.clocks import DAWN
 from tests.community import community
 from tests.envelopes import header
-from tests.faults.cuts import Subject, assert_truthful, campaign
-from tests.faults.lossy_vfs import LossyVFS
+from tests.faults.cuts import Subject
 
-CUTS_IN_THE_GATE = 600
-CUTS_IN_A_CAMPAIGN = 8_000
 KEY_ID = bytes(32)
 HEADER = header(community())
 RECIPIENTS = ("XBB", "XCC")
@@ -122,29 +116,3 @@ def examine(db: apsw.Connection) -> set[bytes]:
 
 
 NODE = Subject(packaged("exchange.stores.sql.node"), make_work, examine)
-
-
-@pytest.fixture
-def vfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyVFS]:
-    """Register the lossy file system for one test, and fold the WAL often."""
-    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
-    lossy = LossyVFS()
-    yield lossy
-    lossy.unregister()
-
-
-def test_no_notice_of_a_node_is_lost_or_halved_by_a_power_cut(vfs: LossyVFS) -> None:
-    """What was accepted or received is there whole; what was refused is not there at all."""
-    assert_truthful(campaign(vfs, NODE, CUTS_IN_THE_GATE), CUTS_IN_THE_GATE)
-
-
-@pytest.mark.long
-def test_no_notice_of_a_node_is_lost_in_thousands_of_power_cuts(vfs: LossyVFS) -> None:
-    """The same with more cuts and other seeds."""
-    assert_truthful(campaign(vfs, NODE, CUTS_IN_A_CAMPAIGN, seed=1_000_000), CUTS_IN_A_CAMPAIGN)
-
-
-def test_the_loop_sees_the_losses_of_a_weaker_setting(vfs: LossyVFS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop can fail: without a flush at each commit it finds acknowledged notices missing."""
-    monkeypatch.setattr(connection, "SYNCHRONOUS", "NORMAL")
-    assert campaign(vfs, NODE, 80).lost > 0

@@ -1,15 +1,14 @@
-"""Power cuts under the coordinator's own store: what it promised to relay, it still owes."""
+"""What the coordinator writes when it relays: what it promised, it still owes."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import apsw
 import pytest
 
-from exchange.stores import connection
 from exchange.stores.contract import ChainHead, NewEnvelope, NewStatement
 from exchange.stores.coordinator_sqlite import MIGRATIONS, SqliteCoordinatorStore
 from exchange.stores.engine import Engine
@@ -22,11 +21,8 @@ from protocol.statement import StatementKind
 from protocol.suite import WRAP_BYTES
 from tests.clocks import DAWN
 from tests.community import HUB, signer
-from tests.faults.cuts import Subject, assert_truthful, campaign
-from tests.faults.lossy_vfs import LossyVFS
+from tests.faults.cuts import Subject
 
-CUTS_IN_THE_GATE = 600
-CUTS_IN_A_CAMPAIGN = 8_000
 KEY_ID = bytes(32)
 RECIPIENTS = ("XBB", "XCC")
 PROOF: Proof = signer("XAA node", Role.NODE).sign(Context.NOTICE, b"any manifest")
@@ -134,29 +130,3 @@ def examine(db: apsw.Connection) -> set[bytes]:
 
 
 COORDINATOR = Subject(packaged(MIGRATIONS), make_work, examine)
-
-
-@pytest.fixture
-def vfs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LossyVFS]:
-    """Register the lossy file system for one test, and fold the WAL often."""
-    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 24)
-    lossy = LossyVFS()
-    yield lossy
-    lossy.unregister()
-
-
-def test_no_promise_of_a_coordinator_is_lost_or_halved_by_a_power_cut(vfs: LossyVFS) -> None:
-    """An acknowledged envelope is in every mailbox; indexes and places have no gap and no double."""
-    assert_truthful(campaign(vfs, COORDINATOR, CUTS_IN_THE_GATE), CUTS_IN_THE_GATE)
-
-
-@pytest.mark.long
-def test_no_promise_of_a_coordinator_is_lost_in_thousands_of_power_cuts(vfs: LossyVFS) -> None:
-    """The same with more cuts and other seeds."""
-    assert_truthful(campaign(vfs, COORDINATOR, CUTS_IN_A_CAMPAIGN, seed=1_000_000), CUTS_IN_A_CAMPAIGN)
-
-
-def test_the_loop_sees_the_losses_of_a_weaker_setting(vfs: LossyVFS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop can fail: without a flush at each commit it finds broken promises."""
-    monkeypatch.setattr(connection, "SYNCHRONOUS", "NORMAL")
-    assert campaign(vfs, COORDINATOR, 80).lost > 0
