@@ -38,6 +38,15 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     state: Annotated[str, Meta(description="The code of the state this node speaks for.")] = ""
     coordinator: Annotated[str, Meta(description="The code of the coordinator this node uses.")] = ""
+    coordinator_urls: Annotated[
+        str,
+        Meta(
+            max_length=1000,
+            pattern=r"\A(wss://[!-~]+( wss://[!-~]+)*)?\Z",
+            description="Addresses of the coordinator that are tried before those of the directory, "
+            "with a space between two.",
+        ),
+    ] = ""
     data: Path = Path("~/.local/share/almenara/node")
     socket: Annotated[Path, Meta(description="The Unix socket of the local interface.")] = Path(
         "{data}/api.sock"

@@ -113,16 +113,33 @@ class StateEntry(Wire, frozen=True):
     since_ms: Millis
 
 
+Addresses = Annotated[str, Meta(max_length=1000, pattern=r"\Awss://[!-~]{1,194}( wss://[!-~]{1,194}){0,7}\Z")]
+"""Up to eight addresses of one coordinator, one space between them; each leads to the same one."""
+
+
 class CoordinatorEntry(Wire, frozen=True):
-    """One coordinator: where it answers, the key it signs statements with, its certificates, its log."""
+    """One coordinator: where it answers, the key it signs statements with, its certificates, its log.
+
+    ``url`` holds one address or several, see :attr:`addresses`.
+    """
 
     code: StateCode
     name: Line
-    url: Annotated[str, Meta(max_length=200, pattern=r"\Awss://[!-~]+\Z")]
+    url: Addresses
     key: PublicKeyBytes
     possession: Proof
     certificates: CertificateList
     log: NoteKeys
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses, in the order of the document."""
+        return split_addresses(self.url)
+
+
+def split_addresses(text: str) -> tuple[str, ...]:
+    """Return the addresses of a text with one space between them; none, if it is empty."""
+    return tuple(text.split(" ")) if text else ()
 
 
 MAX_COMPROMISED = 256

@@ -17,6 +17,7 @@ from exchange.link.handshake import Identity, authenticate_as_coordinator
 from exchange.link.pump import Link
 from exchange.link.server import GuardedServer
 from exchange.link.tls import server_context
+from exchange.node.addresses import Addresses
 from exchange.node.answers import Answers
 from exchange.node.backoff import Backoff
 from exchange.node.courier import Courier
@@ -93,6 +94,11 @@ class ScriptedHub:
     port: int = 0
     server: GuardedServer | None = None
 
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"wss://127.0.0.1:{self.port}"
+
     async def start(self) -> None:
         """Listen; the first time on any free port, afterwards on the same."""
 
@@ -139,11 +145,13 @@ class ScriptedHub:
             talk.heard.put_nowait(message)
 
 
-def located(everyone: Community, port: int) -> tuple[bytes, ...]:
+def located(everyone: Community, *ports: int) -> tuple[bytes, ...]:
     """Return the documents that say where the coordinator is, and list real certificates."""
     trusted, now_ms = everyone.directory(), everyone.now_ms
     hub = msgspec.structs.replace(
-        everyone.hub_entry, url=f"wss://127.0.0.1:{port}", certificates=(certificate(HUB).der,)
+        everyone.hub_entry,
+        url=" ".join(f"wss://127.0.0.1:{port}" for port in ports),
+        certificates=(certificate(HUB).der,),
     )
     directory = governance.next_directory(trusted, trusted.states(), [hub], now_ms=now_ms, life_ms=YEAR_MS)
     fresh = [everyone.signed_by_governance(directory)]
@@ -164,17 +172,34 @@ def located(everyone: Community, port: int) -> tuple[bytes, ...]:
 @asynccontextmanager
 async def a_hub(folder: Path, node: TestNode) -> AsyncIterator[ScriptedHub]:
     """Run a scripted coordinator that the node's directory names."""
+    async with several_hubs(folder, node, 1) as (hub,):
+        yield hub
+
+
+@asynccontextmanager
+async def several_hubs(folder: Path, node: TestNode, count: int) -> AsyncIterator[tuple[ScriptedHub, ...]]:
+    """Run one scripted coordinator as several processes; this node's order of their addresses is theirs."""
     for name, content in (("hub.crt", certificate(HUB).pem), ("hub.key", certificate(HUB).key_pem)):
         (folder / name).write_bytes(content)
-    hub = ScriptedHub(node.everyone, node.clock, folder)
-    await hub.start()
-    hub.documents = located(node.everyone, hub.port)
-    for document in hub.documents:
+    hubs = [ScriptedHub(node.everyone, node.clock, folder) for _ in range(count)]
+    for hub in hubs:
+        await hub.start()
+    fresh = located(node.everyone, *(hub.port for hub in hubs))
+    for document in fresh:
         node.context.directory.update(document, node.clock.now_ms())
+    for hub in hubs:
+        hub.documents = fresh
+    order = order_of(node.context.state)
     try:
-        yield hub
+        yield tuple(sorted(hubs, key=lambda hub: order.all([one.url for one in hubs]).index(hub.url)))
     finally:
-        await hub.stop()
+        for hub in hubs:
+            await hub.stop()
+
+
+def order_of(state: str, cap_seconds: float = PAUSE) -> Addresses:
+    """Return the order in which a state's node tries addresses, with pauses that a test can bear."""
+    return Addresses(state, (), Backoff(cap_seconds, lambda: 0.0), lambda: 0.0)
 
 
 def make_courier(folder: Path, node: TestNode, mirror: Mirror, cap_seconds: float = PAUSE) -> Courier:
@@ -184,8 +209,8 @@ def make_courier(folder: Path, node: TestNode, mirror: Mirror, cap_seconds: floa
     (folder / "tls.key").write_bytes(certificate(code).key_pem)
     answers = Answers(node.context, Receipts(node.context))
     ledger = Ledger(node.context, node.link_state, folder / "evidence")
-    backoff = Backoff(cap_seconds, lambda: 0.0)
-    return Courier(node.context, Certificates(folder), mirror, answers, node.link_state, backoff, ledger)
+    addresses = order_of(code, cap_seconds)
+    return Courier(node.context, Certificates(folder), mirror, answers, node.link_state, addresses, ledger)
 
 
 MakeInbox = Callable[[TestNode, Callable[[], Awaitable[None]]], Inbox]

@@ -182,7 +182,7 @@ def _print_health(console: Console, view: NodeView) -> None:
     from exchange.cli.render import print_facts, when
 
     link = (
-        f"connected since {when(view.connected_since_ms)}"
+        f"connected since {when(view.connected_since_ms)}, at {view.address}"
         if view.connected
         else "NOT CONNECTED; it goes on trying"
     )
@@ -192,6 +192,7 @@ def _print_health(console: Console, view: NodeView) -> None:
         ("coordinator", view.coordinator),
         ("link", link),
         ("last error", view.last_error or "-"),
+        *(("no answer", f"{one.address}, tried {when(one.at_ms)}: {one.error}") for one in view.silent),
         ("queued", str(view.queued)),
         ("unread", str(view.inbox_unread)),
         ("directory", f"version {view.directory_version}"),

@@ -1,4 +1,4 @@
-"""A coordinator's next certificate or statement key: ``almenara coordinator rotate``."""
+"""A coordinator's next certificate, statement key or addresses: ``almenara coordinator rotate``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def rotate() -> None:
-    """Make the coordinator's next certificate or statement key, and ask governance to list it."""
+    """Make the coordinator's next certificate or statement key, or name its addresses, and ask governance."""
 
 
 @rotate.command(
@@ -73,6 +73,31 @@ def statement_key(console: Local, data: str | None, passphrase_file: Path | None
         folder,
         f"The next statement key is {made.files[0]}. Restart the coordinator, so that it holds both keys.",
         "Keep the old key file: members who were away while it changed are greeted with it.",
+    )
+
+
+@rotate.command(
+    "addresses",
+    cls=Command,
+    examples=(
+        "almenara coordinator rotate addresses --data HUB --url wss://a.example:8443 --url wss://b.example:8443",
+    ),
+)
+@data_option
+@click.option("--url", "urls", multiple=True, required=True, metavar="URL", help="Once for each address.")
+@local
+def addresses(console: Local, data: str | None, urls: tuple[str, ...]) -> None:
+    """Ask that nodes look for the coordinator at these addresses; any of its processes may answer at each."""
+    from exchange.setup.renewing import change_addresses
+
+    folder = _place(data)
+    made = change_addresses(folder, urls)
+    _show(
+        console,
+        made,
+        folder,
+        f"It is to be reached at {made.entry.url}. Nothing changes until governance lists it.",
+        "A node that has seen the new directory tries all of them; until then it tries those it knows.",
     )
 
 

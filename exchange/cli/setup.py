@@ -116,7 +116,13 @@ coordinator.add_command(rotate)
 @click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="The TCP port.")
-@click.option("--url", help="How nodes reach it, if not at wss://host:port.")
+@click.option(
+    "--url",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="How nodes reach it, if not at wss://host:port; once for each process that will run.",
+)
 @click.option(
     "--ledger-port",
     type=click.IntRange(1, 65535),
@@ -132,7 +138,7 @@ def coordinator_init(
     root_hash: str,
     host: str,
     port: int,
-    url: str | None,
+    urls: tuple[str, ...],
     ledger_port: int | None,
     passphrase_file: Path | None,
     unprotected: bool,
@@ -151,7 +157,7 @@ def coordinator_init(
         root_hash=words.root_hash(root_hash),
         host=host,
         port=port,
-        url=url,
+        urls=urls,
         protect=console.protect(
             f"keys of {code}", settings.passphrase_file, unprotected=unprotected, data=settings.data
         ),

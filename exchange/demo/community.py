@@ -65,7 +65,7 @@ def found(folder: Path, clock: Clock) -> Founded:
         root_hash=pinned,
         host=LOOPBACK,
         port=port,
-        url=None,
+        urls=(),
         protect=unprotected,
         now_ms=clock.now_ms(),
         ledger_port=ledger_port,

@@ -27,7 +27,13 @@ def service_answers(patient: Patient) -> Finding:
             f"the node runs and has no session with {asked.view.coordinator}: {why}",
             "It goes on trying. Check the network, and ask the coordinator's operator.",
         )
-    return ok(f"the node runs and is connected to {asked.view.coordinator}")
+    there = f"the node runs and is connected to {asked.view.coordinator} at {asked.view.address}"
+    if asked.view.silent:
+        others = "; ".join(
+            f"{one.address} did not answer at {format_utc(one.at_ms)}" for one in asked.view.silent
+        )
+        return note(f"{there}; {others}", "If it lasts, ask the coordinator's operator which processes run.")
+    return ok(there)
 
 
 def clock_is_right(patient: Patient) -> Finding:

@@ -6,8 +6,9 @@ Out:
   be asked; ``sealer``: numbers envelopes and stores them
 - ``choosing``: the key to seal to, or why there is none; ``resealer``: seals for those who wait for
   one, and again what could not be opened; ``again``: who that is
-- ``courier``: keeps the session, for ever, and carries everything; ``backoff``: how long it waits;
-  ``answers``: what the coordinator answered; ``tls_files``: this node's certificates
+- ``courier``: keeps the session, for ever, and carries everything; ``addresses``: where it tries next;
+  ``backoff``: how long it waits; ``answers``: what the coordinator answered; ``tls_files``: this node's
+  certificates
 
 In:
 

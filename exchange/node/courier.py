@@ -19,8 +19,8 @@ from exchange.link.client import connect
 from exchange.link.handshake import Identity, authenticate_as_node
 from exchange.link.pump import Link
 from exchange.link.tls import client_context
+from exchange.node.addresses import Addresses
 from exchange.node.answers import Answered, Answers
-from exchange.node.backoff import Backoff
 from exchange.node.context import NodeContext
 from exchange.node.inbox import Inbox
 from exchange.node.ledger import Ledger
@@ -88,7 +88,7 @@ class Courier:
         mirror: Takes documents.
         answers: Takes answers to what was sent.
         link_state: Where people can see how the link stands.
-        backoff: How long to wait between tries.
+        addresses: Where to try next, and after how long.
         ledger: Takes what is said of the ledger.
     """
 
@@ -99,16 +99,23 @@ class Courier:
         mirror: Mirror,
         answers: Answers,
         link_state: LinkState,
-        backoff: Backoff,
+        addresses: Addresses,
         ledger: Ledger,
     ) -> None:
         self._context = context
         self._certificates = certificates
-        self._failed = 0
+        self._unwelcome = 0
+        """In how many rounds over all addresses no session was opened: with each, something else is shown."""
+        self._welcome = False
+        """Whether one was opened in this round."""
         self._mirror = mirror
         self._answers = answers
         self._link_state = link_state
-        self._backoff = backoff
+        self._addresses = addresses
+        self._at = ""
+        """The address of the session, or of the last try."""
+        self._listed: tuple[str, ...] = ()
+        """The directory's addresses at that time."""
         self._ledger = ledger
         self._session: _Session | None = None
 
@@ -120,7 +127,7 @@ class Courier:
                 self._link_state.lost(Unreachable("the coordinator ended the session"))
             except AlmenaraError as error:
                 self._link_state.lost(error)
-                _log.warning("link.lost", code=error.code)
+                _log.warning("link.lost", code=error.code, address=shown(self._at))
             except Exception as fault:
                 # A fault of our own ends one session, and not the node, which goes on accepting notices.
                 self._link_state.lost(AlmenaraError(f"a fault in this program: {type(fault).__name__}"))
@@ -145,7 +152,11 @@ class Courier:
             _log.info("mirror.nothing_newer")
 
     async def _pause(self) -> None:
-        pause = self._backoff.next_pause()
+        rounds = self._addresses.rounds
+        pause = self._addresses.failed(self._at, self._listed)
+        if self._addresses.rounds > rounds:
+            self._unwelcome = 0 if self._welcome else self._unwelcome + 1
+            self._welcome = False
         self._link_state.retry_in(pause)
         await asyncio.sleep(pause)
 
@@ -166,27 +177,30 @@ class Courier:
             )
         finally:
             if self._context.clock.monotonic() - since >= STEADY_SECONDS:
-                self._backoff.succeeded()
+                self._addresses.succeeded()
             await link.close()
 
     async def _open(self) -> tuple[Link, Welcome]:
         context, trust = self._context, self._context.directory
         entry = trust.coordinator(context.coordinator)
+        self._listed = entry.addresses
+        self._at, seconds = self._addresses.choose(self._listed)
+        self._link_state.trying(self._at, self._addresses.all(self._listed))
         files, signer = self._next_try()
         tls = client_context(files.certificate, files.key, trust.certificates(entry.code))
-        link = await connect(entry.url, tls, clock=context.clock, own_certificate=files.id)
+        link = await connect(self._at, tls, clock=context.clock, own_certificate=files.id, seconds=seconds)
         me = Identity(party=context.state, signer=signer, verifier=context.verifier, trust=trust)
         welcomed = await authenticate_as_node(
             link, me, coordinator=entry.code, nonce=secrets.token_bytes(32), now_ms=context.clock.now_ms()
         )
-        self._failed = 0
+        self._welcome = True
         self._link_state.opened(welcomed.skew_ms)
         context.events.ring()
-        _log.info("link.opened", skew_ms=welcomed.skew_ms)
+        _log.info("link.opened", skew_ms=welcomed.skew_ms, address=shown(self._at))
         return link, welcomed.welcome
 
     def _next_try(self) -> tuple[TlsFiles, Signer]:
-        """Return the certificate and key for this connection: the best, and after a failure the next.
+        """Return the certificate and key for this connection: the best, and after a round in vain the next.
 
         A coordinator that was restored from a backup may not know the newest ones any more.
         """
@@ -198,9 +212,7 @@ class Courier:
             for signer in context.keys.greeting(now_ms)
             for files in self._certificates.to_show(listed, now_ms)
         ]
-        chosen = tries[self._failed % len(tries)]
-        self._failed += 1
-        return chosen
+        return tries[self._unwelcome % len(tries)]
 
     async def _read(self, session: _Session, inbox: Inbox) -> None:
         async for message in session.link.messages():
@@ -281,7 +293,7 @@ class Courier:
                     session.held[number] = self._context.clock.monotonic() + HELD_SECONDS
                     self._context.outgoing.ring()
             session.room.set()
-            self._backoff.succeeded()
+            self._addresses.succeeded()
 
     async def _collect(self, session: _Session, inbox: Inbox) -> None:
         await self._context.restored.looked.wait()
@@ -289,12 +301,17 @@ class Courier:
             outcomes = await inbox.next_round()
             if not outcomes:
                 continue
-            self._backoff.succeeded()
+            self._addresses.succeeded()
             for outcome in outcomes:
                 if outcome.refusal is not None:
                     code = outcome.refusal.error.peer_code
                     session.link.send(Unusable(sequence=outcome.item.sequence, code=code))
             session.link.send(Collected(sequence=outcomes[-1].item.sequence))
+
+
+def shown(url: str) -> str:
+    """Return an address as the log writes it: host and port."""
+    return url.removeprefix("wss://").split("/")[0]
 
 
 def _request(ref: int, row: OutgoingRow) -> Submit | Attest | Publish:

@@ -18,7 +18,7 @@ from exchange.node.showing import alarm_view
 from exchange.node.standing import waiting_for_witnesses
 from exchange.node.suspended import alarms as suspended_alarms
 from exchange.node.suspended import suspended_states, what_helps
-from exchange.node.views import AlarmView, NodeView
+from exchange.node.views import AddressView, AlarmView, NodeView
 from exchange.stores.node_books import AlarmRow, read_alarms
 from exchange.stores.node_notices import count_notices, count_under_way, pair_gaps
 from exchange.stores.node_queue import queue_length
@@ -103,6 +103,17 @@ class Health:
             ),
             waiting_for_keys=sum(count for _, count, _ in books.waiting),
             notes=notes(self._context),
+            address=link.address,
+            silent=self._silent(),
+        )
+
+    def _silent(self) -> tuple[AddressView, ...]:
+        """Return the addresses that did not serve when they were tried last, the present session's apart."""
+        link = self._link
+        return tuple(
+            AddressView(address=address, error=silent.error, at_ms=silent.at_ms)
+            for address, silent in sorted(link.silent.items())
+            if link.connected_since_ms is None or address != link.address
         )
 
     def _waiting(self, waiting: list[tuple[str, int, int]]) -> tuple[AlarmView, ...]:

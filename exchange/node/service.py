@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.clock import Clock
 from exchange.datadir import DataDir
+from exchange.node.addresses import Addresses
 from exchange.node.answers import Answers
 from exchange.node.backoff import Backoff
 from exchange.node.bell import Bell
@@ -45,6 +46,7 @@ from exchange.unsealer.client import Unsealer
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from keys.vault import Vault
+from protocol.documents import split_addresses
 from protocol.errors import SetupError
 
 MIGRATIONS = "exchange.stores.sql.node"
@@ -74,10 +76,12 @@ class Node:
         outbox = Outbox(context, schemas, link_state, sealer)
         self._resealer = Resealer(context, sealer, link_state)
         certificates = Certificates(place.keys)
+        own = split_addresses(settings.coordinator_urls)
         backoff = Backoff(settings.retry_cap_s, random.random)
+        addresses = Addresses(context.state, own, backoff, random.random)
         ledger = Ledger(context, link_state, place.evidence)
         answers = Answers(context, receipts)
-        self._courier = Courier(context, certificates, mirror, answers, link_state, backoff, ledger)
+        self._courier = Courier(context, certificates, mirror, answers, link_state, addresses, ledger)
         self._inbox = Inbox(context, Openings(context), receipts, self._courier.catch_up, link_state)
         self._prekeeper = Prekeeper(context, link_state)
         self._keykeeper = Keykeeper(context, place.keys, passphrase, Expiring(context, link_state))

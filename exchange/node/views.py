@@ -223,8 +223,19 @@ class AlarmView(View, frozen=True, kw_only=True):
     since_ms: int
 
 
+class AddressView(View, frozen=True, kw_only=True):
+    """An address of the coordinator that did not serve when it was tried last, and why."""
+
+    address: str
+    error: str
+    at_ms: int
+
+
 class NodeView(View, frozen=True, kw_only=True):
-    """The node itself: link, queue, directory and alarms; ``notes`` say what of others ends soon."""
+    """The node itself: link, queue, directory and alarms; ``notes`` say what of others ends soon.
+
+    ``address`` is where the session is, or was tried last; ``silent`` are addresses that failed since.
+    """
 
     state: str
     version: str
@@ -239,6 +250,8 @@ class NodeView(View, frozen=True, kw_only=True):
     alarms: tuple[AlarmView, ...]
     waiting_for_keys: int = 0
     notes: tuple[str, ...] = ()
+    address: str = ""
+    silent: tuple[AddressView, ...] = ()
 
 
 class PendingView(View, frozen=True, kw_only=True):

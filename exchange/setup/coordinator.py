@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -46,7 +46,7 @@ def create_coordinator(
     root_hash: bytes,
     host: str,
     port: int,
-    url: str | None,
+    urls: Sequence[str],
     protect: Protect,
     now_ms: int,
     ledger_port: int | None = None,
@@ -61,7 +61,7 @@ def create_coordinator(
         root_hash: The hash of the community's first root, from the ceremony.
         host: The address to listen on.
         port: The port to listen on.
-        url: How nodes reach it, or None if that is ``wss://host:port``.
+        urls: How nodes reach it, or nothing if that is ``wss://host:port``.
         protect: How the files of the statement key and the log keys are protected.
         now_ms: The time now, milliseconds UTC.
         ledger_port: The port on which auditors read the ledger, at the same address; None for none.
@@ -72,7 +72,7 @@ def create_coordinator(
         SetupError, KeyfileError: the files cannot be written; nothing is left behind.
     """
     code, name = words.party_code(code), words.line(name, "coordinator's name")
-    reached_at = words.address(url, host, port)
+    reached_at = words.addresses(urls, host, port)
     place = DataDir(data)
     with new_place(data):
         place.create()

@@ -1,4 +1,4 @@
-"""A coordinator's next certificate or statement key: made beside the present one, asked for by a new request.
+"""A coordinator's next certificate, statement key or addresses, asked for by a new request.
 
 Nothing changes before governance lists it. A certificate comes in two steps, each a directory of its
 own: first it is listed behind the one in use, so that every member learns it; when all have, it is
@@ -8,7 +8,7 @@ the old one. See :mod:`exchange.coordinator.own_keys`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from exchange.link.certificate import certificate_der, make_certificate
 from exchange.pinned_root import read_pinned_root
 from exchange.setup.files import REQUEST_FILE, read_file, write_file
 from exchange.setup.keyring import Protect, described, new_signer
-from exchange.setup.words import YEAR_MS
+from exchange.setup.words import YEAR_MS, addresses
 from keys.enrolment import coordinator_request
 from keys.signer import sign_possession
 from protocol import codec
@@ -94,6 +94,19 @@ def finish_certificate(data: Path) -> Renewal:
             hint="Announce the next one first: almenara coordinator rotate certificate",
         )
     return _ask(data, msgspec.structs.replace(entry, certificates=entry.certificates[-1:]), ())
+
+
+def change_addresses(data: Path, urls: Sequence[str]) -> Renewal:
+    """Ask for these addresses to be listed in place of the present ones.
+
+    Raises:
+        BadRequest: there is none, one is no address, or there are too many.
+        SetupError: the request cannot be written.
+    """
+    if not urls:
+        raise BadRequest("no address is named", hint="Name all of them: --url wss://host:port, once for each")
+    asked = msgspec.structs.replace(asked_entry(data), url=addresses(urls, "", 0))
+    return _ask(data, asked, ())
 
 
 def next_statement_key(data: Path, protect: Protect, now_ms: int) -> Renewal:

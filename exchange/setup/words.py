@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import msgspec
 
 from protocol import codec, fingerprint
+from protocol.documents import Addresses, split_addresses
 from protocol.errors import BadRequest, FormatError
 from protocol.fields import Line, StateCode
 
@@ -18,7 +20,7 @@ DAY_MS = 24 * 3600 * 1000
 YEAR_MS = 365 * DAY_MS
 
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
-_ADDRESS = re.compile(r"wss://[!-~]{1,190}")
+_ADDRESS = re.compile(r"wss://[!-~]{1,194}")
 
 
 def party_code(text: str) -> str:
@@ -67,21 +69,29 @@ def root_hash(text: str) -> bytes:
         ) from error
 
 
-def address(url: str | None, host: str, port: int) -> str:
-    """Return the address at which nodes reach a coordinator.
+def addresses(urls: Sequence[str], host: str, port: int) -> str:
+    """Return the addresses at which nodes reach a coordinator, as the directory writes them.
 
     Args:
-        url: What was asked for, or None to make it of host and port.
+        urls: What was asked for, or nothing to make one of host and port.
         host: The address on which the coordinator listens.
         port: The port on which it listens.
 
     Raises:
-        BadRequest: it is no ``wss://`` address, or none follows from host and port.
+        BadRequest: one is no ``wss://`` address, or none follows from host and port, or there are too many.
     """
-    if url is not None:
+    for url in urls:
         if not _ADDRESS.fullmatch(url):
             raise BadRequest(f"{url!r} is no address of a coordinator", hint="Write it as wss://host:port")
-        return url
+    if urls:
+        together = " ".join(dict.fromkeys(urls))
+        try:
+            return msgspec.convert(together, Addresses)
+        except msgspec.ValidationError:
+            raise BadRequest(
+                f"these {len(urls)} addresses are too many, or together too long",
+                hint="The directory takes eight, with at most 1000 characters.",
+            ) from None
     if port == 0 or host in ("", "0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
         raise BadRequest(
             f"nodes cannot reach a coordinator at {host or 'every address'}, port {port}",
@@ -96,11 +106,11 @@ def log_name(url: str, code: str, community: bytes) -> str:
     C2SP recommends a name like a URL without its scheme; nobody has to be reached under it.
 
     Args:
-        url: How nodes reach the coordinator.
+        url: How nodes reach the coordinator; of several addresses the first gives the name.
         code: Its code in the directory.
         community: The 32-byte id of the community.
     """
-    host = url.removeprefix("wss://").split("/")[0]
+    host = split_addresses(url)[0].removeprefix("wss://").split("/")[0]
     return f"{host}/almenara/{community.hex()[:NAME_DIGITS]}/{code}".replace("+", "%2B")
 
 

@@ -93,7 +93,7 @@ def new_coordinator(
         root_hash=founded.root_hash,
         host="127.0.0.1",
         port=founded.port,
-        url=None,
+        urls=(),
         protect=protect,
         now_ms=clock.now_ms(),
     )

@@ -114,7 +114,7 @@ async def found(folder: Path) -> Stage:
         root_hash=pinned,
         host="127.0.0.1",
         port=_free_port(),
-        url=None,
+        urls=(),
         protect=unprotected,
         now_ms=CLOCK.now_ms(),
     )

@@ -215,6 +215,25 @@ func parseNoteKeys(c *cursor) noteKeys {
 	return k
 }
 
+// checkAddresses takes the addresses of a coordinator, one space between two.
+func checkAddresses(text string) {
+	addresses := strings.Split(text, " ")
+	if len(addresses) > 8 {
+		bad("a coordinator has more than 8 addresses")
+	}
+	for _, address := range addresses {
+		rest, found := strings.CutPrefix(address, "wss://")
+		if !found || len(rest) < 1 || len(rest) > 194 {
+			bad("a coordinator's address is not wss:// and 1 to 194 characters")
+		}
+		for _, char := range []byte(rest) {
+			if char < '!' || char > '~' {
+				bad("a coordinator's address has a character that it cannot have")
+			}
+		}
+	}
+}
+
 func (d *document) parseDirectory(c *cursor) {
 	d.rootVersion = c.uint(1, maxUint)
 	var keys [][]byte
@@ -248,9 +267,7 @@ func (d *document) parseDirectory(c *cursor) {
 		newCode(m.code, last)
 		last = m.code
 		s.line()
-		if !strings.HasPrefix(s.text(1, 200), "wss://") {
-			bad("a coordinator's url is not wss://")
-		}
+		checkAddresses(s.text(1, 1000))
 		m.key = s.blob(keySize, keySize)
 		m.possession = s.proof()
 		m.certificates = parseCertificates(s)

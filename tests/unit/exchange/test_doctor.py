@@ -20,7 +20,7 @@ from exchange.doctor import machine
 from exchange.doctor.checks import CHECKS, examine
 from exchange.doctor.patient import DAY_MS, Asked, Finding, Level, Patient
 from exchange.keystore import write_secret
-from exchange.node.views import AlarmView, NodeView
+from exchange.node.views import AddressView, AlarmView, NodeView
 from exchange.restored import RESTORED_FACT, RESTORED_FILE
 from exchange.setup.keyring import write_key
 from exchange.stores.node_books import raise_alarm, save_fact
@@ -257,6 +257,10 @@ def test_a_running_node_is_asked_as_well(world: Founded) -> None:
     assert {well[name].level for name in ("service-answers", "clock-is-right")} == {Level.OK}
     lost = found(data, asked=Asked(runs=True, view=view(connected=False, last_error="no route")))
     assert lost["service-answers"].level is Level.WARNING
+    silent = AddressView(address="wss://b.example:1", error="no route", at_ms=0)
+    half = found(data, asked=Asked(runs=True, view=view(address="wss://a.example:1", silent=(silent,))))
+    assert half["service-answers"].level is Level.NOTE
+    assert "at wss://a.example:1; wss://b.example:1 did not answer at" in half["service-answers"].message
     for skew_ms, level in ((90_000, Level.WARNING), (-3_600_000, Level.PROBLEM)):
         wrong = found(data, asked=Asked(runs=True, view=view(clock_skew_ms=skew_ms)))
         assert wrong["clock-is-right"].level is level

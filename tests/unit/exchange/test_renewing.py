@@ -18,6 +18,7 @@ from exchange.setup.keyring import open_signer, unprotected
 from exchange.setup.renewing import (
     announce_certificate,
     asked_entry,
+    change_addresses,
     finish_certificate,
     next_statement_key,
 )
@@ -132,3 +133,26 @@ def test_a_nodes_place_has_no_coordinators_keys(founded: Founded) -> None:
     """Mixing up two directories is told before anything is made."""
     with pytest.raises(SetupError, match="not of a coordinator"):
         announce_certificate(founded.data("XAA"), CLOCK.now_ms())
+
+
+def test_other_addresses_are_asked_for_with_everything_else_as_it_was(founded: Founded) -> None:
+    """A coordinator that gets a second process asks to be looked for at both."""
+    data = founded.data(HUB)
+    before = asked_entry(data)
+    made = change_addresses(data, ["wss://a.example:8443", "wss://b.example:8443"])
+    assert made.entry.addresses == ("wss://a.example:8443", "wss://b.example:8443")
+    list_as(founded, asked_entry(data))
+    listed = join(founded).coordinator(HUB)
+    assert (listed.url, listed.key, listed.log) == (made.entry.url, before.key, before.log)
+    with pytest.raises(BadRequest, match="no address"):
+        change_addresses(data, [])
+
+
+def test_the_command_line_asks_for_other_addresses(founded: Founded) -> None:
+    """Each address is named once; what they are is shown before governance signs it."""
+    words = ["coordinator", "rotate", "addresses", "--data", str(founded.data(HUB))]
+    urls = ["--url", "wss://a.example:8443", "--url", "wss://b.example:8443"]
+    result = CliRunner().invoke(almenara, [*words, *urls])
+    assert result.exit_code == 0, result.output
+    assert "wss://a.example:8443 wss://b.example:8443" in result.output
+    assert asked_entry(founded.data(HUB)).addresses == ("wss://a.example:8443", "wss://b.example:8443")

@@ -63,35 +63,48 @@ def test_a_name_typed_in_pieces_is_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "expected"),
+    ("urls", "host", "expected"),
     [
-        (None, "127.0.0.1", "wss://127.0.0.1:8443"),
-        (None, "hub.example", "wss://hub.example:8443"),
-        (None, "2001:db8::1", "wss://[2001:db8::1]:8443"),
-        ("wss://hub.example:443", "0.0.0.0", "wss://hub.example:443"),
+        ((), "127.0.0.1", "wss://127.0.0.1:8443"),
+        ((), "hub.example", "wss://hub.example:8443"),
+        ((), "2001:db8::1", "wss://[2001:db8::1]:8443"),
+        (("wss://hub.example:443",), "0.0.0.0", "wss://hub.example:443"),
+        (("wss://a.example", "wss://b.example", "wss://a.example"), "::", "wss://a.example wss://b.example"),
     ],
 )
-def test_the_address_follows_from_host_and_port(url: str | None, host: str, expected: str) -> None:
-    """What the directory says is where nodes connect to."""
-    assert words.address(url, host, 8443) == expected
+def test_the_address_follows_from_host_and_port(urls: tuple[str, ...], host: str, expected: str) -> None:
+    """What the directory says is where nodes connect to; several are written with a space between two."""
+    assert words.addresses(urls, host, 8443) == expected
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "port"),
+    ("urls", "host", "port"),
     [
-        (None, "0.0.0.0", 8443),
-        (None, "::", 8443),
-        (None, "127.0.0.1", 0),
-        ("https://hub.example", "127.0.0.1", 8443),
-        ("ws://hub.example", "127.0.0.1", 8443),
-        ("wss://", "127.0.0.1", 8443),
+        ((), "0.0.0.0", 8443),
+        ((), "::", 8443),
+        ((), "127.0.0.1", 0),
+        (("https://hub.example",), "127.0.0.1", 8443),
+        (("ws://hub.example",), "127.0.0.1", 8443),
+        (("wss://",), "127.0.0.1", 8443),
+        (("wss://a.example", "hub.example"), "127.0.0.1", 8443),
+        (("wss://a.example wss://b.example",), "127.0.0.1", 8443),
     ],
 )
-def test_an_address_that_nodes_cannot_use_is_refused(url: str | None, host: str, port: int) -> None:
+def test_an_address_that_nodes_cannot_use_is_refused(urls: tuple[str, ...], host: str, port: int) -> None:
     """Otherwise it would be found out only after governance has signed it."""
     with pytest.raises(BadRequest) as caught:
-        words.address(url, host, port)
+        words.addresses(urls, host, port)
     assert "wss://" in caught.value.hint
+
+
+def test_more_addresses_than_the_directory_takes_are_refused() -> None:
+    """Eight processes at most: the document says so."""
+    urls = [f"wss://hub{number}.example" for number in range(9)]
+    assert words.addresses(urls[:8], "", 0).count("wss://") == 8
+    with pytest.raises(BadRequest, match="too many"):
+        words.addresses(urls, "", 0)
+    with pytest.raises(BadRequest, match="too long"):
+        words.addresses([f"wss://{letter * 194}" for letter in "abcdef"], "", 0)
 
 
 @pytest.mark.parametrize(
