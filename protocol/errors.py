@@ -20,7 +20,7 @@
        ├─ BadRequest            ├─ UnknownState         ├─ UnknownSeverity      ├─ NoUsableKey
        ├─ IdReused              ├─ NotFound             ├─ NotAuthorized        ├─ Unreachable
        ├─ OutcomeUnknown        ├─ SetupError           ├─ DataDirBusy          ├─ StoreFailed
-       └─ NodeRestored
+       └─ NodeRestored          └─ LeaseLost
 
 Peers never get ``str(error)``, only its ``peer_code``: a :class:`PeerCode` with a fixed phrase.
 """
@@ -369,6 +369,13 @@ class StoreFailed(ServiceError):
 
     code = "store-failed"
     default_hint = "Check disk space and the disk's health; the service resumes by itself once it can write."
+
+
+class LeaseLost(ServiceError):
+    """Another process of this coordinator has taken over what this one was doing; nothing was written."""
+
+    code = "lease-lost"
+    default_hint = "Nothing is wrong if it happens once; if often, look for a machine that stands still."
 
 
 class SetupError(ServiceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -14,12 +14,14 @@ from exchange.coordinator.admission import Admission
 from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.budget import Allowance, Budgets
 from exchange.coordinator.cursors import Cursors
+from exchange.coordinator.following import Following
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.relay import Relay
 from exchange.coordinator.undelivered import Sweeper
 from exchange.coordinator.waiting import Answer, Brought
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.ledger_contract import LedgerStore
 from protocol import codec
 from protocol.envelope import Submission
 from protocol.session.messages import Attest, Submit
@@ -40,6 +42,8 @@ class Inside:
     cursors: Cursors
     sweeper: Sweeper
     woken: list[str]
+    admission: Admission
+    following: Following
     _refs: count[int] = field(default_factory=lambda: count(1))
 
     def bring(self, party: str, what: Submission | bytes) -> asyncio.Future[Answer]:
@@ -68,10 +72,22 @@ async def inside(
     wrap: Wrap = lambda store: store,
 ) -> AsyncIterator[Inside]:
     """Open the store in a folder and run a relay on it; both are stopped at the end."""
-    everyone = community()
-    clock = clock or FixedClock(everyone.now_ms)
+    clock = clock or FixedClock(community().now_ms)
     opened = await SqliteCoordinatorStore.open(folder / "almenara.db", clock)
     store = wrap(opened)
+    try:
+        async with at_work(store, opened.ledger, clock, allowance) as here:
+            yield here
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def at_work(
+    store: CoordinatorStore, ledger: LedgerStore, clock: FixedClock, allowance: Allowance | None = None
+) -> AsyncIterator[Inside]:
+    """Run a relay on an open store. Several may run on one, as several processes do."""
+    everyone = community()
     directory = everyone.directory()
     woken: list[str] = []
 
@@ -79,17 +95,23 @@ async def inside(
         woken.extend(sorted(states))
 
     admission = Admission(directory, everyone.verifier, Budgets(allowance or Allowance()), clock)
-    promises = Promises(HUB, lambda: everyone.hub, directory, store)
-    announcer = Announcer(opened.ledger, "hub.example/almenara/dir")
-    relay = Relay(store, admission, promises, announcer, clock, wake, lambda: None)
+    promises = Promises(HUB, lambda: everyone.hub, directory)
+    announcer = Announcer(ledger, "hub.example/almenara/dir")
+    following = Following(store, directory, 0, clock)
+    relay = Relay(store, admission, promises, announcer, following, clock, wake, lambda: None)
     cursors = Cursors(store, clock, pause_seconds=0.01)
     running = [asyncio.create_task(relay.run()), asyncio.create_task(cursors.run())]
     try:
         sweeper = Sweeper(store, cursors, relay, clock)
-        yield Inside(everyone, clock, store, relay, cursors, sweeper, woken)
+        yield Inside(everyone, clock, store, relay, cursors, sweeper, woken, admission, following)
     finally:
         for task in running:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await store.close()
+
+
+def beside(here: Inside) -> AbstractAsyncContextManager[Inside]:
+    """Run a second relay on the store of a first one."""
+    assert isinstance(here.store, SqliteCoordinatorStore)
+    return at_work(here.store, here.store.ledger, here.clock)

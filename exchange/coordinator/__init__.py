@@ -26,7 +26,7 @@ The ledger's way, from rows to what auditors read:
 The rest:
 
 - ``community``: which community it serves; ``documents``: its documents, accepted and mirrored;
-  ``incoming``: handed in by its operator while it runs
+  ``following``: those that came by another process; ``incoming``: handed in by its operator while it runs
 - ``own_keys``: which statement key signs now, and which certificate is shown
 - ``opening``: reads the data directory; ``service``: puts the parts together, starts, drains, stops
 

@@ -2,12 +2,11 @@
 
 Whoever judges a statement years later must know which documents were trusted when it was recorded.
 So when documents have come, the next commit of the relay begins with a statement that names the
-directory log's size and root; and while the relay judges and commits, no further document comes.
+directory log's size and root; and what was judged by fewer documents than there are when the relay
+has its turn is judged again.
 """
 
 from __future__ import annotations
-
-import asyncio
 
 from exchange.stores.ledger_contract import LedgerStore
 from keys.evidence import Saying
@@ -32,16 +31,12 @@ class Announcer:
         self._origin = origin
         self._tree = Frontier()
         self._said: int | None = None
-        self._grown = True
-        self.standing = asyncio.Lock()
-        """Held by whoever adds a document, and by the relay from its judgement to its commit."""
 
-    def grown(self) -> None:
-        """Say that there are new documents."""
-        self._grown = True
+    async def due(self, documents: int) -> Saying | None:
+        """Return what must be said first in the next commit, or None.
 
-    async def due(self) -> Saying | None:
-        """Return what must be said first in the next commit, or None; the lock must be held.
+        Args:
+            documents: How many documents there are, in the turn of that commit.
 
         Raises:
             SetupError: the documents are not those that were named before.
@@ -49,20 +44,18 @@ class Announcer:
         """
         if self._said is None:
             self._said = await self._load()
-        if self._grown:
-            await self._grow()
-            self._grown = False
-        if self._tree.size <= self._said:
+        if documents <= self._said:
             return None
+        await self._grow(documents)
         seen = SeenCheckpoint(origin=self._origin, size=self._tree.size, root=self._tree.root)
         return Saying(kind=StatementKind.DIRECTORY, envelope=seen.root, seen=seen)
 
-    def said(self) -> None:
-        """Note that what was due is durable."""
-        self._said = self._tree.size
+    def said(self, documents: int) -> None:
+        """Note that what was due in a turn with so many documents is durable."""
+        self._said = documents
 
     def forget(self) -> None:
-        """Look again into the store: it is not known whether the last statement was stored."""
+        """Look again into the store: the last statement may be stored or not, or another process's came."""
         self._said = None
 
     async def _load(self) -> int:
@@ -80,10 +73,10 @@ class Announcer:
             )
         return seen.size
 
-    async def _grow(self, until: int | None = None) -> None:
-        """Add the documents behind the tree to it, up to a size if one is given."""
-        while until is None or self._tree.size < until:
-            limit = PAGE_ROWS if until is None else min(PAGE_ROWS, until - self._tree.size)
+    async def _grow(self, until: int) -> None:
+        """Add the documents behind the tree to it, up to a size."""
+        while self._tree.size < until:
+            limit = min(PAGE_ROWS, until - self._tree.size)
             page = await self._store.leaf_hashes(Log.DIRECTORY, self._tree.size, limit=limit)
             if not page.hashes:
                 return

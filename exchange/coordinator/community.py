@@ -46,17 +46,28 @@ async def import_community(
         StoreFailed, OutcomeUnknown: repeat the import.
     """
     _, documents = load_community(data, pinned_root_hash, verifier, now_ms)
-    directory = await stored_directory(store, pinned_root_hash, verifier, now_ms)
-    unknown = [document for document in documents if not await _is_stored(store, document)]
-    fresh, _ = fitting(directory, unknown, now_ms)
-    await store.append_documents(fresh, now_ms)
-    return directory
+    while True:
+        directory, held = await stored_documents(store, pinned_root_hash, verifier, now_ms)
+        unknown = [document for document in documents if not await _is_stored(store, document)]
+        fresh, _ = fitting(directory, unknown, now_ms)
+        async with store.turn() as turn:
+            # If another process added some meanwhile, these are tried behind them.
+            if turn.documents == held:
+                await turn.append_documents(fresh, now_ms)
+                return directory
 
 
 async def stored_directory(
     store: CoordinatorStore, pinned_root_hash: bytes, verifier: Verifier, now_ms: int
 ) -> TrustedDirectory:
-    """Verify every stored document again, in order, and return what they add up to.
+    """Return what the stored documents add up to; raises as :func:`stored_documents`."""
+    return (await stored_documents(store, pinned_root_hash, verifier, now_ms))[0]
+
+
+async def stored_documents(
+    store: CoordinatorStore, pinned_root_hash: bytes, verifier: Verifier, now_ms: int
+) -> tuple[TrustedDirectory, int]:
+    """Verify every stored document again, in order, and return what they add up to, and how many they are.
 
     Raises:
         FormatError, TrustError: a stored document is not what was accepted.
@@ -67,7 +78,7 @@ async def stored_directory(
         for document in documents:
             directory.update(document, now_ms)
         index += len(documents)
-    return directory
+    return directory, index
 
 
 def own_code(directory: Roster, held: Collection[bytes], expected: str = "") -> str:

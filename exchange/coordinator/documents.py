@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from exchange.clock import Clock
-from exchange.coordinator.announcing import Announcer
-from exchange.stores.contract import CoordinatorStore
+from exchange.coordinator.following import DOCUMENTS_AT_ONCE, Following
+from exchange.stores.contract import CoordinatorStore, Turn
 from keys.trust import TrustedDirectory
 from protocol.documents import (
     Directory,
@@ -24,10 +24,8 @@ from protocol.documents import (
     parse_signed_document,
     signed_document_hash,
 )
-from protocol.errors import OutcomeUnknown, TrustError, VersionGap
+from protocol.errors import TrustError, VersionGap
 from protocol.session.messages import MAX_DOCUMENTS_BYTES, Documents
-
-DOCUMENTS_AT_ONCE = 64
 
 log = structlog.get_logger()
 
@@ -69,25 +67,21 @@ class CommunityDocuments:
     Args:
         store: Where they are kept.
         directory: What is trusted; everybody else looks into this same object.
-        announcer: Keeps documents and statements in one order.
+        following: Takes what is stored into the directory.
         clock: Documents from the future are refused.
-        changed: Called after each accepted document, with the message that tells it to the nodes.
     """
 
     def __init__(
         self,
         store: CoordinatorStore,
         directory: TrustedDirectory,
-        announcer: Announcer,
+        following: Following,
         clock: Clock,
-        changed: Callable[[Documents], None],
     ) -> None:
         self._store = store
         self._directory = directory
-        self._announcer = announcer
+        self._following = following
         self._clock = clock
-        self._unsure_from: int | None = None
-        self._changed = changed
 
     async def publish(self, data: bytes) -> int:
         """Accept one signed document and return its index; durable when this returns.
@@ -97,21 +91,20 @@ class CommunityDocuments:
             StoreFailed, OutcomeUnknown: try again.
         """
         document = signed_document_hash(data)
-        async with self._announcer.standing:
-            await self._make_sure()
+        while True:
+            held = self._following.held
             known = await self._store.document_index(document)
             if known is not None:
+                # It may have been stored in doubt, or by another process: what is stored is gone by.
+                await self._following.catch_up()
                 return known
-            trial = copy.copy(self._directory)
-            accepted = trial.update(data, self._clock.now_ms())
-            if not accepted.changed:
-                raise VersionGap("a trusted document is missing from the store")
-            index = await self._append(data)
-            self._directory.update(data, self._clock.now_ms())
-            self._announcer.grown()
-        kind = type(accepted.document).__name__
-        log.info("document.accepted", kind=kind, digest=document.hex(), number=index)
-        self._changed(Documents(first=index, documents=(data,), head=index + 1))
+            async with self._store.turn() as turn:
+                if turn.documents == held:
+                    index = await self._append(turn, data)
+                    break
+            # Others came first: it is judged by them.
+            await self._following.catch_up()
+        log.info("document.accepted", digest=document.hex(), number=index)
         return index
 
     async def publish_all(self, offered: Sequence[bytes]) -> Published:
@@ -135,24 +128,14 @@ class CommunityDocuments:
             await self.publish(data)
         return Published(len(fresh), left_out)
 
-    async def _append(self, data: bytes) -> int:
-        first = await self._store.document_count()
-        try:
-            (index,) = await self._store.append_documents([data], self._clock.now_ms())
-        except OutcomeUnknown:
-            self._unsure_from = first
-            raise
+    async def _append(self, turn: Turn, data: bytes) -> int:
+        """Try a document on a copy of the directory, store it, and only then trust it."""
+        trial = copy.copy(self._directory)
+        if not trial.update(data, self._clock.now_ms()).changed:
+            raise VersionGap("a trusted document is missing from the store")
+        (index,) = await turn.append_documents([data], self._clock.now_ms())
+        self._following.take(data)
         return index
-
-    async def _make_sure(self) -> None:
-        """After a write of unknown outcome: trust what turned out to be stored."""
-        if self._unsure_from is None:
-            return
-        now_ms = self._clock.now_ms()
-        for data in await self._store.documents(self._unsure_from, limit=1, max_bytes=MAX_DOCUMENTS_BYTES):
-            self._directory.update(data, now_ms)
-            self._announcer.grown()
-        self._unsure_from = None
 
     async def count(self) -> int:
         """Return how many documents there are."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from exchange.clock import Clock
 from exchange.coordinator.anchor import Anchor
-from exchange.coordinator.community import own_code, stored_directory
+from exchange.coordinator.community import own_code, stored_documents
 from exchange.coordinator.own_keys import OwnKeys, read_certificates, read_signers
 from exchange.datadir import DataDir
 from exchange.keystore import read_secret
@@ -24,6 +24,7 @@ from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import LedgerStore
+from exchange.stores.sharing_contract import Sharing
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
 from keys.signer import Verifier
@@ -33,12 +34,17 @@ from protocol.errors import SetupError
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a coordinator is made of, read from its data directory."""
+    """What a coordinator is made of, read from its data directory.
+
+    ``documents`` says how many of the store's documents the directory is made of.
+    """
 
     store: CoordinatorStore
     ledger: LedgerStore
+    sharing: Sharing
     anchor: Anchor
     directory: TrustedDirectory
+    documents: int
     verifier: Verifier
     keys: OwnKeys
     log_secret: NoteSecret
@@ -73,13 +79,15 @@ async def opened(
         try:
             store = await SqliteCoordinatorStore.open(place.database, clock)
             verifier = Verifier()
-            directory = await stored_directory(store, pinned, verifier, clock.now_ms())
+            directory, documents = await stored_documents(store, pinned, verifier, clock.now_ms())
             code = own_code(directory, {signer.key_id for signer in signers}, settings.code)
             yield Parts(
                 store=store,
                 ledger=store.ledger,
+                sharing=store.sharing,
                 anchor=anchor,
                 directory=directory,
+                documents=documents,
                 verifier=verifier,
                 keys=OwnKeys(directory, code, signers, partial(read_certificates, place.keys)),
                 log_secret=log_secret,

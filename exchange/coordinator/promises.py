@@ -1,6 +1,6 @@
 """The coordinator's own statements: RELAYED and UNDELIVERED, chained, signed together.
 
-One writer only: a number used twice would look to everyone like a fork of this coordinator's word.
+Written in a turn only: a number used twice would look to everyone like a fork of this coordinator's word.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from exchange.stores.contract import ChainHead, CoordinatorStore
+from exchange.stores.contract import ChainHead, Turn
 from keys.evidence import Chain, Draft, Saying, draft_statement, sign_statements
 from keys.roster import Roster
 from keys.signer import Signer
@@ -23,35 +23,31 @@ class Promises:
         party: The coordinator's code.
         signer: Returns its statement key; another one begins a chain of its own.
         directory: Whose head each statement names.
-        store: Where the chain is kept.
     """
 
-    def __init__(
-        self, party: str, signer: Callable[[], Signer], directory: Roster, store: CoordinatorStore
-    ) -> None:
+    def __init__(self, party: str, signer: Callable[[], Signer], directory: Roster) -> None:
         self.party = party
         self._current = signer
         self._signer = signer()
         self._directory = directory
-        self._store = store
         self._head: Chain | None = None
 
-    async def load(self) -> None:
-        """Take the statement key of now, and read its chain from the store unless its end is known.
+    async def load(self, turn: Turn) -> None:
+        """Take the statement key of now, and read its chain in this turn unless its end is known.
 
         Raises:
             SetupError: the key that counts now is not here.
-            StoreFailed, OutcomeUnknown: it cannot be read for certain.
+            StoreFailed: it cannot be read.
         """
         signer = self._current()
         if signer.key_id != self._signer.key_id:
             self._signer, self._head = signer, None
         if self._head is None:
-            stored = await self._store.chain(self._signer.key_id)
+            stored = await turn.chain(self._signer.key_id)
             self._head = Chain(stored.sequence, stored.previous)
 
     def forget(self) -> None:
-        """Ask :meth:`load` to read again: it is not known whether the last statements were stored."""
+        """Ask :meth:`load` to read again: the last statements may be stored or not, or others came."""
         self._head = None
 
     def advance(self, head: ChainHead | None) -> None:

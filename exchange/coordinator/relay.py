@@ -1,8 +1,9 @@
 """The relay: one worker that takes what waits, judges it, makes it durable at once, then answers.
 
-A round is: read each request; look up in the store what is known already; check what is not; promise
-to relay (one signature for the whole round); *one* write; answer; wake the recipients. Nobody is
-told anything before the write has returned.
+A round is: read each request; look up in the store what is known already; check what is not; then, in
+the turn, promise to relay (one signature for the whole round); *one* write; answer; wake the recipients.
+Nobody is told anything before the write has returned. If documents came while it was checked, the turn is
+left, and what is not answered yet is checked again by them; what another process stored meanwhile is known.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import structlog
 from exchange.clock import Clock
 from exchange.coordinator.admission import Admission, UnverifiedStatement
 from exchange.coordinator.announcing import Announcer
+from exchange.coordinator.following import Following
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.round import (
     Announcement,
@@ -26,7 +28,15 @@ from exchange.coordinator.round import (
     saying,
 )
 from exchange.coordinator.waiting import Brought, Waiting
-from exchange.stores.contract import CoordinatorStore, Entry, Known, NewEnvelope, NewStatement, Uncollected
+from exchange.stores.contract import (
+    CoordinatorStore,
+    Entry,
+    Known,
+    NewEnvelope,
+    NewStatement,
+    Turn,
+    Uncollected,
+)
 from protocol.errors import AlmenaraError, OverQuota, PeerCode
 from protocol.session.messages import Accepted, Refused, Submit
 
@@ -43,7 +53,8 @@ class Relay:
         store: What is durable.
         admission: Judges requests.
         promises: Writes the coordinator's own statements.
-        announcer: Says which documents count; none is added during a round.
+        announcer: Says which documents count.
+        following: The documents by which requests are judged.
         clock: Gives times of receipt.
         wake: Called with the codes of those who have new items in their mailboxes.
         recorded: Called after each commit: there are new statements.
@@ -55,6 +66,7 @@ class Relay:
         admission: Admission,
         promises: Promises,
         announcer: Announcer,
+        following: Following,
         clock: Clock,
         wake: Callable[[Iterable[str]], None],
         recorded: Callable[[], None],
@@ -63,12 +75,15 @@ class Relay:
         self._admission = admission
         self._promises = promises
         self._announcer = announcer
+        self._following = following
         self._clock = clock
         self._wake = wake
         self._recorded = recorded
         self._waiting = Waiting()
         self._expiries: list[Expiry] = []
         self._stopping = False
+        self._statements: int | None = None
+        """How many statements there were after our last commit, if that is certain."""
 
     def bring(self, brought: Brought) -> None:
         """Take a request; it is answered later, once, and not before it is durable or refused."""
@@ -108,22 +123,34 @@ class Relay:
 
     async def _round(self, taken: Sequence[Brought], expiries: list[Expiry]) -> None:
         tickets = [ticket for brought in taken if (ticket := self._read(brought))]
-        gathered = Round(entries=list(expiries))
+        gathered = Round()
         try:
-            # While no document comes: the key that signs is the one that this directory lists.
-            async with self._announcer.standing:
-                # First of all: after a write of unknown outcome this makes the store's state certain.
-                await self._promises.load()
+            while True:
+                judged_by = self._following.held
+                gathered = Round(entries=list(expiries))
                 await self._gather(tickets, gathered)
-                if gathered.entries:
-                    await self._announce(gathered)
-                    await self._commit(gathered)
+                if not gathered.entries:
+                    return
+                async with self._store.turn() as turn:
+                    if turn.documents == judged_by:
+                        await self._write(turn, gathered)
+                        break
+                await self._following.catch_up()
+            if gathered.repeats:
+                # Another process stored them, and nothing of ours made that durable.
+                await self._store.settled()
+                gathered.answer_repeats()
         except Exception as error:
             # Nothing is known to be stored, so nothing is claimed; ids make repeating safe.
-            self._promises.forget()
-            self._announcer.forget()
+            self._forget()
             log.error("relay.round_failed", count=len(taken), exc_info=error)
-            self._give_up(tickets, gathered, error)
+            self._give_up(tickets, expiries, error)
+
+    def _forget(self) -> None:
+        """Ask the store again where our chain ends, and what was announced."""
+        self._statements = None
+        self._promises.forget()
+        self._announcer.forget()
 
     def _read(self, brought: Brought) -> Ticket | None:
         try:
@@ -135,18 +162,19 @@ class Relay:
             return None
 
     async def _gather(self, tickets: Sequence[Ticket], gathered: Round) -> None:
-        known = await self._known(tickets)
-        for ticket in tickets:
+        open_ = [ticket for ticket in tickets if not ticket.brought.answered]
+        known = await self._known(self._store, open_)
+        for ticket in open_:
             stored = answer_known(ticket, known)
             if stored is not None:
                 ticket.brought.reply(stored)
             elif not gathered.join(ticket):
                 self._judge(ticket, known, gathered)
-                if ticket is not tickets[-1]:
+                if ticket is not open_[-1]:
                     # Signatures cost the better part of a millisecond: let sessions breathe between them.
                     await asyncio.sleep(0)
 
-    async def _known(self, tickets: Sequence[Ticket]) -> Known:
+    async def _known(self, where: CoordinatorStore | Turn, tickets: Sequence[Ticket]) -> Known:
         envelopes: list[bytes] = []
         statements: list[bytes] = []
         for ticket in tickets:
@@ -155,7 +183,7 @@ class Relay:
                 envelopes.append(ticket.read.statement.envelope)
             else:
                 envelopes.append(ticket.id)
-        return await self._store.known(envelopes, statements)
+        return await where.known(envelopes, statements)
 
     def _judge(self, ticket: Ticket, known: Known, gathered: Round) -> None:
         try:
@@ -168,12 +196,27 @@ class Relay:
             brought = ticket.brought
             brought.reply(refusal(brought.party, brought.request.ref, error))
 
-    async def _announce(self, gathered: Round) -> None:
-        due = await self._announcer.due()
-        if due is not None:
-            gathered.entries.insert(0, Announcement(due))
+    # In the turn.
 
-    async def _commit(self, gathered: Round) -> None:
+    async def _write(self, turn: Turn, gathered: Round) -> None:
+        if turn.statements != self._statements:
+            self._forget()
+            await self._leave_out_known(turn, gathered)
+        await self._promises.load(turn)
+        if gathered.entries:
+            due = await self._announcer.due(turn.documents)
+            if due is not None:
+                gathered.entries.insert(0, Announcement(due))
+            await self._commit(turn, gathered)
+
+    async def _leave_out_known(self, turn: Turn, gathered: Round) -> None:
+        """Leave out what another process stored since it was looked up."""
+        gathered.leave_out_known(await self._known(turn, gathered.tickets))
+        expiries = gathered.expiries
+        if expiries:
+            gathered.leave_out_declared(await turn.declared([one.what.place for one in expiries]))
+
+    async def _commit(self, turn: Turn, gathered: Round) -> None:
         now_ms = self._clock.now_ms()
         own = [entry for entry in gathered.entries if not isinstance(entry, NewStatement)]
         drafts, signed, chain = self._promises.write([saying(entry) for entry in own], now_ms)
@@ -185,9 +228,10 @@ class Relay:
             else:
                 draft, data = next(made)
                 entries.append(promised(entry, draft, data, self._promises.party, now_ms))
-        indexes = await self._store.commit(entries, chain)
+        indexes = await turn.commit(entries, chain)
+        self._statements = turn.statements
         self._promises.advance(chain)
-        self._announcer.said()
+        self._announcer.said(turn.documents)
         self._recorded()
         self._answer(gathered, entries, indexes)
 
@@ -203,16 +247,19 @@ class Relay:
                 woken.update(entry.mail_to)
             if isinstance(source, Expiry) and not source.done.done():
                 source.done.set_result(None)
-            for brought in gathered.waiting.get(entry.id, ()):
+            for ticket in gathered.waiting.get(entry.id, ()):
+                brought = ticket.brought
                 brought.reply(Accepted(ref=brought.request.ref, index=index, statement=statement))
+        # Read in this turn, so the commit made them durable too.
+        gathered.answer_repeats()
         self._wake(woken)
 
-    def _give_up(self, tickets: Sequence[Ticket], gathered: Round, error: Exception) -> None:
+    def _give_up(self, tickets: Sequence[Ticket], expiries: Sequence[Expiry], error: Exception) -> None:
         for ticket in tickets:
             ticket.brought.reply(Refused(ref=ticket.brought.request.ref, code=PeerCode.INTERNAL))
-        for entry in gathered.entries:
-            if isinstance(entry, Expiry) and not entry.done.done():
-                entry.done.set_exception(error)
+        for expiry in expiries:
+            if not expiry.done.done():
+                expiry.done.set_exception(error)
 
 
 def refusal(party: str, ref: int, error: AlmenaraError) -> Refused:

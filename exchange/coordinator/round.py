@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exchange.coordinator.admission import UnverifiedStatement
 from exchange.coordinator.waiting import Answer, Brought
-from exchange.stores.contract import Known, NewEnvelope, NewStatement, Uncollected
+from exchange.stores.contract import Known, MailPlace, NewEnvelope, NewStatement, Uncollected
 from keys.authenticity import UnverifiedSubmission, VerifiedSubmission
 from keys.evidence import Draft, Saying
 from protocol.errors import PeerCode
@@ -52,23 +53,65 @@ Own: TypeAlias = VerifiedSubmission | Expiry | Announcement
 class Round:
     """What will be stored together, and who is answered for which entry.
 
-    ``waiting[id]`` are the requests that entry ``id`` answers: the same thing may be brought twice.
+    ``waiting[id]`` are the tickets that entry ``id`` answers: the same thing may be brought twice.
+    ``repeats`` are answers that may be given as soon as what they tell is durable.
     """
 
     entries: list[NewStatement | Own] = field(default_factory=list)
-    waiting: dict[bytes, list[Brought]] = field(default_factory=dict)
+    waiting: dict[bytes, list[Ticket]] = field(default_factory=dict)
+    repeats: list[tuple[Ticket, Answer]] = field(default_factory=list)
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """Those that wait for an entry."""
+        return [ticket for tickets in self.waiting.values() for ticket in tickets]
+
+    @property
+    def expiries(self) -> list[Expiry]:
+        """The items that expired."""
+        return [entry for entry in self.entries if isinstance(entry, Expiry)]
 
     def join(self, ticket: Ticket) -> bool:
         """Wait for the entry of the same id, if this round has one already."""
         others = self.waiting.get(ticket.id)
         if others is not None:
-            others.append(ticket.brought)
+            others.append(ticket)
         return others is not None
 
     def add(self, ticket: Ticket, entry: NewStatement | VerifiedSubmission) -> None:
         """Add what a request brought."""
         self.entries.append(entry)
-        self.waiting[ticket.id] = [ticket.brought]
+        self.waiting[ticket.id] = [ticket]
+
+    def leave_out_known(self, known: Known) -> None:
+        """Take out what is stored already; those who wait for it will be answered as for any repeat."""
+        stored: set[bytes] = set()
+        for ticket in self.tickets:
+            answer = answer_known(ticket, known)
+            if answer is not None:
+                stored.add(ticket.id)
+                self.repeats.append((ticket, answer))
+        self.entries = [
+            entry
+            for entry in self.entries
+            if isinstance(entry, Expiry | Announcement) or entry.id not in stored
+        ]
+        for name in stored:
+            del self.waiting[name]
+
+    def leave_out_declared(self, declared: Collection[MailPlace]) -> None:
+        """Take out the items about which it was said already that they expired."""
+        for expiry in self.expiries:
+            if expiry.what.place in declared:
+                self.entries.remove(expiry)
+                if not expiry.done.done():
+                    expiry.done.set_result(None)
+
+    def answer_repeats(self) -> None:
+        """Answer those whose request was stored before: that is durable now."""
+        for ticket, answer in self.repeats:
+            ticket.brought.reply(answer)
+        self.repeats.clear()
 
 
 def answer_known(ticket: Ticket, known: Known) -> Answer | None:

@@ -19,6 +19,7 @@ from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
 from exchange.coordinator.expiring import Expiring
+from exchange.coordinator.following import Following
 from exchange.coordinator.incoming import Incoming
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.opening import Parts, opened
@@ -78,10 +79,12 @@ class Coordinator:
         admission = Admission(
             parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
         )
-        promises = Promises(self.code, parts.keys.signer, parts.directory, parts.store)
+        promises = Promises(self.code, parts.keys.signer, parts.directory)
         self._ledger = Ledger(
             parts.directory, self.code, parts.log_secret, parts.ledger, parts.anchor, self._sessions, clock
         )
+        self._following = Following(parts.store, parts.directory, parts.documents, clock)
+        self._following.changed = self._documents_changed
         self._announcer = Announcer(
             parts.ledger, origin(parts.directory.coordinator(self.code).log.name, Log.DIRECTORY)
         )
@@ -90,15 +93,14 @@ class Coordinator:
             admission,
             promises,
             self._announcer,
+            self._following,
             clock,
             self._sessions.wake,
             self._ledger.recorded,
         )
         self._cursors = Cursors(parts.store, clock)
         self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
-        documents = CommunityDocuments(
-            parts.store, parts.directory, self._announcer, clock, self._documents_changed
-        )
+        documents = CommunityDocuments(parts.store, parts.directory, self._following, clock)
         self._incoming = Incoming(settings.data, documents, parts.directory)
         reception = Reception(
             Identity(self.code, parts.keys.signer(), parts.verifier, parts.directory),
@@ -144,7 +146,7 @@ class Coordinator:
         """
         settings = self._settings
         await self._ledger.recover()
-        await self._announcer.due()
+        await self._announcer.due(self._following.held)
         # First, so that nothing is at work yet if the address is taken; what nodes bring meanwhile waits.
         port = await self._server.listen(settings.host, settings.port, self._tls())
         self.ledger_port = await self._serve_ledger()

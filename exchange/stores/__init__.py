@@ -9,8 +9,10 @@ The engine, which knows no table:
 
 The coordinator's store:
 
-- ``contract``: what may be asked of it, and what is durable then, whatever the engine
-- ``coordinator_sqlite``: the contract kept; ``mailbox_sqlite``: its mailboxes
+- ``contract``: what may be asked of it, and what is durable then, whatever the engine;
+  ``sharing_contract``: what the processes of one coordinator share: sessions, leases, wake-ups
+- ``coordinator_sqlite``: the contract kept; ``turn_sqlite``: what is added in a turn; ``mailbox_sqlite``:
+  its mailboxes; ``alone``: what one process shares with itself
 - ``ledger_contract``: what may be asked about its two logs; ``ledger_sqlite``: that contract kept;
   ``ledger_tiles``: hashes appended and read; ``ledger_reading``: who may read which statement
 

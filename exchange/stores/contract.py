@@ -2,17 +2,24 @@
 
 The store is an append-only mailbox per recipient with a cursor, not a queue of rows: a place in a
 mailbox is taken inside the transaction that accepts the item, so the order of places is the order
-of commits, and no reader can ever skip one. One contract, whatever the engine below.
+of commits, and no reader can ever skip one. One contract, whatever the engine below, and whether one
+process has the store or several share it.
 
-:meth:`CoordinatorStore.commit` gives every statement its index, without gaps, in the order of the
-ledger's leaves; so does :meth:`CoordinatorStore.append_documents`. What is signed over them is the
-business of :mod:`exchange.stores.ledger_contract`.
+Rows of the ledger are added in a :class:`Turn`, which one process has at a time: every statement gets
+its index there, without gaps, in the order of the ledger's leaves; so does every document. What is
+signed over them is the business of :mod:`exchange.stores.ledger_contract`; what the processes of one
+coordinator share besides, of :mod:`exchange.stores.sharing_contract`.
+
+**What a read returns is durable**, unless it says otherwise: no later failure, not even the loss of the
+machine that answered, takes it back. So it may be told, pushed, and signed for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 from protocol.envelope import Submission
@@ -144,12 +151,37 @@ class Reported:
     at_ms: int
 
 
-class CoordinatorStore(Protocol):
-    """The coordinator's memory. Every method may raise StoreFailed, and then nothing was written.
+UNFENCED: Mapping[str, int] = MappingProxyType({})
 
-    Methods that write may also raise OutcomeUnknown: it may be there or not. After that, the first
-    successful write makes durable whatever the store then shows.
+
+class Turn(Protocol):
+    """The right to add to the ledger, while no other process can; from :meth:`CoordinatorStore.turn`.
+
+    It writes once, and is over then. What it reads is as new as the turn itself, and durable once a write
+    of the turn has returned.
     """
+
+    @property
+    def statements(self) -> int:
+        """How many statements there are: the index of the next. Counts those that this turn has written."""
+        ...
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are: the index of the next. Counts those that this turn has written."""
+        ...
+
+    async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
+        """Return which of these ids are stored."""
+        ...
+
+    async def chain(self, key_id: bytes) -> ChainHead:
+        """Return the last statement of a key, or sequence 0 and 32 zero bytes."""
+        ...
+
+    async def declared(self, places: Collection[MailPlace]) -> frozenset[MailPlace]:
+        """Return those of the places that an UNDELIVERED statement was made about already."""
+        ...
 
     async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
         """Record envelopes and statements in this order, all or none, and return their indexes.
@@ -158,18 +190,49 @@ class CoordinatorStore(Protocol):
         recipients; each statement with its index (for an envelope, that of its RELAYED statement)
         and its places in mailboxes; the head of the coordinator's own chain, if one is given.
         No entry may be stored already.
+
+        Raises:
+            StoreFailed: nothing was written; also if this process was stopped for so long that it lost
+                the turn.
+            OutcomeUnknown: all of it is there, or none.
         """
+        ...
+
+    async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
+        """Append signed documents in order and return their indexes; durable on return.
+
+        One whose body is there already keeps its index, and the copy that came first.
+        """
+        ...
+
+
+class CoordinatorStore(Protocol):
+    """The coordinator's memory. Every method may raise StoreFailed, and then nothing was written.
+
+    Methods that write may also raise OutcomeUnknown: it may be there or not. Whoever asks afterwards is
+    told what is there, and that is durable.
+    """
+
+    def turn(self) -> AbstractAsyncContextManager[Turn]:
+        """Wait for the turn, and have it until the block ends; without a write nothing happened.
+
+        A turn is for looking, signing and writing: a second at most. Whoever keeps it loses it.
+
+        Raises:
+            StoreFailed: it could not be had within some seconds.
+        """
+        ...
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Record entries in a turn of their own; see :meth:`Turn.commit`."""
         ...
 
     async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
-        """Return which of these ids are stored; what it returns was durable before the call."""
+        """Return which of these ids are stored."""
         ...
 
     async def chain(self, key_id: bytes) -> ChainHead:
-        """Return the last statement of a key, or sequence 0 and 32 zero bytes.
-
-        Goes through the writer: what it returns is durable even after an OutcomeUnknown.
-        """
+        """Return the last statement of a key, or sequence 0 and 32 zero bytes."""
         ...
 
     async def statements(self, first: int, limit: int) -> tuple[bytes, ...]:
@@ -181,16 +244,31 @@ class CoordinatorStore(Protocol):
         ...
 
     async def mail(self, recipient: str, after: int, *, limit: int, max_bytes: int) -> tuple[MailItem, ...]:
-        """Return the items that follow ``after`` in order, durable ones only.
+        """Return the items that follow ``after`` in order.
 
         At most ``limit`` items; no further one is added once they have ``max_bytes`` bytes.
         """
         ...
 
-    async def collect(self, cursors: Mapping[str, int], reports: Sequence[Reported]) -> None:
+    async def collect(
+        self,
+        cursors: Mapping[str, int],
+        reports: Sequence[Reported],
+        epochs: Mapping[str, int] = UNFENCED,
+    ) -> frozenset[str]:
         """Advance cursors, never back and never past the head, and record reports; durable on return.
 
         Losing this call only delivers again.
+
+        Args:
+            cursors: Up to where each recipient has dealt with its items.
+            reports: What could not be used.
+            epochs: The epochs of the recipients' sessions, see
+                :class:`~exchange.stores.sharing_contract.Sharing`. Of a recipient that has a session of
+                another epoch by now, nothing is written.
+
+        Returns:
+            The recipients that were left out for that.
         """
         ...
 
@@ -199,14 +277,12 @@ class CoordinatorStore(Protocol):
 
         So is what was collected as unusable: its sender would otherwise never hear of it.
         Left out is also what a recipient has made a statement about: it has it, whatever its cursor says.
+        Not durable by itself: what is said about it is, and :meth:`Turn.declared` tells who was first.
         """
         ...
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
-        """Append signed documents in order and return their indexes; durable on return.
-
-        One whose body is there already keeps its index, and the copy that came first.
-        """
+        """Append signed documents in a turn of their own; see :meth:`Turn.append_documents`."""
         ...
 
     async def documents(self, first: int, *, limit: int, max_bytes: int) -> tuple[bytes, ...]:
@@ -219,6 +295,14 @@ class CoordinatorStore(Protocol):
 
     async def document_count(self) -> int:
         """Return how many documents there are."""
+        ...
+
+    async def settled(self) -> None:
+        """Return once everything that was there to be read before this call is durable.
+
+        Raises:
+            StoreFailed, OutcomeUnknown: it may not be: tell nobody, and ask again.
+        """
         ...
 
     async def prove_writable(self, now_ms: int) -> None:

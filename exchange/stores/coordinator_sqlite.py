@@ -1,35 +1,43 @@
 """The coordinator's store on SQLite. The contract is :class:`~exchange.stores.contract.CoordinatorStore`.
 
-Reads that cut deliveries are in :mod:`exchange.stores.mailbox_sqlite`.
+Reads that cut deliveries are in :mod:`exchange.stores.mailbox_sqlite`, what is written in a turn in
+:mod:`exchange.stores.turn_sqlite`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import apsw
 
 from exchange.clock import Clock
 from exchange.stores import mailbox_sqlite
+from exchange.stores.alone import Alone
 from exchange.stores.contract import (
+    UNFENCED,
     ChainHead,
     Cursor,
     Entry,
     Known,
     MailItem,
-    NewEnvelope,
-    NewStatement,
     Reported,
-    StoredEnvelope,
     Uncollected,
 )
 from exchange.stores.engine import Engine, EngineStats
 from exchange.stores.ledger_sqlite import SqliteLedgerStore
-from protocol import codec
-from protocol.documents import signed_document_hash
-from protocol.statement import CHAIN_START
+from exchange.stores.turn_sqlite import (
+    Counts,
+    SqliteTurn,
+    count_rows,
+    find_chain,
+    find_document,
+    find_known,
+    next_index,
+)
 
 MIGRATIONS = "exchange.stores.sql.coordinator"
 
@@ -45,7 +53,11 @@ class SqliteCoordinatorStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.ledger = SqliteLedgerStore(engine)
+        self._taking_turns = asyncio.Lock()
+        self._counts: Counts | None = None
+        self.sharing = Alone(engine)
+        """Sessions and leases, which end with the one process that has the file."""
+        self.ledger = SqliteLedgerStore(engine, self.sharing)
         """The two logs, in the same file."""
 
     @classmethod
@@ -57,89 +69,84 @@ class SqliteCoordinatorStore:
         """
         return cls(await Engine.open(path, MIGRATIONS, clock))
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[SqliteTurn]:
+        """Wait for the turn, and have it."""
+        async with self._taking_turns:
+            if self._counts is None:
+                # Through the writer: after a failed commit it empties the WAL first, so that what this
+                # turn sees is on the disk.
+                self._counts = await self._engine.write(count_rows)
+            turn = self._begun(self._counts)
+            self._counts = None
+            yield turn
+            # Not after an error: it is not known then what was written.
+            self._counts = turn.counts
+
+    def _begun(self, counts: Counts) -> SqliteTurn:
+        """Return a turn that begins with so many rows."""
+        return SqliteTurn(self._engine, counts)
+
     async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
-        """Record envelopes and statements in one transaction; see the contract."""
-
-        def work(db: apsw.Connection) -> tuple[int, ...]:
-            first = next_index(db, "statement")
-            for index, entry in enumerate(entries, start=first):
-                if isinstance(entry, NewEnvelope):
-                    insert_statement(db, index, entry.relayed)
-                    insert_envelope(db, index, entry)
-                else:
-                    insert_statement(db, index, entry)
-            if chain is not None:
-                row = (chain.key_id, chain.sequence, chain.previous)
-                db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", row)
-            return tuple(range(first, first + len(entries)))
-
-        return await self._engine.write(work)
+        """Record envelopes and statements in a turn of their own."""
+        async with self.turn() as turn:
+            return await turn.commit(entries, chain)
 
     async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
         """Return which of these ids are stored."""
-
-        def work(db: apsw.Connection) -> Known:
-            return Known(
-                envelopes={id_: found for id_ in envelopes if (found := find_envelope(db, id_))},
-                statements=dict(find_statements(db, statements)),
-            )
-
-        return self._engine.look_up(work)
+        await self._engine.settled()
+        return self._engine.look_up(lambda db: find_known(db, envelopes, statements))
 
     async def chain(self, key_id: bytes) -> ChainHead:
         """Return the last statement of a key."""
-
-        def work(db: apsw.Connection) -> ChainHead:
-            row = db.execute("SELECT sequence, previous FROM chain WHERE key_id = ?", (key_id,)).fetchone()
-            return ChainHead(key_id, *(row or (0, CHAIN_START)))
-
-        # Through the writer: after a failed commit it empties the WAL first, so that what this
-        # transaction sees is on the disk when it returns.
-        return await self._engine.write(work)
+        # Through the writer: what this transaction sees is on the disk when it returns.
+        return await self._engine.write(lambda db: find_chain(db, key_id))
 
     async def statements(self, first: int, limit: int) -> tuple[bytes, ...]:
         """Return signed statements in order."""
         query = "SELECT data FROM statement WHERE idx >= ? ORDER BY idx LIMIT ?"
-        return await self._engine.read(
-            lambda db: tuple(data for (data,) in db.execute(query, (first, limit)))
-        )
+        return await self._read(lambda db: tuple(data for (data,) in db.execute(query, (first, limit))))
 
     async def cursor(self, recipient: str) -> Cursor:
         """Return a mailbox's cursor."""
         query = "SELECT head, collected FROM cursor WHERE recipient = ?"
-        return await self._engine.read(
-            lambda db: Cursor(*(db.execute(query, (recipient,)).fetchone() or (0, 0)))
-        )
+        return await self._read(lambda db: Cursor(*(db.execute(query, (recipient,)).fetchone() or (0, 0))))
 
     async def mail(self, recipient: str, after: int, *, limit: int, max_bytes: int) -> tuple[MailItem, ...]:
         """Return the items that follow ``after``."""
-        return await self._engine.read(
+        return await self._read(
             lambda db: bounded(mailbox_sqlite.items(db, recipient, after), item_size, limit, max_bytes)
         )
 
-    async def collect(self, cursors: Mapping[str, int], reports: Sequence[Reported]) -> None:
+    async def collect(
+        self,
+        cursors: Mapping[str, int],
+        reports: Sequence[Reported],
+        epochs: Mapping[str, int] = UNFENCED,
+    ) -> frozenset[str]:
         """Advance cursors and record reports."""
+        stale = self.sharing.stale(epochs)
 
         def work(db: apsw.Connection) -> None:
             for recipient, sequence in cursors.items():
-                mailbox_sqlite.advance(db, recipient, sequence)
+                if recipient not in stale:
+                    mailbox_sqlite.advance(db, recipient, sequence)
             for report in reports:
-                row = (report.place.recipient, report.place.sequence, report.code.value, report.at_ms)
-                db.execute("INSERT INTO unusable VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+                if report.place.recipient not in stale:
+                    row = (report.place.recipient, report.place.sequence, report.code.value, report.at_ms)
+                    db.execute("INSERT INTO unusable VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
         await self._engine.write(work)
+        return stale
 
     async def expired(self, now_ms: int, *, limit: int) -> tuple[Uncollected, ...]:
         """Return places of expired envelopes that nobody collected."""
-        return await self._engine.read(lambda db: mailbox_sqlite.expired(db, now_ms, limit))
+        return await self._read(lambda db: mailbox_sqlite.expired(db, now_ms, limit))
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
-        """Append signed documents; one that is there already keeps its index."""
-
-        def work(db: apsw.Connection) -> tuple[int, ...]:
-            return tuple(append_document(db, data, now_ms) for data in documents)
-
-        return await self._engine.write(work)
+        """Append signed documents in a turn of their own."""
+        async with self.turn() as turn:
+            return await turn.append_documents(documents, now_ms)
 
     async def documents(self, first: int, *, limit: int, max_bytes: int) -> tuple[bytes, ...]:
         """Return documents in order."""
@@ -148,15 +155,19 @@ class SqliteCoordinatorStore:
         def work(db: apsw.Connection) -> tuple[bytes, ...]:
             return bounded((data for (data,) in db.execute(query, (first,))), len, limit, max_bytes)
 
-        return await self._engine.read(work)
+        return await self._read(work)
 
     async def document_index(self, document: bytes) -> int | None:
         """Return the index of the document with this hash."""
-        return await self._engine.read(lambda db: find_document(db, document))
+        return await self._read(lambda db: find_document(db, document))
 
     async def document_count(self) -> int:
         """Return how many documents there are."""
-        return await self._engine.read(lambda db: next_index(db, "document"))
+        return await self._read(lambda db: next_index(db, "document"))
+
+    async def settled(self) -> None:
+        """Return once what could be read before is durable: at once, unless a commit has failed."""
+        await self._engine.settled()
 
     async def prove_writable(self, now_ms: int) -> None:
         """Write one small row."""
@@ -167,6 +178,11 @@ class SqliteCoordinatorStore:
 
         await self._engine.write(work)
 
+    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Read what is durable."""
+        await self._engine.settled()
+        return await self._engine.read(work)
+
     def stats(self) -> EngineStats:
         """Return what the engine did since it was opened."""
         return self._engine.stats()
@@ -174,98 +190,6 @@ class SqliteCoordinatorStore:
     async def close(self) -> None:
         """Finish what was begun, then close."""
         await self._engine.close()
-
-
-def next_index(db: apsw.Connection, table: Literal["document", "statement"]) -> int:
-    """Return the index that the next row will have: rows are only ever appended."""
-    queries = {
-        "document": "SELECT coalesce(max(idx) + 1, 0) FROM document",
-        "statement": "SELECT coalesce(max(idx) + 1, 0) FROM statement",
-    }
-    return int(db.execute(queries[table]).get)
-
-
-def insert_statement(db: apsw.Connection, index: int, statement: NewStatement) -> None:
-    """Record one statement, its places in mailboxes, and what it says has expired."""
-    row = (
-        index,
-        statement.id,
-        statement.envelope,
-        statement.party,
-        int(statement.kind),
-        statement.at_ms,
-        statement.received_ms,
-        statement.data,
-    )
-    db.execute("INSERT INTO statement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-    for recipient in statement.mail_to:
-        mailbox_sqlite.append_statement(db, recipient, index)
-    if statement.expired is not None:
-        place = statement.expired
-        db.execute("INSERT INTO undelivered VALUES (?, ?, ?)", (place.recipient, place.sequence, index))
-
-
-def insert_envelope(db: apsw.Connection, relayed: int, envelope: NewEnvelope) -> None:
-    """Store one envelope once, and append it to the mailbox of each recipient."""
-    parts = envelope.submission
-    row = (
-        envelope.id,
-        envelope.sender,
-        " ".join(envelope.recipients),
-        envelope.created_ms,
-        envelope.expires_ms,
-        envelope.received_ms,
-        relayed,
-        parts.manifest,
-        codec.encode(parts.proof),
-        b"".join(parts.wraps),
-        parts.payload,
-    )
-    db.execute("INSERT INTO envelope VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-    number = db.last_insert_rowid()
-    for position, recipient in enumerate(envelope.recipients):
-        mailbox_sqlite.append_envelope(db, recipient, number, position)
-
-
-def find_envelope(db: apsw.Connection, envelope: bytes) -> StoredEnvelope | None:
-    """Return what is known of an envelope, or None."""
-    row = db.execute(
-        """SELECT e.sender, e.recipients, e.expires_ms, e.relayed, s.data
-           FROM envelope AS e JOIN statement AS s ON s.idx = e.relayed WHERE e.id = ?""",
-        (envelope,),
-    ).fetchone()
-    if row is None:
-        return None
-    sender, recipients, expires_ms, index, relayed = row
-    counts = db.execute(
-        "SELECT party, count(*) FROM statement WHERE envelope = ? GROUP BY party", (envelope,)
-    )
-    spoken = {str(party): int(count) for party, count in counts}
-    return StoredEnvelope(envelope, sender, tuple(recipients.split(" ")), expires_ms, index, relayed, spoken)
-
-
-def find_statements(db: apsw.Connection, statements: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield id and index of those statements that are stored."""
-    for statement in statements:
-        row = db.execute("SELECT idx FROM statement WHERE id = ?", (statement,)).fetchone()
-        if row is not None:
-            yield statement, row[0]
-
-
-def find_document(db: apsw.Connection, document: bytes) -> int | None:
-    """Return the index of the document with this hash, or None."""
-    row = db.execute("SELECT idx FROM document WHERE id = ?", (document,)).fetchone()
-    return None if row is None else int(row[0])
-
-
-def append_document(db: apsw.Connection, data: bytes, now_ms: int) -> int:
-    """Append one signed document and return its index."""
-    document = signed_document_hash(data)
-    index = find_document(db, document)
-    if index is None:
-        index = next_index(db, "document")
-        db.execute("INSERT INTO document VALUES (?, ?, ?, ?)", (index, document, data, now_ms))
-    return index
 
 
 def item_size(item: MailItem) -> int:

@@ -127,6 +127,18 @@ class Engine:
             reads=self._lookup.reads + sum(reader.reads for reader in self._readers),
         )
 
+    async def settled(self) -> None:
+        """Return once everything that could be read before is durable: at once, but after a failed commit.
+
+        A commit that failed half-way may have left rows that readers see and a power cut takes back. The
+        next write empties the write-ahead log first, so that they stay.
+
+        Raises:
+            StoreFailed, OutcomeUnknown: the disk still refuses.
+        """
+        if self._writer.in_doubt:
+            await self.write(lambda _: None)
+
     async def empty_log(self) -> None:
         """Fold the write-ahead log into the database and cut it to nothing.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from exchange.stores.sharing_contract import Lease
 from protocol.ledger.origins import Log
 from protocol.ledger.tiles import Tile
 from protocol.tree import root_of
@@ -73,7 +74,10 @@ class Spot:
 
 
 class LedgerStore(Protocol):
-    """The memory of both logs. Errors are those of :class:`~exchange.stores.contract.CoordinatorStore`."""
+    """The memory of both logs. Errors are those of :class:`~exchange.stores.contract.CoordinatorStore`.
+
+    Durable, of what is read, are checkpoints, and everything that a durable checkpoint covers.
+    """
 
     async def leaf_hashes(self, log: Log, first: int, *, limit: int) -> LeafHashes:
         """Return the leaf hashes of at most ``limit`` rows from index ``first`` on.
@@ -84,19 +88,26 @@ class LedgerStore(Protocol):
         ...
 
     async def signed(self, log: Log) -> SignedExtent | None:
-        """Return the newest checkpoint that was signed, or None.
-
-        Goes through the writer: what it returns is durable even after an OutcomeUnknown.
-        """
+        """Return the newest checkpoint that was signed, or None."""
         ...
 
-    async def swap(self, log: Log, old: Extent, new: SignedExtent, last: bytes) -> bool:
+    async def swap(
+        self, log: Log, old: Extent, new: SignedExtent, last: bytes, lease: Lease | None = None
+    ) -> bool:
         """Make a checkpoint the newest that was signed, if ``old`` is still the one before it.
 
         Returns False, and changes nothing, if it is not. Durable when this returns, and with it
         every row it covers.
 
+        Args:
+            log: Which log.
+            old: What the new checkpoint extends.
+            new: The checkpoint.
+            last: The id of the row of its last leaf.
+            lease: Refused unless this lease still has this epoch; None if no other process can have it.
+
         Raises:
+            LeaseLost: another process makes the checkpoints now; nothing was changed.
             StoreFailed: the row of the last leaf, of id ``last``, is not there; nothing was changed.
         """
         ...
@@ -108,7 +119,16 @@ class LedgerStore(Protocol):
     async def lay_out(self, log: Log, first: int, hashes: Sequence[bytes], new: Extent) -> None:
         """Write the tiles for leaves from index ``first`` on, and publish ``new``; durable on return.
 
-        Doing it again does no harm.
+        Doing it again does no harm: if as much or more is published already, nothing is changed.
+
+        Args:
+            log: Which log.
+            first: What is published.
+            hashes: The leaf hashes from there to the new size.
+            new: A checkpoint that was signed.
+
+        Raises:
+            StoreFailed: what is published is neither ``first`` nor ``new`` or more; nothing was changed.
         """
         ...
 
@@ -156,9 +176,10 @@ class LedgerStore(Protocol):
         ...
 
     async def save_witnessed(self, log: Log, witnessed: Witnessing, *, apart_ms: int) -> None:
-        """Keep a witnessed checkpoint as the newest; durable on return.
+        """Keep a witnessed checkpoint as the newest, unless a larger one is; durable on return.
 
-        It becomes a milestone too if it was witnessed ``apart_ms`` or more after the last one.
+        Of one size the last one stands: it has more cosignatures. It becomes a milestone too if it was
+        witnessed ``apart_ms`` or more after the last one. Cosignatures of smaller sizes are let go.
         """
         ...
 

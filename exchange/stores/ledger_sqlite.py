@@ -12,6 +12,7 @@ from typing import TypeVar
 import apsw
 
 from exchange.stores import ledger_reading
+from exchange.stores.alone import Alone
 from exchange.stores.engine import Engine
 from exchange.stores.ledger_contract import (
     EMPTY,
@@ -23,8 +24,9 @@ from exchange.stores.ledger_contract import (
     Witnessing,
 )
 from exchange.stores.ledger_tiles import append_hashes, read_tile
+from exchange.stores.sharing_contract import Lease
 from protocol.documents import parse_document, parse_signed_document
-from protocol.errors import StoreFailed
+from protocol.errors import LeaseLost, StoreFailed
 from protocol.ledger.leaf import document_leaf, statement_leaf
 from protocol.ledger.origins import Log
 from protocol.ledger.tiles import Tile
@@ -44,10 +46,12 @@ class SqliteLedgerStore:
 
     Args:
         engine: The open engine, which the coordinator's store closes.
+        sharing: Knows who has which lease.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sharing: Alone) -> None:
         self._engine = engine
+        self._sharing = sharing
 
     # Leaves.
 
@@ -76,8 +80,12 @@ class SqliteLedgerStore:
         # transaction sees is on the disk when it returns.
         return await self._engine.write(lambda db: read_signed(db, log))
 
-    async def swap(self, log: Log, old: Extent, new: SignedExtent, last: bytes) -> bool:
+    async def swap(
+        self, log: Log, old: Extent, new: SignedExtent, last: bytes, lease: Lease | None = None
+    ) -> bool:
         """Replace the newest signed checkpoint, if it is still the one expected."""
+        if lease is not None and not self._sharing.holds(lease):
+            raise LeaseLost(f"the lease {lease.name} is held by another")
 
         def work(db: apsw.Connection) -> bool:
             held = read_signed(db, log)
@@ -95,18 +103,17 @@ class SqliteLedgerStore:
 
     async def published(self, log: Log) -> Extent:
         """Return what is published."""
-        query = "SELECT size, root FROM ledger_published WHERE log = ? ORDER BY size DESC LIMIT 1"
-
-        def work(db: apsw.Connection) -> Extent:
-            row = db.execute(query, (log,)).fetchone()
-            return EMPTY if row is None else Extent(*row)
-
-        return await self._engine.write(work)
+        return await self._engine.write(lambda db: read_published(db, log))
 
     async def lay_out(self, log: Log, first: int, hashes: Sequence[bytes], new: Extent) -> None:
         """Write tiles and publish, in one transaction."""
 
         def work(db: apsw.Connection) -> None:
+            held = read_published(db, log).size
+            if held >= new.size:
+                return
+            if held != first:
+                raise StoreFailed(f"the log {log} is published up to {held}, not {first}")
             append_hashes(db, log, 0, first, hashes)
             row = (log, new.size, new.root)
             db.execute("INSERT OR REPLACE INTO ledger_published VALUES (?, ?, ?)", row)
@@ -167,6 +174,9 @@ class SqliteLedgerStore:
         row = (log, witnessed.size, witnessed.at_ms, witnessed.checkpoint)
 
         def work(db: apsw.Connection) -> None:
+            held = db.execute("SELECT size FROM ledger_witnessed WHERE log = ?", (log,)).get
+            if held is not None and held > witnessed.size:
+                return
             db.execute("INSERT OR REPLACE INTO ledger_witnessed VALUES (?, ?, ?, ?)", row)
             last = db.execute(newest, (log,)).get
             if last is None or abs(witnessed.at_ms - last) >= apart_ms:
@@ -174,6 +184,7 @@ class SqliteLedgerStore:
                 db.execute("INSERT INTO ledger_milestone VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
         await self._engine.write(work)
+        self._sharing.forget_cosignatures(log, witnessed.size)
 
     async def witnessed(self, log: Log) -> Witnessing | None:
         """Return the newest witnessed checkpoint."""
@@ -211,6 +222,13 @@ def read_signed(db: apsw.Connection, log: Log) -> SignedExtent | None:
     query = "SELECT size, root, checkpoint FROM ledger_signed WHERE log = ?"
     row = db.execute(query, (log,)).fetchone()
     return None if row is None else SignedExtent(Extent(row[0], row[1]), row[2])
+
+
+def read_published(db: apsw.Connection, log: Log) -> Extent:
+    """Return what is published."""
+    query = "SELECT size, root FROM ledger_published WHERE log = ? ORDER BY size DESC LIMIT 1"
+    row = db.execute(query, (log,)).fetchone()
+    return EMPTY if row is None else Extent(*row)
 
 
 def leaves(db: apsw.Connection, log: Log, first: int, count: int) -> Iterator[tuple[bytes, bytes]]:

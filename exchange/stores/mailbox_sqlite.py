@@ -5,7 +5,7 @@ Functions take the connection of the transaction they run in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apsw
 
@@ -105,4 +105,14 @@ def expired(db: apsw.Connection, now_ms: int, limit: int) -> tuple[Uncollected, 
     return tuple(
         Uncollected(MailPlace(recipient, sequence), envelope, sender)
         for recipient, sequence, envelope, sender in rows
+    )
+
+
+def declared(db: apsw.Connection, places: Iterable[MailPlace]) -> frozenset[MailPlace]:
+    """Return those of the places that an UNDELIVERED statement was made about."""
+    query = "SELECT 1 FROM undelivered WHERE recipient = ? AND sequence = ?"
+    return frozenset(
+        place
+        for place in places
+        if db.execute(query, (place.recipient, place.sequence)).fetchone() is not None
     )

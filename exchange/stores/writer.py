@@ -94,6 +94,11 @@ class WriterCore:
             self._db = self._reopen()
         return self._db
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether something failed since the last commit. Any thread may ask."""
+        return self._db is None
+
     def run(self, batch: Sequence[Work]) -> list[Outcome]:
         """Run each work in its own savepoint, commit once, and return an outcome for each.
 

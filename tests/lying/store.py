@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from exchange.stores.contract import ChainHead, Entry, MailItem, NewEnvelope, NewStatement
+from exchange.stores.contract import ChainHead, Entry, MailItem, NewEnvelope, NewStatement, Turn
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.turn_sqlite import SqliteTurn
 from protocol.session.messages import ItemKind
 from tests.lying.lies import Lies
+
+
+class LyingTurn:
+    """A real turn, in which what is dropped is not recorded, and the rest is misdated.
+
+    Args:
+        honest: The real turn; everything that is not a lie is asked of it.
+        lies: What to lie about.
+        answered: The last index that was told to anybody, here at 0.
+    """
+
+    def __init__(self, honest: SqliteTurn, lies: Lies, answered: list[int]) -> None:
+        self._honest = honest
+        self._lies = lies
+        self._answered = answered
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._honest, name)
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Record what is not dropped, and answer as if all of it were recorded."""
+        kept = [self._dated(entry) for entry in entries if not self._is_dropped(entry)]
+        indexes = iter(await self._honest.commit(kept, chain) if kept else ())
+        told = []
+        for entry in entries:
+            self._answered[0] = self._answered[0] + 1 if self._is_dropped(entry) else next(indexes)
+            told.append(self._answered[0])
+        return tuple(told)
+
+    def _is_dropped(self, entry: Entry) -> bool:
+        return isinstance(entry, NewStatement) and entry.party in self._lies.drop_statements_of
+
+    def _dated(self, entry: Entry) -> Entry:
+        if isinstance(entry, NewEnvelope):
+            return replace(entry, relayed=self._misdated(entry.relayed))
+        return self._misdated(entry)
+
+    def _misdated(self, statement: NewStatement) -> NewStatement:
+        return replace(statement, received_ms=statement.received_ms - self._lies.backdate_ms)
 
 
 class LyingStore:
@@ -23,20 +64,16 @@ class LyingStore:
     def __init__(self, honest: SqliteCoordinatorStore, lies: Lies) -> None:
         self._honest = honest
         self._lies = lies
-        self._last = 0
+        self._answered = [0]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._honest, name)
 
-    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
-        """Record what is not dropped, and answer as if all of it were recorded."""
-        kept = [self._dated(entry) for entry in entries if not self._is_dropped(entry)]
-        indexes = iter(await self._honest.commit(kept, chain) if kept else ())
-        answered = []
-        for entry in entries:
-            self._last = self._last + 1 if self._is_dropped(entry) else next(indexes)
-            answered.append(self._last)
-        return tuple(answered)
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """Have the real turn, and lie in it."""
+        async with self._honest.turn() as honest:
+            yield cast(Turn, LyingTurn(honest, self._lies, self._answered))
 
     async def mail(self, recipient: str, after: int, *, limit: int, max_bytes: int) -> tuple[MailItem, ...]:
         """Return what is in a mailbox, but for notices that are withheld."""
@@ -44,14 +81,3 @@ class LyingStore:
         if recipient not in self._lies.withhold_from:
             return items
         return tuple(item for item in items if item.kind is not ItemKind.ENVELOPE)
-
-    def _is_dropped(self, entry: Entry) -> bool:
-        return isinstance(entry, NewStatement) and entry.party in self._lies.drop_statements_of
-
-    def _dated(self, entry: Entry) -> Entry:
-        if isinstance(entry, NewEnvelope):
-            return replace(entry, relayed=self._misdated(entry.relayed))
-        return self._misdated(entry)
-
-    def _misdated(self, statement: NewStatement) -> NewStatement:
-        return replace(statement, received_ms=statement.received_ms - self._lies.backdate_ms)

@@ -10,6 +10,8 @@ import pytest
 
 from exchange.stores.contract import ChainHead, CoordinatorStore, Entry, Known
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.turn_sqlite import Counts, SqliteTurn
+from keys.authenticity import UnverifiedSubmission, VerifiedSubmission
 from keys.evidence import verify_statement
 from protocol.envelope import parse_delivery
 from protocol.errors import OutcomeUnknown, PeerCode, StoreFailed
@@ -17,7 +19,7 @@ from protocol.notice import DEFAULT_LIFE_MS
 from protocol.session.messages import Accepted, Refused
 from protocol.statement import CHAIN_START, Statement, StatementKind, parse_statement, statement_id
 from tests.community import HUB, community
-from tests.coordinators import Inside, inside
+from tests.coordinators import Inside, beside, inside
 from tests.envelopes import id_of, said, sent
 
 EVERYONE = community()
@@ -137,6 +139,23 @@ async def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert length == 3
 
 
+class FailingTurn(SqliteTurn):
+    """A turn whose commit fails if its store is told so."""
+
+    def __init__(self, store: Failing, counts: Counts) -> None:
+        super().__init__(store._engine, counts)
+        self._store = store
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Fail once if told to."""
+        failure, self._store.fail = self._store.fail, None
+        if failure is None or self._store.done_before:
+            indexes = await super().commit(entries, chain)
+        if failure is not None:
+            raise failure
+        return indexes
+
+
 class Failing(SqliteCoordinatorStore):
     """A store whose next commit fails, before or after it was done."""
 
@@ -146,14 +165,9 @@ class Failing(SqliteCoordinatorStore):
         self.done_before = False
         self.fail_known: Exception | None = None
 
-    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
-        """Fail once if told to."""
-        failure, self.fail = self.fail, None
-        if failure is None or self.done_before:
-            indexes = await super().commit(entries, chain)
-        if failure is not None:
-            raise failure
-        return indexes
+    def _begun(self, counts: Counts) -> SqliteTurn:
+        """Return a turn that may fail."""
+        return FailingTurn(self, counts)
 
     async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
         """Fail once if told to."""
@@ -234,3 +248,47 @@ async def test_many_expired_items_are_declared_in_several_rounds(tmp_path: Path)
         here.clock.advance(DEFAULT_LIFE_MS)
         assert await here.sweeper.sweep() == 50
         assert await require_one_chain(here.store) == 75
+
+
+async def test_documents_that_come_while_the_relay_judges_make_it_judge_again(tmp_path: Path) -> None:
+    """Nothing is recorded that was judged by fewer documents than the log names before it."""
+    async with inside(tmp_path) as here:
+        judged: list[int] = []
+        admit = here.admission.admit_submission
+
+        def judging(unverified: UnverifiedSubmission) -> VerifiedSubmission:
+            judged.append(here.following.held)
+            return admit(unverified)
+
+        here.admission.admit_submission = judging  # type: ignore[method-assign]
+        # As if another process had accepted them just before the turn.
+        await here.store.append_documents(EVERYONE.documents, EVERYONE.now_ms)
+        one = sent(EVERYONE)
+        assert promise(await here.ask("XAA", one)).envelope == id_of(one)
+        assert judged == [0, len(EVERYONE.documents)]
+        kinds = [statement.kind for statement, _ in await own_statements(here.store)]
+        assert kinds == [StatementKind.DIRECTORY, StatementKind.RELAYED]
+
+
+async def test_what_another_process_stored_meanwhile_is_answered_as_known(tmp_path: Path) -> None:
+    """Two processes on one store, brought the same things at once: each is stored once, in one chain."""
+    async with inside(tmp_path) as here, beside(here) as there:
+        ones = [sent(EVERYONE) for _ in range(6)]
+        answers = await asyncio.gather(*(place.ask("XAA", one) for one in ones for place in (here, there)))
+        for first, second in zip(answers[::2], answers[1::2], strict=True):
+            assert promise(first) == promise(second)
+        assert await require_one_chain(here.store) == len(ones)
+        made = said(EVERYONE, "XBB", StatementKind.RECEIVED, id_of(ones[0]))
+        told = await asyncio.gather(*(place.ask("XBB", made.data) for place in (here, there)))
+        assert {answer.index for answer in told if isinstance(answer, Accepted)} == {len(ones)}
+
+
+async def test_what_another_process_declared_undelivered_is_not_declared_again(tmp_path: Path) -> None:
+    """Two sweepers may find the same item at the same time."""
+    async with inside(tmp_path) as here, beside(here) as there:
+        await here.ask("XAA", sent(EVERYONE, to=("XBB",)))
+        here.clock.advance(DEFAULT_LIFE_MS)
+        await asyncio.gather(here.sweeper.sweep(), there.sweeper.sweep())
+        kinds = [statement.kind for statement, _ in await own_statements(here.store)]
+        assert kinds == [StatementKind.RELAYED, StatementKind.UNDELIVERED]
+        assert await require_one_chain(here.store) == 2

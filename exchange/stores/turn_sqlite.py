@@ -1,0 +1,209 @@
+"""The turn on SQLite: what is written in it. One process has the file, so its turn is a lock of its own.
+
+Functions take the connection of the transaction they run in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal
+
+import apsw
+
+from exchange.stores import mailbox_sqlite
+from exchange.stores.contract import (
+    ChainHead,
+    Entry,
+    Known,
+    MailPlace,
+    NewEnvelope,
+    NewStatement,
+    StoredEnvelope,
+)
+from exchange.stores.engine import Engine
+from protocol import codec
+from protocol.documents import signed_document_hash
+from protocol.statement import CHAIN_START
+
+Counts = tuple[int, int]
+"""How many statements and documents there are."""
+
+
+class SqliteTurn:
+    """The turn of the one process; the contract is :class:`~exchange.stores.contract.Turn`.
+
+    Args:
+        engine: The database.
+        counts: How many statements and documents there are.
+    """
+
+    def __init__(self, engine: Engine, counts: Counts) -> None:
+        self._engine = engine
+        self._statements, self._documents = counts
+
+    @property
+    def counts(self) -> Counts:
+        """How many statements and documents there are."""
+        return self._statements, self._documents
+
+    @property
+    def statements(self) -> int:
+        """How many statements there are."""
+        return self._statements
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are."""
+        return self._documents
+
+    async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
+        """Return which of these ids are stored."""
+        return self._engine.look_up(lambda db: find_known(db, envelopes, statements))
+
+    async def chain(self, key_id: bytes) -> ChainHead:
+        """Return the last statement of a key."""
+        return self._engine.look_up(lambda db: find_chain(db, key_id))
+
+    async def declared(self, places: Collection[MailPlace]) -> frozenset[MailPlace]:
+        """Return which of these places were declared undelivered."""
+        return self._engine.look_up(lambda db: mailbox_sqlite.declared(db, places))
+
+    async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+        """Record envelopes and statements in one transaction."""
+        indexes = await self._engine.write(lambda db: record(db, entries, chain))
+        self._statements += len(entries)
+        return indexes
+
+    async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
+        """Append signed documents; one that is there already keeps its index."""
+        indexes = await self._engine.write(
+            lambda db: tuple(append_document(db, data, now_ms) for data in documents)
+        )
+        self._documents = max((self._documents, *(index + 1 for index in indexes)))
+        return indexes
+
+
+def count_rows(db: apsw.Connection) -> Counts:
+    """Return how many statements and documents there are."""
+    return next_index(db, "statement"), next_index(db, "document")
+
+
+def record(db: apsw.Connection, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
+    """Record envelopes and statements in order, and the end of a chain; return their indexes."""
+    first = next_index(db, "statement")
+    for index, entry in enumerate(entries, start=first):
+        if isinstance(entry, NewEnvelope):
+            insert_statement(db, index, entry.relayed)
+            insert_envelope(db, index, entry)
+        else:
+            insert_statement(db, index, entry)
+    if chain is not None:
+        row = (chain.key_id, chain.sequence, chain.previous)
+        db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", row)
+    return tuple(range(first, first + len(entries)))
+
+
+def find_chain(db: apsw.Connection, key_id: bytes) -> ChainHead:
+    """Return the last statement of a key."""
+    row = db.execute("SELECT sequence, previous FROM chain WHERE key_id = ?", (key_id,)).fetchone()
+    return ChainHead(key_id, *(row or (0, CHAIN_START)))
+
+
+def find_known(db: apsw.Connection, envelopes: Iterable[bytes], statements: Iterable[bytes]) -> Known:
+    """Return which of these ids are stored."""
+    return Known(
+        envelopes={id_: found for id_ in envelopes if (found := find_envelope(db, id_))},
+        statements=dict(find_statements(db, statements)),
+    )
+
+
+def next_index(db: apsw.Connection, table: Literal["document", "statement"]) -> int:
+    """Return the index that the next row will have: rows are only ever appended."""
+    queries = {
+        "document": "SELECT coalesce(max(idx) + 1, 0) FROM document",
+        "statement": "SELECT coalesce(max(idx) + 1, 0) FROM statement",
+    }
+    return int(db.execute(queries[table]).get)
+
+
+def insert_statement(db: apsw.Connection, index: int, statement: NewStatement) -> None:
+    """Record one statement, its places in mailboxes, and what it says has expired."""
+    row = (
+        index,
+        statement.id,
+        statement.envelope,
+        statement.party,
+        int(statement.kind),
+        statement.at_ms,
+        statement.received_ms,
+        statement.data,
+    )
+    db.execute("INSERT INTO statement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    for recipient in statement.mail_to:
+        mailbox_sqlite.append_statement(db, recipient, index)
+    if statement.expired is not None:
+        place = statement.expired
+        db.execute("INSERT INTO undelivered VALUES (?, ?, ?)", (place.recipient, place.sequence, index))
+
+
+def insert_envelope(db: apsw.Connection, relayed: int, envelope: NewEnvelope) -> None:
+    """Store one envelope once, and append it to the mailbox of each recipient."""
+    parts = envelope.submission
+    row = (
+        envelope.id,
+        envelope.sender,
+        " ".join(envelope.recipients),
+        envelope.created_ms,
+        envelope.expires_ms,
+        envelope.received_ms,
+        relayed,
+        parts.manifest,
+        codec.encode(parts.proof),
+        b"".join(parts.wraps),
+        parts.payload,
+    )
+    db.execute("INSERT INTO envelope VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    number = db.last_insert_rowid()
+    for position, recipient in enumerate(envelope.recipients):
+        mailbox_sqlite.append_envelope(db, recipient, number, position)
+
+
+def find_envelope(db: apsw.Connection, envelope: bytes) -> StoredEnvelope | None:
+    """Return what is known of an envelope, or None."""
+    row = db.execute(
+        """SELECT e.sender, e.recipients, e.expires_ms, e.relayed, s.data
+           FROM envelope AS e JOIN statement AS s ON s.idx = e.relayed WHERE e.id = ?""",
+        (envelope,),
+    ).fetchone()
+    if row is None:
+        return None
+    sender, recipients, expires_ms, index, relayed = row
+    counts = db.execute(
+        "SELECT party, count(*) FROM statement WHERE envelope = ? GROUP BY party", (envelope,)
+    )
+    spoken = {str(party): int(count) for party, count in counts}
+    return StoredEnvelope(envelope, sender, tuple(recipients.split(" ")), expires_ms, index, relayed, spoken)
+
+
+def find_statements(db: apsw.Connection, statements: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield id and index of those statements that are stored."""
+    for statement in statements:
+        row = db.execute("SELECT idx FROM statement WHERE id = ?", (statement,)).fetchone()
+        if row is not None:
+            yield statement, row[0]
+
+
+def find_document(db: apsw.Connection, document: bytes) -> int | None:
+    """Return the index of the document with this hash, or None."""
+    row = db.execute("SELECT idx FROM document WHERE id = ?", (document,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def append_document(db: apsw.Connection, data: bytes, now_ms: int) -> int:
+    """Append one signed document and return its index."""
+    document = signed_document_hash(data)
+    index = find_document(db, document)
+    if index is None:
+        index = next_index(db, "document")
+        db.execute("INSERT INTO document VALUES (?, ?, ?, ?)", (index, document, data, now_ms))
+    return index
