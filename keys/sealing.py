@@ -100,12 +100,133 @@ class SealedNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsigned:
+    """An envelope but for its signature, on which its id does not depend."""
+
+    id: bytes
+    key_id: bytes
+    manifest: bytes
+    wraps: tuple[bytes, ...]
+    payload: bytes
+    content_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedNotice:
     """What one recipient reads."""
 
     body: Body
     position: PairPosition
     content_key: bytes = field(repr=False)
+
+
+class Sealing:
+    """An envelope in the making: everything but its wraps is there at once, and those may come in slices.
+
+    Args:
+        header: The visible part; its recipients are the ones of ``recipients``, in order.
+        body: The part that only recipients read; ``body.sender`` is the header's sender.
+        recipients: Whom to wrap the content key for.
+        randomness: Returns that many fresh random bytes.
+
+    Raises:
+        LocalProtocolError: header, body and recipients do not fit each other.
+        FormatError: a part is over its bounds.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        body: Body,
+        recipients: Sequence[SealFor],
+        randomness: Randomness = secrets.token_bytes,
+    ) -> None:
+        if [entry.state for entry in recipients] != [addressee.state for addressee in header.recipients]:
+            raise LocalProtocolError("header and recipients do not fit each other")
+        if body.sender != header.sender:
+            raise LocalProtocolError("header and body name different senders")
+        if not all(entry.position.possible for entry in recipients):
+            raise LocalProtocolError("a pair position is impossible")
+        body_bytes = codec.encode(body)
+        parse_body(body_bytes)
+        self._header, self._recipients = header, recipients
+        self._header_bytes = codec.encode(header)
+        self._bound = header_hash(self._header_bytes)
+        self._content_key = randomness(CONTENT_KEY_BYTES)
+        salt = randomness(SALT_BYTES)
+        self._payload = seal_payload(self._content_key, pad(body_bytes), _payload_context(self._bound), salt)
+        self._payload_hash = hashlib.sha256(self._payload).digest()
+        self._wraps: list[bytes] = []
+
+    @property
+    def wrapped(self) -> int:
+        """For how many recipients the content key is wrapped."""
+        return len(self._wraps)
+
+    def wrap_some(self, most: int) -> bool:
+        """Wrap the content key for at most so many more recipients; return whether all are done.
+
+        Raises:
+            KeyRefused: a recipient's key is not admitted.
+        """
+        begin = len(self._wraps)
+        addressees = self._header.recipients[begin : begin + most]
+        for entry, addressee in zip(self._recipients[begin : begin + most], addressees, strict=True):
+            info = _wrap_info(
+                self._header.suite, self._bound, self._payload_hash, entry.state, addressee.prekey_id
+            )
+            self._wraps.append(wrap(entry.prekey, info, _wrap_plaintext(self._content_key, entry.position)))
+        return len(self._wraps) == len(self._recipients)
+
+    def unsigned(self) -> Unsigned:
+        """Return the finished envelope, but for its signature.
+
+        Raises:
+            LocalProtocolError: a wrap is missing.
+        """
+        if len(self._wraps) != len(self._recipients):
+            raise LocalProtocolError("not every recipient has its wrap yet")
+        manifest = codec.encode(
+            Manifest(
+                header=self._header_bytes,
+                wrap_hashes=tuple(hashlib.sha256(one).digest() for one in self._wraps),
+                payload_hash=self._payload_hash,
+                payload_length=len(self._payload),
+                blobs=(),
+            )
+        )
+        return Unsigned(
+            id=envelope_id(manifest),
+            key_id=self._header.key_id,
+            manifest=manifest,
+            wraps=tuple(self._wraps),
+            payload=self._payload,
+            content_key=self._content_key,
+        )
+
+
+def sign_sealed(signer: Signer, envelopes: Sequence[Unsigned]) -> list[SealedNotice]:
+    """Sign 1..256 envelopes with one signature, and return them in order.
+
+    Args:
+        signer: The sender's node key, the one that every header names.
+        envelopes: What to sign; ids do not depend on it.
+
+    Raises:
+        LocalProtocolError: a header names another key.
+        TokenFailed: the key is in a token that does not sign now.
+    """
+    if any(one.key_id != signer.key_id for one in envelopes):
+        raise LocalProtocolError("header and signer name different senders")
+    proofs = signer.sign_batch(Context.NOTICE, [one.manifest for one in envelopes])
+    return [
+        SealedNotice(
+            id=one.id,
+            submission=Submission(manifest=one.manifest, proof=proof, wraps=one.wraps, payload=one.payload),
+            content_key=one.content_key,
+        )
+        for one, proof in zip(envelopes, proofs, strict=True)
+    ]
 
 
 def seal(
@@ -115,53 +236,16 @@ def seal(
     signer: Signer,
     randomness: Randomness = secrets.token_bytes,
 ) -> SealedNotice:
-    """Seal a notice for its recipients and sign the result.
-
-    Args:
-        header: The visible part; its recipients are the ones of ``recipients``, in order.
-        body: The part that only recipients read; ``body.sender`` is the header's sender.
-        recipients: Whom to wrap the content key for.
-        signer: The sender's node key, the one that ``header.key_id`` names.
-        randomness: Returns that many fresh random bytes.
+    """Seal one notice for its recipients and sign it alone; arguments as :class:`Sealing`.
 
     Raises:
         LocalProtocolError: header, body, recipients and signer do not fit each other.
         FormatError: a part is over its bounds.
         KeyRefused: a recipient's key is not admitted.
     """
-    if [entry.state for entry in recipients] != [addressee.state for addressee in header.recipients]:
-        raise LocalProtocolError("header and recipients do not fit each other")
-    if body.sender != header.sender or signer.key_id != header.key_id:
-        raise LocalProtocolError("header, body and signer name different senders")
-    if not all(entry.position.possible for entry in recipients):
-        raise LocalProtocolError("a pair position is impossible")
-    body_bytes = codec.encode(body)
-    parse_body(body_bytes)
-    header_bytes = codec.encode(header)
-    bound = header_hash(header_bytes)
-    content_key = randomness(CONTENT_KEY_BYTES)
-    payload = seal_payload(content_key, pad(body_bytes), _payload_context(bound), randomness(SALT_BYTES))
-    payload_hash = hashlib.sha256(payload).digest()
-    wraps = tuple(
-        wrap(
-            entry.prekey,
-            _wrap_info(header.suite, bound, payload_hash, entry.state, addressee.prekey_id),
-            _wrap_plaintext(content_key, entry.position),
-        )
-        for entry, addressee in zip(recipients, header.recipients, strict=True)
-    )
-    manifest = codec.encode(
-        Manifest(
-            header=header_bytes,
-            wrap_hashes=tuple(hashlib.sha256(one).digest() for one in wraps),
-            payload_hash=payload_hash,
-            payload_length=len(payload),
-            blobs=(),
-        )
-    )
-    proof = signer.sign(Context.NOTICE, manifest)
-    submission = Submission(manifest=manifest, proof=proof, wraps=wraps, payload=payload)
-    return SealedNotice(id=envelope_id(manifest), submission=submission, content_key=content_key)
+    sealing = Sealing(header, body, recipients, randomness)
+    sealing.wrap_some(len(recipients))
+    return sign_sealed(signer, [sealing.unsigned()])[0]
 
 
 def wrap_info(manifest: Manifest, header: Header, number: int) -> bytes:

@@ -1,27 +1,35 @@
 """The sealer: seals what was checked, and makes it durable in the order of its numbers.
 
 Every envelope of this node, a notice's first and each further one, is numbered here for each of its
-recipients. Envelope, deliveries, numbers and the place in the queue become durable in one transaction.
+recipients. What waits is sealed in rounds: one signature and one transaction for all of a round, and
+while that is written the next round is sealed. A notice that comes alone is a round of its own, at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import apsw
 
 from exchange.node.choosing import Chosen
 from exchange.node.context import NodeContext
+from exchange.node.sealing_round import OutOfStep, Writing, position, write_round
 from exchange.stores.node_notices import DeliveryRow
-from exchange.stores.node_queue import enqueue
-from exchange.stores.node_statements import Pairs, read_pairs, save_pair
-from keys.sealing import PairPosition, SealedNotice, SealFor, seal
+from exchange.stores.node_statements import Pairs, read_pairs
+from exchange.stores.writer import deliverable
+from keys.sealing import SealedNotice, SealFor, Sealing, Unsigned, sign_sealed
 from keys.signer import Signer
-from protocol import codec
 from protocol.delivery import DeliveryState
 from protocol.notice import Addressee, Body, Header
+from protocol.signed import MAX_BATCH
 from protocol.urgency import relay_priority
+
+WRAPS_AT_ONCE = 8
+"""A wrap holds the interpreter for a tenth of a millisecond: after so many, the loop has its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +47,54 @@ class Draft:
         return relay_priority(self.header.severity.point)
 
 
+Store = Callable[[apsw.Connection, Draft, SealedNotice], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """One caller, and what it waits for."""
+
+    make: Callable[[], Draft]
+    store: Store
+    done: asyncio.Future[tuple[Draft, SealedNotice]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """One envelope of a round, before it is signed."""
+
+    asked: _Asked
+    draft: Draft
+    recipients: tuple[SealFor, ...]
+    unsigned: Unsigned
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """One envelope of a round, ready to be stored."""
+
+    of: _Sealed
+    sealed: SealedNotice
+
+    def writing(self) -> Writing:
+        """Return what is to be stored."""
+        of, sealed = self.of, self.sealed
+        return Writing(
+            sealed, of.recipients, of.draft.priority, lambda db: of.asked.store(db, of.draft, sealed)
+        )
+
+
 class Sealer:
     """Seals and stores. One instance per node: it numbers the notices to each recipient."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self._pairs: Pairs | None = None
+        self._waiting: deque[_Asked] = deque()
+        self._working: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
-    async def seal(
-        self,
-        make: Callable[[], Draft],
-        store: Callable[[apsw.Connection, Draft, SealedNotice], None],
-    ) -> tuple[Draft, SealedNotice]:
+    async def seal(self, make: Callable[[], Draft], store: Store) -> tuple[Draft, SealedNotice]:
         """Seal a draft; it is durable and will be sent when this returns.
 
         Args:
@@ -58,38 +102,135 @@ class Sealer:
             store: Stores everything about it but numbers and queue, in the same transaction; what it
                 raises undoes that and is raised from here.
         """
-        while True:
-            pairs = await self._load_pairs()
-            # From here to the write nothing waits, so writes keep the order in which notices are numbered.
-            draft = make()
-            recipients = tuple(
-                SealFor(code, one.choice.prekey.public, _position(pairs, code))
-                for code, one in draft.chosen.items()
-            )
-            sealed = seal(draft.header, draft.body, recipients, draft.signer)
-            for entry in recipients:
-                pairs[entry.state] = (entry.position.sequence, sealed.id)
-            try:
-                await self._context.engine.write(_Writing(draft, sealed, recipients, store))
-            except _OutOfStep:
-                # The notice numbered before this one was not stored: number it again.
-                self._pairs = None
+        asked = _Asked(make, store, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        self._begin()
+        return await asked.done
+
+    def _begin(self) -> None:
+        if self._working is None:
+            # A task of its own: whoever stops waiting for one notice stops no other of its round.
+            self._working = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        """Seal round after round until nothing waits; one is sealed while the one before is written."""
+        try:
+            while self._waiting:
+                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+                try:
+                    signed = await self._seal_round(taken)
+                except Exception as error:
+                    self._fail(taken, error)
+                    continue
+                except BaseException as end:
+                    self._fail(taken, end)
+                    raise
+                if self._writing is not None:
+                    await self._writing
+                self._writing = asyncio.get_running_loop().create_task(self._write(signed))
+        finally:
+            self._working = None
+
+    async def _seal_round(self, taken: Sequence[_Asked]) -> list[_Signed]:
+        """Number and seal what was taken, in order; what cannot be sealed is told of by itself."""
+        pairs, breath = await self._load_pairs(), _Breath()
+        round_: list[_Sealed] = []
+        for asked in taken:
+            if asked.done.done():
                 continue
-            except BaseException:
-                # Failed, or cancelled with an outcome that nobody waits for: the store knows the numbers.
-                self._pairs = None
-                raise
-            self._context.outgoing.ring()
-            self._context.events.ring()
-            return draft, sealed
+            try:
+                round_.append(await _seal_one(asked, pairs, breath))
+            except Exception as error:
+                self._fail([asked], error)
+        signed: list[_Signed] = []
+        for _, group in groupby(round_, key=lambda one: one.draft.signer.key_id):
+            signed += await self._sign(list(group))
+        return signed
 
     async def _load_pairs(self) -> Pairs:
         if self._pairs is None:
             # Through the writer, so that it comes after every notice numbered before.
-            loaded = await self._context.engine.write(read_pairs)
-            if self._pairs is None:
-                self._pairs = loaded
+            self._pairs = await self._context.engine.write(read_pairs)
         return self._pairs
+
+    async def _sign(self, group: list[_Sealed]) -> list[_Signed]:
+        signer, envelopes = group[0].draft.signer, [one.unsigned for one in group]
+        if len(group) == 1:
+            sealed = sign_sealed(signer, envelopes)
+        else:
+            # Signing lets go of the interpreter: meanwhile the loop takes what comes next.
+            sealed = await asyncio.to_thread(sign_sealed, signer, envelopes)
+        return [_Signed(*parts) for parts in zip(group, sealed, strict=True)]
+
+    async def _write(self, signed: Sequence[_Signed]) -> None:
+        """Make a round durable, and only then tell each caller; what is out of step is sealed again."""
+        writings = [one.writing() for one in signed]
+        try:
+            failed = await self._context.engine.write(lambda db: write_round(db, writings))
+        except BaseException as error:
+            self._fail([one.of.asked for one in signed], error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        again: list[_Asked] = []
+        for one, refusal in zip(signed, failed, strict=True):
+            if isinstance(refusal, OutOfStep):
+                again.append(one.of.asked)
+            elif refusal is not None:
+                self._fail([one.of.asked], refusal)
+            elif not one.of.asked.done.done():
+                one.of.asked.done.set_result((one.of.draft, one.sealed))
+        if again:
+            # The notice numbered before these was not stored: number them again, before all others.
+            self._pairs = None
+            self._waiting.extendleft(reversed(again))
+            self._begin()
+        if not all(failed):
+            self._context.outgoing.ring()
+            self._context.events.ring()
+
+    def _fail(self, asked: Sequence[_Asked], error: BaseException) -> None:
+        """Tell callers that nothing of theirs may be taken as stored; the store knows the numbers."""
+        self._pairs = None
+        for one in asked:
+            if one.done.done():
+                continue
+            if isinstance(error, Exception):
+                one.done.set_exception(deliverable(error))
+            else:
+                one.done.cancel()
+
+
+class _Breath:
+    """Lets the loop have its turn between slices of wraps."""
+
+    def __init__(self) -> None:
+        self._left = WRAPS_AT_ONCE
+
+    async def wrap_all(self, sealing: Sealing) -> None:
+        """Wrap for every recipient."""
+        done = False
+        while not done:
+            before = sealing.wrapped
+            done = sealing.wrap_some(self._left)
+            self._left -= sealing.wrapped - before
+            if self._left == 0:
+                self._left = WRAPS_AT_ONCE
+                await asyncio.sleep(0)
+
+
+async def _seal_one(asked: _Asked, pairs: Pairs, breath: _Breath) -> _Sealed:
+    """Number one notice and seal it; it has used its numbers only when this returns."""
+    draft = asked.make()
+    recipients = tuple(
+        SealFor(code, one.choice.prekey.public, position(pairs, code)) for code, one in draft.chosen.items()
+    )
+    sealing = Sealing(draft.header, draft.body, recipients)
+    await breath.wrap_all(sealing)
+    unsigned = sealing.unsigned()
+    for entry in recipients:
+        pairs[entry.state] = (entry.position.sequence, unsigned.id)
+    return _Sealed(asked, draft, recipients, unsigned)
 
 
 def addressees(chosen: Mapping[str, Chosen]) -> tuple[Addressee, ...]:
@@ -103,32 +244,3 @@ def queued(chosen: Mapping[str, Chosen], at_ms: int) -> list[DeliveryRow]:
         DeliveryRow(code, DeliveryState.QUEUED, at_ms, None, one.choice.tail, one.key_id, one.signer)
         for code, one in chosen.items()
     ]
-
-
-class _OutOfStep(Exception):
-    """A notice whose number does not follow the last one stored; never leaves this module."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """The one transaction of an envelope."""
-
-    draft: Draft
-    sealed: SealedNotice
-    recipients: tuple[SealFor, ...]
-    store: Callable[[apsw.Connection, Draft, SealedNotice], None]
-
-    def __call__(self, db: apsw.Connection) -> None:
-        name = self.sealed.id
-        self.store(db, self.draft, self.sealed)
-        stored = read_pairs(db)
-        if any(entry.position != _position(stored, entry.state) for entry in self.recipients):
-            raise _OutOfStep
-        for entry in self.recipients:
-            save_pair(db, entry.state, entry.position.sequence, name)
-        enqueue(db, "submit", self.draft.priority, name, codec.encode(self.sealed.submission))
-
-
-def _position(pairs: Pairs, state: str) -> PairPosition:
-    sequence, previous = pairs.last(state)
-    return PairPosition(sequence=sequence + 1, previous=previous)

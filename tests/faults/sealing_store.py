@@ -13,7 +13,8 @@ from exchange.node.choosing import Chosen
 from exchange.node.context import NodeContext
 from exchange.node.link_state import LinkState
 from exchange.node.resealer import Resealer
-from exchange.node.sealer import Draft, Sealer, _Writing
+from exchange.node.sealer import Draft, Sealer
+from exchange.node.sealing_round import Writing, write_round
 from exchange.stores.migrate import packaged
 from exchange.stores.node_notices import (
     DeliveryRow,
@@ -112,10 +113,10 @@ def seal_next(db: apsw.Connection, name: bytes, manifest: bytes, key: bytes) -> 
     sequence, previous = read_pairs(db).last("XCC")
     recipient = SealFor("XCC", prekey.public, PairPosition(sequence + 1, previous))
 
-    def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
+    def store(db: apsw.Connection) -> None:
         RESEALER._replace(db, row, draft, sealed)
 
-    _Writing(draft, sealed, (recipient,), store)(db)
+    assert write_round(db, [Writing(sealed, (recipient,), draft.priority, store)]) == [None]
     if name[0] < 64:
         reject(db, name)
 
