@@ -20,7 +20,7 @@ tampered envelope; wrong suite                  test_envelope_properties; test_d
 certificate not pinned                          test_a_node_with_another_certificate,
                                                 test_a_coordinator_with_another_certificate,
                                                 test_bad_peers: test_another_members_certificate
-kill -9 of any process at any time              test_kill_loop
+kill -9 of any process at any time              tests/faults/test_processes
 ==============================================  =======================================================
 """
 

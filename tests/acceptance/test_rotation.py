@@ -25,8 +25,8 @@ from protocol.errors import AlmenaraError, NotFound
 from protocol.notice import parse_manifest
 from protocol.statement import Statement, StatementKind
 from tests.acceptance.ceremony import CODES, HUB
-from tests.acceptance.test_kill_loop import check_chains, said, statements
 from tests.acceptance.world import World, free_port
+from tests.faults.ledger import check_chains, said, statements
 
 SENDER, RECIPIENT = "XAA", "XBB"
 RATE_PER_S = 100

@@ -117,11 +117,13 @@ class World:
         process.kill()
         process.wait()
 
-    def stop(self, name: str) -> int:
-        """End a service as an administrator does, and return its exit code."""
-        process = self._running.pop(name)
+    def stop(self, name: str, seconds: float = PATIENCE_S) -> int:
+        """End a service as an administrator does, within so many seconds, and return its exit code."""
+        process = self._running[name]
         process.send_signal(signal.SIGTERM)
-        return process.wait(PATIENCE_S)
+        code = process.wait(seconds)
+        del self._running[name]
+        return code
 
     def runs(self, name: str) -> bool:
         """Whether the service was started and has not ended."""

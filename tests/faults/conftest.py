@@ -8,8 +8,11 @@ from dataclasses import astuple
 import pytest
 
 from exchange.stores import connection
+from tests.acceptance.conftest import _heeding_ctrl_c, settled, world
 from tests.faults.found import PROPERTY, Found, Tell
 from tests.faults.lossy_vfs import LossyVFS
+
+__all__ = ["_heeding_ctrl_c", "settled", "world"]
 
 
 @pytest.fixture
