@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import apsw
 
 from exchange.stores.engine import Engine
-from exchange.stores.sharing_contract import Lease, Pulse
+from exchange.stores.sharing_contract import UNMARKED, Lease, Mark, Pulse, Question
 from exchange.stores.turn_sqlite import count_rows
+from protocol.errors import LeaseLost
 from protocol.ledger.origins import Log
 
 
@@ -43,6 +44,8 @@ class Alone:
         self._leases: dict[str, Held] = {}
         self._cosignatures: dict[tuple[Log, int], dict[str, bytes]] = {}
         self._halts: dict[Log, str] = {}
+        self._questions: dict[Log, Question] = {}
+        self._processes: dict[str, tuple[bytes, float]] = {}
 
     async def take_session(self, state: str, owner: str, *, seconds: float) -> int:
         """Take a node's session over, under its next epoch."""
@@ -96,6 +99,40 @@ class Alone:
         """Whether a lease was not taken over."""
         return self._leases.get(lease.name, NOBODY).epoch == lease.epoch
 
+    async def leases(self) -> tuple[Lease, ...]:
+        """Return the leases that are held."""
+        return tuple(
+            Lease(name, held.owner, held.epoch)
+            for name, held in sorted(self._leases.items())
+            if held.until > now()
+        )
+
+    async def register(self, owner: str, facts: bytes, *, seconds: float) -> None:
+        """Remember the one process."""
+        self._processes[owner] = (facts, now() + seconds)
+
+    async def deregister(self, owner: str) -> None:
+        """Forget it."""
+        self._processes.pop(owner, None)
+
+    async def processes(self) -> Mapping[str, bytes]:
+        """Return the one process."""
+        return {owner: facts for owner, (facts, until) in self._processes.items() if until > now()}
+
+    async def ask(self, log: Log, checkpoint: bytes, lease: Lease | None = None) -> int:
+        """Remember what is asked."""
+        if lease is not None and not self.holds(lease):
+            raise LeaseLost(f"another process asks the witnesses of the log {log} now")
+        held = self._questions.get(log)
+        question = Question(1 if held is None else held.number + 1, checkpoint)
+        self._questions[log] = question
+        self._cosignatures = {key: lines for key, lines in self._cosignatures.items() if key[0] is not log}
+        return question.number
+
+    async def question(self, log: Log) -> Question | None:
+        """Return what is asked."""
+        return self._questions.get(log)
+
     async def save_cosignature(self, log: Log, size: int, state: str, body: bytes) -> None:
         """Keep a witness's signature lines."""
         self._cosignatures.setdefault((log, size), {})[state] = body
@@ -124,18 +161,28 @@ class Alone:
             statements, documents = count_rows(db)
             heads = dict(db.execute("SELECT recipient, head FROM cursor"))
             published = dict(db.execute("SELECT log, max(size) FROM ledger_published GROUP BY log"))
-            witnessed = dict(db.execute("SELECT log, size FROM ledger_witnessed"))
+            query = "SELECT log, size, at_ms, length(checkpoint) FROM ledger_witnessed"
+            witnessed = {log: Mark(*mark) for log, *mark in db.execute(query)}
             return Pulse(
                 statements=statements,
                 documents=documents,
                 heads={state: heads.get(state, 0) for state in states},
                 epochs={state: self._sessions.get(state, NOBODY).epoch for state in states},
                 published={log: published.get(log.value, 0) for log in Log},
-                witnessed={log: witnessed.get(log.value, 0) for log in Log},
+                witnessed={log: witnessed.get(log.value, UNMARKED) for log in Log},
+                asked={log: self._number(log) for log in Log},
+                cosigned={log: self._cosigned(log) for log in Log},
                 halted=dict(self._halts),
             )
 
         return await self._engine.read(work)
+
+    def _number(self, log: Log) -> int:
+        question = self._questions.get(log)
+        return 0 if question is None else question.number
+
+    def _cosigned(self, log: Log) -> int:
+        return sum(len(lines) for key, lines in self._cosignatures.items() if key[0] is log)
 
     async def changed(self, seconds: float) -> None:
         """Return after so many seconds: there is no other process."""

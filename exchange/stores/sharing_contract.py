@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protocol.ledger.origins import Log
 
@@ -32,6 +32,30 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """The checkpoint about which the witnesses of a log are asked now.
+
+    Attributes:
+        number: Rises with each question.
+        checkpoint: The note.
+    """
+
+    number: int
+    checkpoint: bytes
+
+
+class Mark(NamedTuple):
+    """The newest witnessed checkpoint: its size, its time, and how long its note is with all signatures."""
+
+    size: int
+    at_ms: int
+    length: int
+
+
+UNMARKED = Mark(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What changed, as far as numbers tell: for those who look once a second.
 
@@ -43,7 +67,9 @@ class Pulse:
         heads: The newest place in each mailbox asked about; 0 if there is none.
         epochs: The epoch of each node's newest session, of those asked about; 0 if it has had none.
         published: The published size of each log.
-        witnessed: The witnessed size of each log; 0 if there is none.
+        witnessed: What is witnessed of each log.
+        asked: The number of the question to the witnesses of each log; 0 if none was asked yet.
+        cosigned: How many cosignatures of each log's present question are shared.
         halted: Why nothing further is signed for a log, for those for which that is so.
     """
 
@@ -52,7 +78,9 @@ class Pulse:
     heads: Mapping[str, int]
     epochs: Mapping[str, int]
     published: Mapping[Log, int]
-    witnessed: Mapping[Log, int]
+    witnessed: Mapping[Log, Mark]
+    asked: Mapping[Log, int]
+    cosigned: Mapping[Log, int]
     halted: Mapping[Log, str]
 
 
@@ -100,6 +128,42 @@ class Sharing(Protocol):
 
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease back, so that another can have it at once."""
+        ...
+
+    async def leases(self) -> tuple[Lease, ...]:
+        """Return the leases that somebody has, by name. Not durable."""
+        ...
+
+    async def register(self, owner: str, facts: bytes, *, seconds: float) -> None:
+        """Let others see that a process is there, and what it says of itself, for so many seconds."""
+        ...
+
+    async def deregister(self, owner: str) -> None:
+        """Let nobody see a process any more."""
+        ...
+
+    async def processes(self) -> Mapping[str, bytes]:
+        """Return which processes are there, each with what it says of itself. Not durable."""
+        ...
+
+    async def ask(self, log: Log, checkpoint: bytes, lease: Lease | None = None) -> int:
+        """Let every process ask its nodes to cosign a checkpoint, and forget earlier cosignatures.
+
+        Args:
+            log: Which log.
+            checkpoint: The note of a published checkpoint.
+            lease: Refused unless this lease still has this epoch.
+
+        Returns:
+            The question's number.
+
+        Raises:
+            LeaseLost: another process asks now; nothing was changed.
+        """
+        ...
+
+    async def question(self, log: Log) -> Question | None:
+        """Return what the witnesses are asked now, or None. Not durable."""
         ...
 
     async def save_cosignature(self, log: Log, size: int, state: str, body: bytes) -> None:

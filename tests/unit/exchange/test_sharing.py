@@ -10,6 +10,7 @@ import pytest
 from exchange.stores.contract import MailPlace, Reported
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent, Witnessing
+from exchange.stores.sharing_contract import UNMARKED, Mark, Question
 from protocol.errors import LeaseLost, PeerCode
 from protocol.ledger.origins import Log
 from tests.clocks import FixedClock
@@ -130,6 +131,58 @@ async def test_cosignatures_are_shared_until_a_larger_checkpoint_is_witnessed(
     assert await sharing.cosignatures(Log.DIRECTORY, 3) == {"XBB": b"another log"}
 
 
+async def test_a_question_replaces_the_one_before_and_its_cosignatures(
+    store: SqliteCoordinatorStore,
+) -> None:
+    """All processes ask about the same checkpoint: otherwise no quorum could come together among them."""
+    sharing = store.sharing
+    assert await sharing.question(Log.ACK) is None
+    lease = await sharing.take_lease("witnesses-ack", "one", seconds=LONG)
+    assert lease is not None
+    first = await sharing.ask(Log.ACK, b"the first", lease)
+    other = await sharing.ask(Log.DIRECTORY, b"another log", lease)
+    await sharing.save_cosignature(Log.ACK, 3, "XAA", b"mine")
+    await sharing.save_cosignature(Log.DIRECTORY, 3, "XAA", b"mine")
+    second = await sharing.ask(Log.ACK, b"the same again", lease)
+    assert second > first
+    assert await sharing.question(Log.ACK) == Question(second, b"the same again")
+    assert await sharing.question(Log.DIRECTORY) == Question(other, b"another log")
+    assert await sharing.cosignatures(Log.ACK, 3) == {}
+    assert await sharing.cosignatures(Log.DIRECTORY, 3) == {"XAA": b"mine"}
+
+
+async def test_a_stale_process_asks_the_witnesses_nothing(store: SqliteCoordinatorStore) -> None:
+    """Two that asked in turn would let no quorum come together."""
+    stale = await store.sharing.take_lease("witnesses-ack", "one", seconds=0)
+    lease = await store.sharing.take_lease("witnesses-ack", "two", seconds=LONG)
+    assert lease is not None
+    number = await store.sharing.ask(Log.ACK, b"mine", lease)
+    with pytest.raises(LeaseLost):
+        await store.sharing.ask(Log.ACK, b"late", stale)
+    assert await store.sharing.question(Log.ACK) == Question(number, b"mine")
+
+
+async def test_who_is_there_is_seen_until_it_stops_saying_so(store: SqliteCoordinatorStore) -> None:
+    """What a process says of itself replaces what it said before."""
+    sharing = store.sharing
+    await sharing.register("one", b"1", seconds=LONG)
+    await sharing.register("one", b"2", seconds=LONG)
+    await sharing.register("gone", b"3", seconds=0)
+    await sharing.register("two", b"4", seconds=LONG)
+    assert await sharing.processes() == {"one": b"2", "two": b"4"}
+    await sharing.deregister("two")
+    await sharing.deregister("nobody")
+    assert await sharing.processes() == {"one": b"2"}
+
+
+async def test_the_leases_that_somebody_has_can_be_seen(store: SqliteCoordinatorStore) -> None:
+    """One that has ended is nobody's."""
+    sharing = store.sharing
+    held = await sharing.take_lease("sweeper", "one", seconds=LONG)
+    await sharing.take_lease("sequencer-ack", "two", seconds=0)
+    assert await sharing.leases() == (held,)
+
+
 async def test_an_older_witnessed_checkpoint_replaces_no_newer_one(store: SqliteCoordinatorStore) -> None:
     """Two processes may gather at once."""
     for size in (3, 2):
@@ -144,18 +197,22 @@ async def test_the_pulse_tells_what_changed(store: SqliteCoordinatorStore) -> No
     sharing = store.sharing
     quiet = await sharing.pulse(["XBB"])
     assert (quiet.statements, quiet.documents, quiet.heads, quiet.epochs) == (0, 0, {"XBB": 0}, {"XBB": 0})
-    assert quiet.published == quiet.witnessed == {Log.ACK: 0, Log.DIRECTORY: 0}
+    assert quiet.published == quiet.asked == quiet.cosigned == {Log.ACK: 0, Log.DIRECTORY: 0}
+    assert quiet.witnessed == {Log.ACK: UNMARKED, Log.DIRECTORY: UNMARKED}
     await store.commit([envelope(to=("XBB",))], None)
     await store.append_documents(EVERYONE.documents[:2], NOW_MS)
     epoch = await sharing.take_session("XBB", "one", seconds=LONG)
     await store.ledger.lay_out(Log.ACK, 0, [bytes(32)], Extent(1, bytes(32)))
     await store.ledger.save_witnessed(Log.ACK, Witnessing(1, NOW_MS, b"note"), apart_ms=1)
+    number = await sharing.ask(Log.ACK, b"the first")
+    await sharing.save_cosignature(Log.ACK, 1, "XAA", b"mine")
     await sharing.halt(Log.DIRECTORY, "witness-ahead")
     await sharing.halt(Log.DIRECTORY, "fault")
     full = await sharing.pulse(["XBB", "XCC"])
     assert (full.statements, full.documents) == (1, 2)
     assert (full.heads, full.epochs) == ({"XBB": 1, "XCC": 0}, {"XBB": epoch, "XCC": 0})
-    assert (full.published[Log.ACK], full.witnessed[Log.ACK]) == (1, 1)
+    assert (full.published[Log.ACK], full.witnessed[Log.ACK]) == (1, Mark(1, NOW_MS, 4))
+    assert (full.asked[Log.ACK], full.cosigned[Log.ACK]) == (number, 1)
     assert full.halted == {Log.DIRECTORY: "witness-ahead"}
     await sharing.lift_halts()
     assert (await sharing.pulse([])).halted == {}
