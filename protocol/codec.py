@@ -36,6 +36,9 @@ def encode(value: msgspec.Struct) -> bytes:
         FormatError: the value breaks the bounds of its own type or of the profile; what
             this function returns, :func:`decode` accepts.
     """
+    short = typed.reader(type(value), MAX_UINT, MAX_DEPTH)
+    if short is not None and (plainly := short.written(value)) is not None:
+        return plainly
     plain = msgspec.to_builtins(value, builtin_types=(bytes,))
     _check(plain, MAX_DEPTH)
     _convert(plain, type(value), type(value).__name__)
@@ -82,6 +85,11 @@ def decode_one_of(data: bytes, kinds: Mapping[int | str, type[T]], *, limit: int
     """
     if len(data) > limit:
         raise TooLarge(f"the {what} has {len(data)} bytes; at most {limit} are allowed")
+    # A short array whose first member is a small number: its second byte is the tag.
+    if len(data) > 1 and 0x90 < data[0] < 0xA0 and data[1] < 0x80 and (known := kinds.get(data[1])):
+        short = typed.reader(cast(Any, known), MAX_UINT, MAX_DEPTH)
+        if short is not None and (plainly := short.read(data)) is not None:
+            return cast(T, plainly)
     plain = _unpack(data, what)
     tag = plain[0] if type(plain) is tuple and plain else None
     if type(tag) is not int and type(tag) is not str:

@@ -1,4 +1,4 @@
-"""A short way through the codec, for bytes that are plainly canonical: typed at once, and compared.
+"""A short way through the codec, for what is plainly canonical: typed at once, and compared.
 
 An auditor reads millions of objects, nearly all of them plain. Here one is decoded straight into its
 structure and encoded again; if that gives the same bytes, and every text in it is printable ASCII,
@@ -51,6 +51,18 @@ class Reader:
         if _ENCODER.encode(value) != data or (self._plain is not None and not self._plain(value)):
             return None
         return value
+
+    def written(self, value: Any) -> bytes | None:
+        """Return the encoding of a value, or None if the long way must decide.
+
+        It is read back at once: what does not keep its own type's bounds is not written.
+        """
+        try:
+            data = _ENCODER.encode(value)
+            back = self._decode(data)
+        except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
+            return None
+        return data if self._plain is None or self._plain(back) else None
 
 
 @lru_cache(maxsize=TYPES_KEPT)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 
 from exchange.clock import Clock
-from exchange.link.internals import Socket, transport_of
+from exchange.link.internals import Outlet, Socket, transport_of
 from exchange.link.tls import peer_certificate_id
 from protocol.errors import AlmenaraError, PeerCode, RemoteProtocolError, Unreachable
 from protocol.session.messages import MAX_MESSAGE_BYTES, Bye, Message, Welcome
@@ -70,6 +70,7 @@ class Link:
         self.own_certificate = own_certificate
         self._socket = socket
         self._transport = transport_of(socket)
+        self._outlet = Outlet(socket)
         self.peer_certificate = peer_certificate_id(self._transport)
         """SHA-256 of the certificate that the peer presented on this connection."""
         self.farewell: PeerCode | None = None
@@ -175,9 +176,9 @@ class Link:
             while True:
                 await self._work.wait()
                 self._work.clear()
-                for data in self.session.outgoing():
+                for piece in self._outlet.pieces(self.session.outgoing()):
                     self._writing_since = self._clock.monotonic()
-                    await self._socket.send_bytes(data)
+                    await self._outlet.write(piece)
                 self._writing_since = math.inf
                 if not self._work.is_set():
                     self._written.set()

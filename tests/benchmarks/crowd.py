@@ -128,7 +128,7 @@ async def gather_crowd(folder: Path, size: int) -> Crowd:
         root_hash=pinned,
         host="127.0.0.1",
         port=port,
-        url=None,
+        urls=(),
         protect=unprotected,
         now_ms=now_ms,
     )

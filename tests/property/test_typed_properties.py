@@ -21,6 +21,7 @@ from protocol.notice import Attachment, Body, DirectoryHead, Header, Manifest
 from protocol.signed import Proof
 from protocol.statement import SealedDetail, SeenCheckpoint, SignedStatement, Statement
 from tests.community import community
+from tests.sessions import EXAMPLES
 from tests.vectors import examples
 from tests.vectors.world import body, header, packed
 
@@ -146,3 +147,73 @@ def test_a_type_that_could_hold_more_than_the_profile_has_no_short_way(type_: ty
     assert typed.reader(type_, MAX_UINT, codec.MAX_DEPTH) is None
     for data in (b"\x91\xff", b"\x91\xcb" + bytes(8), b"\x91\xcf" + b"\xff" * 8, b"\x91" * 14 + b"\x90"):
         agree(data, type_)
+
+
+MESSAGES = [codec.encode(message) for message in EXAMPLES]
+KINDS = codec.tags_of(*(type(message) for message in EXAMPLES))
+
+
+def heard(data: bytes) -> Any:
+    try:
+        return codec.decode_one_of(data, KINDS, limit=LIMIT, what="message")
+    except AlmenaraError as error:
+        return type(error), error.message
+
+
+def agree_on_message(data: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typed, "reader", lambda *_: None)
+        long = heard(data)
+    assert heard(data) == long
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(MESSAGES), st.data())
+def test_both_ways_agree_on_whatever_message_was_changed(good: bytes, data: st.DataObject) -> None:
+    """The tag and the arity among the rest."""
+    agree_on_message(good)
+    at = data.draw(st.integers(0, min(len(good) - 1, 60)))
+    with_ = data.draw(st.binary(max_size=3))
+    agree_on_message(good[:at] + with_ + good[at + 1 :])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=40))
+def test_both_ways_agree_on_junk_for_a_message(data: bytes) -> None:
+    """Any bytes at all, also behind a tag."""
+    agree_on_message(data)
+    agree_on_message(b"\x92\x14" + data)
+
+
+def written(value: Wire) -> bytes | type[Exception]:
+    try:
+        return codec.encode(value)
+    except AlmenaraError as error:
+        return type(error)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(-1, 2**64) | st.booleans() | st.none() | st.text(max_size=3),
+    st.binary(max_size=33) | st.binary(min_size=32, max_size=32) | TEXTS | st.none() | st.integers(),
+)
+def test_both_ways_write_the_same_or_refuse(number: Any, hash_: Any) -> None:
+    """Values that a careless caller could give: of another type, out of bounds, too short."""
+    values = [
+        DirectoryHead(version=number, hash=hash_),
+        SeenCheckpoint(origin=hash_, size=number, root=bytes(32)),
+        SeenCheckpoint(origin="a", size=number, root=hash_),
+    ]
+    short = [written(value) for value in values]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typed, "reader", lambda *_: None)
+        assert short == [written(value) for value in values]
+
+
+@pytest.mark.parametrize("data", [*GOOD, *MESSAGES])
+def test_what_was_read_is_written_back_byte_for_byte(data: bytes) -> None:
+    """By both ways."""
+    for type_ in {*TYPES, *KINDS.values()}:
+        value = answer(data, type_)
+        if isinstance(value, Wire):
+            assert codec.encode(value) == data
