@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import struct
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 from aiohttp import http_parser, http_websocket, web
@@ -79,7 +79,7 @@ class Outlet:
                 "this release of aiohttp does not show how a WebSocket writes",
                 hint="Install the aiohttp version that requirements.lock names.",
             )
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._masks = masks
 
     def pieces(self, messages: Iterable[bytes]) -> Iterator[bytes]:
