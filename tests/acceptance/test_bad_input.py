@@ -48,7 +48,8 @@ from protocol.enrolment import StateRequest, parse_request
 from protocol.errors import TooLarge
 from tests.acceptance.canaries import put_under_passphrase, record_of
 from tests.acceptance.ceremony import CODES, HUB, Founded, admit, found, join
-from tests.acceptance.world import CLOCK, Ran, World, free_port, living, settle, short_folder
+from tests.acceptance.world import CLOCK, Ran, World, living, settle, short_folder
+from tests.ports import free_port
 
 DAY_MS = 24 * 3600 * 1000
 SEND = ("send", "--subject", "Ransomware", "--json")

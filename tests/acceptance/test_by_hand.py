@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.world import free_port, short_folder
+from tests.acceptance.world import short_folder
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SHOWN_PORT, SHOWN_LEDGER_PORT = "8443", "8444"

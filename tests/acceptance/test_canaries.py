@@ -32,7 +32,8 @@ from tests.acceptance.canaries import (
     stored_secrets,
 )
 from tests.acceptance.ceremony import CODES, HUB, Founded
-from tests.acceptance.world import World, free_port, living
+from tests.acceptance.world import World, living
+from tests.ports import free_port
 
 
 @dataclass

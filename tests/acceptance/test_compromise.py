@@ -25,7 +25,8 @@ from protocol.session.messages import Accepted
 from protocol.text import format_base64, format_utc
 from tests.acceptance.ceremony import CODES, HUB, NO_PASSPHRASE, Founded
 from tests.acceptance.member import talking
-from tests.acceptance.world import CLOCK, World, free_port
+from tests.acceptance.world import CLOCK, World
+from tests.ports import free_port
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 

@@ -34,7 +34,8 @@ from protocol.errors import AlmenaraError, OutcomeUnknown, StoreFailed, Unreacha
 from protocol.text import format_base64
 from tests.acceptance.ceremony import CODES, HUB, NO_PASSPHRASE
 from tests.acceptance.golang import build
-from tests.acceptance.world import CLOCK, World, free_port
+from tests.acceptance.world import CLOCK, World
+from tests.ports import free_port
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 PAUSE_S = 0.05

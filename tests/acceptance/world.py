@@ -30,6 +30,7 @@ from exchange.node.views import NodeView, NoticeView, StatusView, SubmittedView
 from exchange.setup.keyring import Protect, unprotected
 from protocol.errors import Unreachable
 from tests.acceptance.ceremony import CODES, HUB, Founded, admit, found, join
+from tests.ports import free_port
 
 CLOCK = SystemClock()
 ALMENARA = (sys.executable, "-m", "exchange.cli.main")
@@ -248,13 +249,6 @@ class World:
         with suppress(Unreachable):
             return self.client(name).ask("GET", "/readyz", Health).status == "ok"
         return False
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settle(base: Path, protect: Protect = unprotected) -> Founded:

@@ -16,12 +16,13 @@ from exchange.node.requests import SubmitRequest
 from exchange.node.views import StatusView
 from protocol.errors import OutcomeUnknown, StoreFailed, Unreachable
 from tests.acceptance.ceremony import CODES, HUB
-from tests.acceptance.world import World, free_port
+from tests.acceptance.world import World
 from tests.faults.found import Found
 from tests.faults.ledger import Auditor, Recorded, check_chains
 from tests.faults.recorder import Recorder, Story, history
 from tests.faults.troubles import Trouble
 from tests.faults.verdict import Shown, compare, compare_ledger
+from tests.ports import free_port
 
 SENDER, RECIPIENTS = "XAA", ("XBB", "XCC")
 DRAIN_S = 60.0

@@ -11,9 +11,9 @@ import shutil
 import pytest
 
 from tests.acceptance.ceremony import CODES, HUB, Founded
-from tests.acceptance.world import free_port
 from tests.lying.lies import Lies
 from tests.lying.world import BOUND_S, HONEST, LyingWorld, lying_world
+from tests.ports import free_port
 
 FORKED = ("ledger-forked", "ledger-shrunk", "ledger-unproven")
 """What a node says of a ledger that is not the continuation of the one it has cosigned."""
