@@ -11,8 +11,8 @@ import pytest
 from exchange.cli.exits import Exit
 from protocol import codec
 from protocol.enrolment import StateRequest, parse_request
-from tests.acceptance.ceremony import HUB
-from tests.acceptance.world import Ran, World
+from tests.acceptance.ceremony import HUB, Founded
+from tests.acceptance.world import Ran, World, living
 
 NEW = "XDD"
 CHANNELS = ("--channel", "in person", "--channel", "telephone", "--yes", "--json")
@@ -86,10 +86,16 @@ def test_another_states_code_is_nobody_elses(world: World) -> None:
     assert refused(world, codec.encode(renamed)) == ["bad-signature"] * 2
 
 
+@pytest.fixture(scope="module")
+def sound(settled: Founded) -> bytes:
+    """The sound request of a newcomer."""
+    with living(settled) as world:
+        return codec.encode(request_of(world, NEW, NEW))
+
+
 @pytest.mark.parametrize("code", ["../../evil", "/tmp/evil", "..", "X/D", "XDD\x00"])
-def test_a_path_in_place_of_a_code_is_no_request(world: World, code: str) -> None:
+def test_a_path_in_place_of_a_code_is_no_request(world: World, sound: bytes, code: str) -> None:
     """The bytes are changed by hand, since this program does not even encode such a code."""
-    sound = codec.encode(request_of(world, NEW, NEW))
     head, mark, tail = sound.partition(b"\xa3XDD")
     assert mark
     forged = head + bytes([0xA0 + len(code)]) + code.encode() + tail

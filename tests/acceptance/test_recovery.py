@@ -16,13 +16,7 @@ from exchange.node.requests import SubmitRequest
 from exchange.node.views import LedgerView
 from protocol.errors import UnknownSigner
 from tests.acceptance.ceremony import CODES, HUB, Founded
-from tests.acceptance.world import World, living, settle
-
-
-@pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> Founded:
-    """A community that has joined."""
-    return settle(tmp_path_factory.mktemp("settled"))
+from tests.acceptance.world import World, living
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from protocol.errors import UnknownSigner
 from protocol.text import format_utc
 from tests.acceptance.ceremony import CODES, HUB, Founded
 from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
-from tests.acceptance.world import World, living, settle
+from tests.acceptance.world import World, living
 
 HOUSE = Path(__file__).resolve().parents[2]
 PAGES = HOUSE / "deploy" / "runbooks"
@@ -68,12 +68,6 @@ def sections(page: str) -> dict[str, str]:
         if blocks:
             found[heading.strip()] = "".join(blocks)
     return found
-
-
-@pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> Founded:
-    """A community that has joined."""
-    return settle(tmp_path_factory.mktemp("settled"))
 
 
 @contextmanager
