@@ -2,7 +2,7 @@
 #
 #   make            set up .venv with everything, then nothing more to do
 #   make demo       three states exchange a sealed notice (runtime packages only)
-#   make test       the gate: format, lint, types, import contracts, tests
+#   make test       the gate: format, lint, types, import contracts, tests; ARGS="-k name"
 #   make faults     the fault campaigns in five minutes: ok, lost, duplicated, recovered, unknown
 #   make faults-long  the same whole, and every long test: hours      make bench   measurements, ARGS=--json
 #   make format     rewrite to the house format     make lint/types one step of the gate
@@ -17,6 +17,8 @@
 
 WHEELHOUSE ?=
 ARGS ?=
+# Two workers fit two cores. In one process, as a debugger needs it: make test WORKERS=0 ARGS="-k name --pdb"
+WORKERS ?= 2
 
 BIN := .venv/bin
 PACKAGES := exchange keys protocol tests
@@ -52,6 +54,12 @@ setup: .venv/.dev .venv/.project
 demo: .venv/.project
 	@$(BIN)/almenara demo $(ARGS)
 
+# A file's tests stay together and in order: some share processes, and some continue each other's story.
+# Files go out in the order of the folders, so the long ones of acceptance come first and none is left over.
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Hundreds of processes are started: they find the compiled code of the first, also where it is not wanted.
+TESTING := PYTHONASYNCIODEBUG=1 PYTHONDONTWRITEBYTECODE=
+
 test: setup
 	@echo "gate 1/5: format (ruff format --check)"
 	@$(BIN)/ruff format --quiet --check --diff .
@@ -62,7 +70,7 @@ test: setup
 	@echo "gate 4/5: import contracts (lint-imports)"
 	@$(BIN)/lint-imports --no-logo
 	@echo "gate 5/5: tests (pytest)"
-	@PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q $(ARGS)
+	@$(TESTING) $(BIN)/python -m pytest -q $(SPREAD) $(ARGS)
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix-only .

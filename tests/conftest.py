@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import pytest
@@ -20,9 +21,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the fault campaigns of this run found."""
-    reports = chain.from_iterable(terminalreporter.stats.values())
-    if lines := list(table(told(reports))):
-        terminalreporter.section("faults")
-        for line in lines:
-            terminalreporter.write_line(line)
+    """Print what the fault campaigns of this run found, and the figures that tests have measured."""
+    reports = list(chain.from_iterable(terminalreporter.stats.values()))
+    for title, lines in (("faults", list(table(told(reports)))), ("figures", list(figures(reports)))):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.write_line(line)
+
+
+def figures(reports: Iterable[object]) -> Iterator[str]:
+    """Yield what tests recorded as a ``figure``; what they print is lost where several run at once."""
+    for report in reports:
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            yield from (str(value) for name, value in report.user_properties if name == "figure")

@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +26,9 @@ from protocol.errors import AlmenaraError, NotFound
 from protocol.notice import parse_manifest
 from protocol.statement import Statement, StatementKind
 from tests.acceptance.ceremony import CODES, HUB
-from tests.acceptance.world import World, free_port
+from tests.acceptance.world import World
 from tests.faults.ledger import check_chains, said, statements
+from tests.ports import free_port
 
 SENDER, RECIPIENT = "XAA", "XBB"
 RATE_PER_S = 100
@@ -282,12 +284,13 @@ def judge_keys(
 
 
 def test_every_kind_of_key_is_rotated_under_load_and_nothing_is_lost(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, record_property: Callable[[str, object], None]
 ) -> None:
     """Node, witness, TLS and officer keys, and daily keys: 0 lost, 0 rejected, 0 shown twice."""
     rate = the_rotation(world, RATE_PER_S, SECONDS)
-    with capsys.disabled():
-        print(f"\nrotated every key of two nodes at {rate:.0f} notices/s, {RATE_PER_S} were tried")
+    record_property(
+        "figure", f"rotated every key of two nodes at {rate:.0f} notices/s, {RATE_PER_S} were tried"
+    )
 
 
 @pytest.mark.long
