@@ -69,6 +69,13 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """How a coordinator runs."""
 
     code: Annotated[str, Meta(description="The coordinator's own code in the directory.")] = ""
+    process: Annotated[
+        str,
+        Meta(
+            max_length=32,
+            description="What this process is called among those of its coordinator.",
+        ),
+    ] = ""
     data: Path = Path("~/.local/share/almenara/coordinator")
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 8443

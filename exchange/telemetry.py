@@ -48,6 +48,7 @@ FIELDS: Mapping[str, re.Pattern[str] | None] = {
     "log": WORD,
     "peer_code": WORD,
     "phase": WORD,
+    "process": WORD,
     "reason": WORD,
     "role": WORD,
     "schema": WORD,

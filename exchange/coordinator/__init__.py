@@ -18,10 +18,16 @@ The ledger's way, from rows to what auditors read:
 - ``announcing``: says in the log of statements which documents count
 - ``ledger``: both logs, and all that runs for them; ``heads``: what is shown of them
 - ``sequencer``: signs what came, durable twice before anybody is told; ``anchor``: the second place;
-  ``recovery``: what a crash may leave behind, and what not
-- ``witnesses``: asks the nodes to cosign, round after round; ``gathering``: their answers
+  ``recovery``: what a crash may leave behind, and what not; ``prefix``: follows what another process signed
+- ``witnesses``: asks the nodes to cosign, round after round; ``asked``: what they have not answered;
+  ``gathering``: their answers; ``refuting``: what they show against the log
 - ``locating``: proofs for the nodes
 - ``reading_room``: the ledger over HTTPS; ``pages``: what there is; ``readers``: who may read it
+
+Among the processes of one coordinator:
+
+- ``duties``: what one process does for all, under a lease; ``lookout``: what the others have changed
+- ``roll``: this process says that it is there, and keeps its nodes' sessions
 
 The rest:
 

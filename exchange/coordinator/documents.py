@@ -134,8 +134,19 @@ class CommunityDocuments:
         if not trial.update(data, self._clock.now_ms()).changed:
             raise VersionGap("a trusted document is missing from the store")
         (index,) = await turn.append_documents([data], self._clock.now_ms())
-        self._following.take(data)
+        self._following.take(index, data)
         return index
+
+    async def catch_up(self) -> int:
+        """Trust what other processes have stored, and return how many documents there are.
+
+        Raises:
+            StoreFailed, OutcomeUnknown, FormatError, TrustError: as :meth:`Following.catch_up`.
+        """
+        count = await self.count()
+        if count > self._following.held:
+            await self._following.catch_up()
+        return count
 
     async def count(self) -> int:
         """Return how many documents there are."""

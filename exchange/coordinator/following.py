@@ -50,17 +50,20 @@ class Following:
         """
         async with self._taking:
             while documents := await self._store.documents(
-                self.held, limit=DOCUMENTS_AT_ONCE, max_bytes=MAX_DOCUMENTS_BYTES
+                first := self.held, limit=DOCUMENTS_AT_ONCE, max_bytes=MAX_DOCUMENTS_BYTES
             ):
-                first = self.held
+                if first != self.held:
+                    continue  # one was stored here meanwhile, and taken
                 for data in documents:
                     self._directory.update(data, self._clock.now_ms())
                     self.held += 1
                 log.info("document.followed", number=first, count=len(documents))
                 self.changed(Documents(first=first, documents=documents, head=self.held))
 
-    def take(self, data: bytes) -> None:
-        """Trust a document that this process has just stored, as the next of the list."""
+    def take(self, index: int, data: bytes) -> None:
+        """Trust a document that this process has just stored, unless it was read in the meantime."""
+        if index != self.held:
+            return
         self._directory.update(data, self._clock.now_ms())
         self.held += 1
         self.changed(Documents(first=self.held - 1, documents=(data,), head=self.held))

@@ -20,13 +20,15 @@ class Gathering:
     Attributes:
         signed: The checkpoint with the log's own signatures.
         quorum: Who must have signed it.
-        asked: The states that were asked and have not answered.
+        asked: The states that were asked here and have not answered.
+        elsewhere: Those that are connected to other processes, and whose cosignatures are not here yet.
         retried: Those that were asked once more, because they had cosigned another size before.
     """
 
     signed: SignedCheckpoint
     quorum: Quorum
     asked: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
     retried: set[str] = field(default_factory=set)
     _lines: dict[str, tuple[NoteSignature, ...]] = field(default_factory=dict)
     _times: dict[str, int] = field(default_factory=dict)

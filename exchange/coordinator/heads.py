@@ -14,12 +14,26 @@ class HaltReason(StrEnum):
 
     CHANGED = "changed"
     """Database or anchor are not what this process left there."""
+    FORKED = "forked"
+    """What another process published does not continue what this one has anchored."""
     FAULT = "fault"
     """This program failed in a way that nobody foresaw."""
     WITNESS_AHEAD = "witness-ahead"
     """A witness cosigned more than this log has: what was signed since is lost here."""
     WITNESS_DISAGREES = "witness-disagrees"
     """A witness finds that the log does not continue what it cosigned."""
+
+
+SHARED_REASONS = frozenset((HaltReason.WITNESS_AHEAD, HaltReason.WITNESS_DISAGREES, HaltReason.FORKED))
+"""Those that stop every process of a coordinator: they are about the log, and not about one machine."""
+
+
+def reason_of(said: str) -> HaltReason:
+    """Return the reason that another process gave, which may run other software."""
+    try:
+        return HaltReason(said)
+    except ValueError:
+        return HaltReason.CHANGED
 
 
 @dataclass(slots=True)

@@ -55,7 +55,11 @@ class Locator:
             StoreFailed: the store cannot be read.
         """
         log, old, new = message.log, message.old, message.new
-        if not 1 <= old <= new <= self._heads[log].size:
+        published = self._heads[log].size
+        if new > published:
+            # A node may come from another process, and have seen there what this one will see in a moment.
+            published = (await self._store.published(log)).size
+        if not 1 <= old <= new <= published:
             return Compared(log=log, old=old, new=0, proof=())
 
         def work(read: ReadTile) -> tuple[bytes, ...]:

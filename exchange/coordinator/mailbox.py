@@ -43,13 +43,23 @@ class Pusher:
         outlet: The session.
         store: The mailboxes.
         cursors: What was collected.
+        epoch: The session's, which goes with every move of the cursor; None if there is one process only.
     """
 
-    def __init__(self, recipient: str, outlet: Outlet, store: CoordinatorStore, cursors: Cursors) -> None:
+    def __init__(
+        self,
+        recipient: str,
+        outlet: Outlet,
+        store: CoordinatorStore,
+        cursors: Cursors,
+        epoch: int | None = None,
+    ) -> None:
         self._recipient = recipient
         self._outlet = outlet
         self._store = store
         self._cursors = cursors
+        self._epoch = epoch
+        self._sent = 0
         self._mail = asyncio.Event()
         self._room = asyncio.Event()
         self._reported = 0
@@ -58,9 +68,14 @@ class Pusher:
         """Say that there may be new items."""
         self._mail.set()
 
+    def reaches(self, head: int) -> None:
+        """Say that the mailbox goes up to this place by now: there may be new items."""
+        if head > self._sent:
+            self._mail.set()
+
     def collected(self, message: Collected) -> None:
         """Move the cursor; the session has checked that the item was sent."""
-        self._cursors.collected(self._recipient, message.sequence)
+        self._cursors.collected(self._recipient, message.sequence, self._epoch)
         self._room.set()
 
     def unusable(self, message: Unusable) -> bool:
@@ -71,7 +86,7 @@ class Pusher:
         if message.sequence <= self._reported:
             return False
         self._reported = message.sequence
-        self._cursors.unusable(self._recipient, message.sequence, message.code)
+        self._cursors.unusable(self._recipient, message.sequence, message.code, self._epoch)
         return True
 
     async def run(self) -> None:
@@ -81,14 +96,16 @@ class Pusher:
             StoreFailed: the mailbox cannot be read; end the session, the node will come again.
             RemoteProtocolError, Unreachable: the session has ended.
         """
-        sent = await self._cursors.start(self._recipient)
+        self._sent = await self._cursors.start(self._recipient)
         while True:
             # Cleared before looking, so that an item that arrives meanwhile is looked for again.
             self._mail.clear()
-            items = await self._store.mail(self._recipient, sent, limit=READ_ITEMS, max_bytes=READ_BYTES)
+            items = await self._store.mail(
+                self._recipient, self._sent, limit=READ_ITEMS, max_bytes=READ_BYTES
+            )
             if items:
                 await self._push(items)
-                sent = items[-1].sequence
+                self._sent = items[-1].sequence
             if were_all(items):
                 await self._mail.wait()
 

@@ -1,4 +1,4 @@
-"""One log's sequencer: the only writer of its checkpoints.
+"""One log's sequencer: the only writer of its checkpoints, in whichever process has the lease.
 
 A checkpoint comes into being in this order, and nobody is told of it before the last step:
 
@@ -8,13 +8,14 @@ A checkpoint comes into being in this order, and nobody is told of it before the
 4. it is laid out in tiles, and is published.
 
 A crash may come between any two steps. :meth:`Sequencer.recover` goes on from wherever it was, with
-the same code, and refuses what no crash can have left behind.
+the same code, and refuses what no crash can have left behind. So does the next process that takes the
+lease over. Meanwhile the others follow, see :mod:`exchange.coordinator.prefix`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -23,9 +24,10 @@ from exchange.coordinator.anchor import Anchor
 from exchange.coordinator.heads import HaltReason, Head
 from exchange.coordinator.recovery import Ground, require_sound, tree_of
 from exchange.stores.ledger_contract import Extent, LedgerStore, SignedExtent
+from exchange.stores.sharing_contract import Lease
 from keys.note_keys import NoteSecret
 from keys.quorum import KeyPair
-from protocol.errors import AlmenaraError, Forked, OutcomeUnknown, StoreFailed
+from protocol.errors import AlmenaraError, Forked, LeaseLost, OutcomeUnknown, StoreFailed
 from protocol.ledger.checkpoint import Checkpoint, parse_checkpoint, sign_with
 from protocol.ledger.frontier import Frontier
 
@@ -49,6 +51,7 @@ class Sequencer:
         anchor: The second place where each checkpoint must stand.
         clock: Its time of day goes into the signature.
         published: Called after each publication.
+        halted: Called with the reason when nothing further is to be signed.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Sequencer:
         anchor: Anchor,
         clock: Clock,
         published: Callable[[], None],
+        halted: Callable[[HaltReason], None] = lambda _: None,
     ) -> None:
         self._head = head
         self._log = head.log
@@ -69,6 +73,8 @@ class Sequencer:
         self._anchor = anchor
         self._clock = clock
         self._published = published
+        self._halted = halted
+        self._lease: Lease | None = None
         self._frontier: Frontier | None = None
         self._working: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -89,6 +95,7 @@ class Sequencer:
         """
         if self._head.halted is None:
             self._head.halted = reason
+            self._halted(reason)
             log.error(
                 "ledger.halted",
                 log=self._log.value,
@@ -123,6 +130,7 @@ class Sequencer:
 
         Raises:
             Forked: database or anchor were changed by somebody else.
+            LeaseLost: another process makes the checkpoints now.
             SetupError: as :meth:`recover`.
             StoreFailed, OutcomeUnknown: nothing was told to anybody; step again.
         """
@@ -139,7 +147,7 @@ class Sequencer:
             return False
         # From here on only the disks know how far this came, until it is finished.
         self._frontier = None
-        if not await self._store.swap(self._log, old, new, last):
+        if not await self._store.swap(self._log, old, new, last, self._lease):
             raise Forked(
                 f"the database's checkpoint of the log {self._log} is not the one that was made last"
             )
@@ -147,10 +155,43 @@ class Sequencer:
         self._frontier = frontier
         return len(hashes) >= GROWTH
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process makes the checkpoints now."""
+        return self._lease is not None
+
+    async def lead(self, lease: Lease, seconds: float, ready: Callable[[], Awaitable[None]]) -> None:
+        """Make checkpoints for as long as this process has the lease; end by cancellation, or when halted.
+
+        Args:
+            lease: It goes with every checkpoint, which is refused once another process has it.
+            seconds: As :meth:`run`.
+            ready: Awaited before the first checkpoint.
+
+        Raises:
+            SetupError: as :meth:`recover`; another process may be able to.
+            LeaseLost: another process has it.
+            StoreFailed, OutcomeUnknown: as :meth:`recover`.
+        """
+        self._lease = lease
+        try:
+            await self.recover()
+            await ready()
+            self._grown.set()
+            await self.run(seconds)
+        finally:
+            await self.finish()
+            # What comes next is another's business, and must be read anew.
+            self._lease = self._frontier = None
+
     async def run(self, seconds: float) -> None:
-        """Make checkpoints until cancelled, at most one in ``seconds``, and only when the log has grown."""
+        """Make checkpoints until cancelled or halted, at most one in ``seconds``, when the log has grown.
+
+        Raises:
+            LeaseLost: another process makes them now.
+        """
         loop = asyncio.get_running_loop()
-        while True:
+        while self._head.halted is None:
             await self._grown.wait()
             self._grown.clear()
             began = loop.time()
@@ -171,6 +212,8 @@ class Sequencer:
         try:
             if await self.step():
                 self._grown.set()
+        except LeaseLost:
+            raise
         except (StoreFailed, OutcomeUnknown) as error:
             log.error("ledger.checkpoint_failed", log=self._log.value, code=error.code, exc_info=error)
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._grown.set)

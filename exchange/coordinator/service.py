@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import ssl
 from collections.abc import Coroutine
@@ -18,16 +19,19 @@ from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.duties import Duty
 from exchange.coordinator.expiring import Expiring
 from exchange.coordinator.following import Following
 from exchange.coordinator.incoming import Incoming
 from exchange.coordinator.ledger import Ledger
+from exchange.coordinator.lookout import Lookout
 from exchange.coordinator.opening import Parts, opened
 from exchange.coordinator.pages import Pages
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.readers import Readers
 from exchange.coordinator.reading_room import ReadingRoom
 from exchange.coordinator.relay import Relay
+from exchange.coordinator.roll import Facts, Roll, owner_of, process_name
 from exchange.coordinator.sessions import Sessions
 from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
 from exchange.coordinator.visit import Reception
@@ -36,6 +40,7 @@ from exchange.link.handshake import Identity
 from exchange.link.server import GuardedServer
 from exchange.link.tls import server_context
 from exchange.settings import CoordinatorSettings
+from exchange.version import VERSION
 from keys.keyfile import ProtectionProvider
 from protocol.errors import AlmenaraError, KeyfileError, ServiceError, SetupError
 from protocol.ledger.origins import Log, origin
@@ -75,13 +80,26 @@ class Coordinator:
         self._settings = settings
         self._clock = clock
         self._sweep_seconds = sweep_seconds
+        self.process = process_name(settings.process)
+        self.owner = owner_of(self.process)
+        self._started_ms = clock.now_ms()
+        self._port = 0
+        self._draining = False
         self._sessions = Sessions()
         admission = Admission(
             parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
         )
         promises = Promises(self.code, parts.keys.signer, parts.directory)
         self._ledger = Ledger(
-            parts.directory, self.code, parts.log_secret, parts.ledger, parts.anchor, self._sessions, clock
+            parts.directory,
+            self.code,
+            parts.log_secret,
+            parts.ledger,
+            parts.sharing,
+            self.owner,
+            parts.anchor,
+            self._sessions,
+            clock,
         )
         self._following = Following(parts.store, parts.directory, parts.documents, clock)
         self._following.changed = self._documents_changed
@@ -99,7 +117,12 @@ class Coordinator:
             self._ledger.recorded,
         )
         self._cursors = Cursors(parts.store, clock)
-        self._sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
+        sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)
+        self._sweeping = Duty(
+            "sweeper", parts.sharing, self.owner, lambda _: sweeper.run(self._sweep_seconds)
+        )
+        self._lookout = Lookout(parts.sharing, self._sessions, self._following, self._ledger.looked, clock)
+        self._roll = Roll(parts.sharing, self.owner, self._sessions, self.facts)
         documents = CommunityDocuments(parts.store, parts.directory, self._following, clock)
         self._incoming = Incoming(settings.data, documents, parts.directory)
         reception = Reception(
@@ -110,6 +133,8 @@ class Coordinator:
             documents,
             self._ledger,
             parts.store,
+            parts.sharing,
+            self.owner,
             self._cursors,
             self._sessions,
             clock,
@@ -145,22 +170,33 @@ class Coordinator:
             StoreFailed, OutcomeUnknown: the disk refuses.
         """
         settings = self._settings
-        await self._ledger.recover()
+        await self._following.catch_up()
+        await self._ledger.begin(checkpoint_s=settings.checkpoint_s, witness_s=settings.witness_s)
         await self._announcer.due(self._following.held)
         # First, so that nothing is at work yet if the address is taken; what nodes bring meanwhile waits.
-        port = await self._server.listen(settings.host, settings.port, self._tls())
+        try:
+            port = await self._server.listen(settings.host, settings.port, self._tls())
+        except AlmenaraError:
+            await self._ledger.finish()
+            raise
+        self._port = port
         self.ledger_port = await self._serve_ledger()
         self._begin("relay", self._relay.run())
         self._begin("cursors", self._cursors.run())
         self._begin("incoming", self._incoming.run())
-        self._begin("sweeper", self._sweeper.run(self._sweep_seconds))
+        self._begin("lookout", self._lookout.run())
+        self._begin("roll", self._roll.run())
+        self._begin("sweeper", self._sweeping.run())
         self._begin("expiring", Expiring(self._parts.directory, self._clock).run())
         self._begin("own-keys", self._require_own_keys())
-        for name, work in self._ledger.works(
-            checkpoint_s=settings.checkpoint_s, witness_s=settings.witness_s
-        ).items():
+        for name, work in self._ledger.works().items():
             self._begin(name, work)
-        log.info("coordinator.started", port=port, members=len(self._parts.directory.states()))
+        log.info(
+            "coordinator.started",
+            port=port,
+            members=len(self._parts.directory.states()),
+            process=self.process,
+        )
         return port
 
     async def _serve_ledger(self) -> int | None:
@@ -173,6 +209,7 @@ class Coordinator:
             )
         except AlmenaraError:
             await self._server.stop(GOODBYE_SECONDS)
+            await self._ledger.finish()
             raise
         log.info("ledger.served", port=port)
         return port
@@ -185,7 +222,7 @@ class Coordinator:
         except (ServiceError, TimeoutError) as error:
             log.error("coordinator.not_ready", exc_info=error)
             return False
-        return not any(task.done() for task in self._tasks.values())
+        return not self._draining and not any(task.done() for task in self._tasks.values())
 
     async def failed(self) -> None:
         """Return never, unless a part that must run for ever has stopped: then raise why."""
@@ -198,7 +235,10 @@ class Coordinator:
 
         What is not answered in time was not claimed: the nodes bring it again.
         """
-        log.info("coordinator.stopping", members=len(self._sessions))
+        log.info("coordinator.stopping", members=len(self._sessions), process=self.process)
+        self._draining = True
+        await self._hand_over()
+        await self._server.shut()
         self._relay.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -213,7 +253,36 @@ class Coordinator:
             await self._cursors.flush()
         except ServiceError as error:
             log.error("cursor.write_failed", code=error.code, exc_info=error)
+        await self._roll.leave()
         log.info("coordinator.stopped")
+
+    async def _hand_over(self) -> None:
+        """Give the leases back, so that other processes take them while this one takes its leave."""
+        names = ("sweeper", *self._ledger.duties)
+        for name in names:
+            self._tasks[name].cancel()
+        await asyncio.wait([self._tasks[name] for name in names], timeout=GOODBYE_SECONDS)
+
+    def facts(self) -> Facts:
+        """Return what this process says of itself."""
+        heads = {which: self._ledger.heads[which] for which in Log}
+        return Facts(
+            name=self.process,
+            version=VERSION,
+            pid=os.getpid(),
+            port=self._port,
+            started_ms=self._started_ms,
+            draining=self._draining,
+            sessions=len(self._sessions),
+            documents=self._following.held,
+            published={which.value: head.size for which, head in heads.items()},
+            witnessed={
+                which.value: 0 if head.witnessed is None else head.witnessed.checkpoint.size
+                for which, head in heads.items()
+            },
+            halted={which.value: head.halted.value for which, head in heads.items() if head.halted},
+            looked_ms=self._lookout.looked_ms,
+        )
 
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)

@@ -1,9 +1,9 @@
-"""Who is connected now: one session for each state; a newer one replaces the older."""
+"""Who is connected now: one session for each state; a newer one replaces the older, at any process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -22,12 +22,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Present:
-    """One connected node: its state, the key it proved, its session, its mailbox."""
+    """One connected node: its state, the key it proved, its session, its mailbox, and its session's epoch."""
 
     state: str
     key_id: bytes
     link: Link
     pusher: Pusher
+    epoch: int = 0
 
     def tell(self, message: Message) -> None:
         """Send one message, if the session is still open: whoever left asks again when it is back."""
@@ -49,13 +50,39 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._present)
 
+    def __iter__(self) -> Iterator[Present]:
+        return iter(tuple(self._present.values()))
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """The epoch of each session."""
+        return {present.state: present.epoch for present in self._present.values()}
+
     def enter(self, newcomer: Present) -> None:
         """Add a node; an older session of the same state is told to go."""
         older = self._present.get(newcomer.state)
+        if older is not None and older.epoch > newcomer.epoch:
+            # It came in while a newer one did.
+            self._close(newcomer, PeerCode.GOING_AWAY)
+            return
         self._present[newcomer.state] = newcomer
         if older is not None:
             log.info("session.replaced", state=newcomer.state)
-            self._dismiss(older, PeerCode.GOING_AWAY)
+            self._close(older, PeerCode.GOING_AWAY)
+
+    def reach(self, heads: Mapping[str, int]) -> None:
+        """Tell mailboxes how far they go by now."""
+        for state, head in heads.items():
+            present = self._present.get(state)
+            if present is not None:
+                present.pusher.reaches(head)
+
+    def dismiss_replaced(self, epochs: Mapping[str, int]) -> None:
+        """End the sessions of nodes whose newest session has a later epoch: it is at another process."""
+        for present in self:
+            if epochs.get(present.state, 0) > present.epoch:
+                log.info("session.moved", state=present.state)
+                self._dismiss(present, PeerCode.GOING_AWAY)
 
     def leave(self, present: Present) -> bool:
         """Remove a node; return False if a newer session took its place, or it was removed before."""
@@ -95,6 +122,9 @@ class Sessions:
 
     def _dismiss(self, present: Present, code: PeerCode) -> None:
         self.leave(present)
+        self._close(present, code)
+
+    def _close(self, present: Present, code: PeerCode) -> None:
         task = asyncio.get_running_loop().create_task(present.link.close(code))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

@@ -17,13 +17,15 @@ from exchange.coordinator.documents import CommunityDocuments
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.mailbox import Pusher
 from exchange.coordinator.relay import Relay, refusal
+from exchange.coordinator.roll import SESSION_SECONDS
 from exchange.coordinator.sessions import Present, Sessions
 from exchange.coordinator.waiting import Brought
 from exchange.link.handshake import Identity, authenticate_as_coordinator
 from exchange.link.pump import Link
 from exchange.stores.contract import CoordinatorStore
+from exchange.stores.sharing_contract import Sharing
 from keys.signer import Signer
-from protocol.errors import AlmenaraError, PeerCode, ProtocolError, Unreachable
+from protocol.errors import AlmenaraError, PeerCode, ProtocolError, ServiceError, Unreachable
 from protocol.notice import DirectoryHead
 from protocol.session.messages import (
     Accepted,
@@ -57,6 +59,8 @@ class Reception:
         documents: Takes and mirrors documents.
         ledger: Takes cosignatures, and answers with proofs.
         store: The mailboxes.
+        sharing: Who is connected to which process.
+        owner: This process.
         cursors: What was collected.
         sessions: Who is connected.
         clock: Time of day.
@@ -73,6 +77,8 @@ class Reception:
         documents: CommunityDocuments,
         ledger: Ledger,
         store: CoordinatorStore,
+        sharing: Sharing,
+        owner: str,
         cursors: Cursors,
         sessions: Sessions,
         clock: Clock,
@@ -87,6 +93,8 @@ class Reception:
         self._documents = documents
         self._ledger = ledger
         self._store = store
+        self._sharing = sharing
+        self._owner = owner
         self._cursors = cursors
         self._sessions = sessions
         self._clock = clock
@@ -99,7 +107,7 @@ class Reception:
         Raises:
             AlmenaraError: why the session ended, if it was not by a goodbye.
         """
-        known = await self._documents.count()
+        known = await self._documents.catch_up()
         present = await self._admit(link, known)
         self._sessions.enter(present)
         log.info("session.opened", state=present.state, members=len(self._sessions))
@@ -112,6 +120,7 @@ class Reception:
         finally:
             if self._sessions.leave(present):
                 self._ledger.left(present.state)
+                await self._end(present)
             log.info("session.closed", state=present.state)
 
     async def _admit(self, link: Link, documents: int) -> Present:
@@ -129,8 +138,20 @@ class Reception:
             now_ms=self._clock.now_ms(),
             welcome=welcome,
         )
-        pusher = Pusher(visitor.state, Window(link), self._store, self._cursors)
-        return Present(visitor.state, visitor.key_id, link, pusher)
+        # What an older session here has collected, before its epoch is over.
+        await self._cursors.write(visitor.state)
+        epoch = await self._sharing.take_session(visitor.state, self._owner, seconds=SESSION_SECONDS)
+        pusher = Pusher(visitor.state, Window(link), self._store, self._cursors, epoch)
+        return Present(visitor.state, visitor.key_id, link, pusher, epoch)
+
+    async def _end(self, present: Present) -> None:
+        """Write what was collected, and give the session back: the node may be at another process already."""
+        try:
+            await self._cursors.write(present.state)
+            await self._sharing.end_session(present.state, present.epoch)
+        except ServiceError as error:
+            # It ends by itself, and what was collected is delivered again.
+            log.warning("session.not_ended", state=present.state, code=error.code)
 
     async def _catch_up(self, present: Present, known: int) -> None:
         """Tell what was published while the node was greeting, which nobody else will tell it."""

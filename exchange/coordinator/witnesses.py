@@ -4,6 +4,10 @@ A round asks every connected witness about the newest published checkpoint, each
 what it cosigned last. When a quorum has answered, the checkpoint is kept and shown to all. A
 missing quorum stops nothing else: the operator is told once, and the next round asks again.
 
+Nodes may be connected to several processes. One of them leads the rounds, by a lease: what it asks about is
+the question of all. Each asks the nodes that it has, and shares their cosignatures; the leader finds the
+quorum among them.
+
 A witness that shows a checkpoint which this log has signed and does not continue stops the log's
 sequencer: this coordinator has lost what it signed, and must not sign another version of it.
 """
@@ -12,24 +16,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
 
 import structlog
 
 from exchange.clock import Clock
+from exchange.coordinator.asked import REFRESH_SECONDS, Asked
 from exchange.coordinator.gathering import Gathering
-from exchange.coordinator.heads import HaltReason, Head
+from exchange.coordinator.heads import Head
+from exchange.coordinator.refuting import Halt, Refuting
 from exchange.coordinator.sessions import Sessions
 from exchange.stores.ledger_contract import LedgerStore, ReadTile, Witnessing
+from exchange.stores.sharing_contract import Lease, Mark, Pulse, Sharing
 from keys.quorum import Quorum
-from protocol.errors import FormatError, TrustError
+from protocol.errors import FormatError, LeaseLost, TrustError
 from protocol.ledger.checkpoint import parse_checkpoint
 from protocol.ledger.tiles import TileHashes
 from protocol.ledger.witness import AddCheckpoint, WitnessStatus, format_add_checkpoint, parse_size
 from protocol.session.messages import MAX_COSIGNED_BYTES, Cosigned, Witness, Witnessed
-from protocol.tree import consistency_proof_by, root_by
+from protocol.tree import consistency_proof_by
 
 PATIENCE_SECONDS = 10.0
 """How long a round waits for witnesses without which there is no quorum, before it gives way to the next."""
@@ -37,34 +42,12 @@ PATIENCE_SECONDS = 10.0
 SETTLE_SECONDS = 0.25
 """How long a full quorum waits for those who are a little later."""
 
-REFRESH_SECONDS = 60.0
-"""After so long a checkpoint that did not change is asked about again: it says that the log stood still."""
-
 SECOND_LOOK_SECONDS = 5.0
 """After so long, once, likewise: whoever waits for a receipt sees by it that its recipient is at work."""
-
-MOST_UNANSWERED = 4
-"""How many questions a witness may leave unanswered before it is asked less often: once in a refresh."""
 
 MILESTONE_MS = 60_000
 
 log = structlog.get_logger()
-
-
-class Halt(Protocol):
-    """Stops the log's sequencer; see :meth:`exchange.coordinator.sequencer.Sequencer.halt`."""
-
-    def __call__(self, reason: HaltReason, *, state: str | None = None, size: int | None = None) -> None:
-        """Sign nothing further."""
-        ...
-
-
-class _Question(NamedTuple):
-    """What a witness was asked: for which checkpoint, from which size on, and when by the loop's time."""
-
-    gathering: Gathering
-    old: int
-    at: float
 
 
 class Witnesses:
@@ -73,7 +56,8 @@ class Witnesses:
     Args:
         head: The log; its witnessed checkpoint is set here.
         store: Tiles, and where witnessed checkpoints are kept.
-        sessions: Who is connected.
+        sharing: What the processes of this coordinator share.
+        sessions: Who is connected here.
         quorum: Returns who must have signed, by the documents trusted now.
         halt: Called with a reason if the log must not be signed any further.
         clock: A cosignature that is dated far from its time of day does not count.
@@ -83,6 +67,7 @@ class Witnesses:
         self,
         head: Head,
         store: LedgerStore,
+        sharing: Sharing,
         sessions: Sessions,
         quorum: Callable[[], Quorum],
         halt: Halt,
@@ -91,15 +76,25 @@ class Witnesses:
         self._head = head
         self._log = head.log
         self._store = store
+        self._sharing = sharing
         self._sessions = sessions
         self._quorum = quorum
-        self._halt = halt
         self._clock = clock
         self._sizes: dict[str, int] = {}
-        self._asked: dict[str, deque[_Question]] = defaultdict(deque)
-        """What each connected witness was asked and has not answered, oldest first."""
+        self._asked = Asked()
+        self._refuting = Refuting(head, store, halt)
         self._round: Gathering | None = None
+        """The question of now, ours or another process's."""
         self._gathering = False
+        self._lease: Lease | None = None
+        self._number = 0
+        """The number of the newest question that was seen here."""
+        self._pulled = 0
+        """How many of its shared cosignatures were looked at."""
+        self._shared = False
+        """Whether there are more of them."""
+        self._mark: Mark | None = None
+        """What of another process's witnessed checkpoints was shown here."""
         self._news = asyncio.Event()
         self._answered = asyncio.Event()
         self._had_quorum: bool | None = None
@@ -116,29 +111,31 @@ class Witnesses:
         self.left(state)
         if self._head.witnessed is not None:
             self._sessions.tell(state, Witnessed(log=self._log, checkpoint=self._head.witnessed.data))
-        if self._gathering and self._round is not None and state in self._round.quorum.witnesses:
+        asking = self._round is not None and (self._gathering or self._lease is None)
+        if asking and self._round is not None and state in self._round.quorum.witnesses:
             await self._ask(self._round, state)
         else:
             self._news.set()
 
     def left(self, state: str) -> None:
         """Forget what a node was asked: it has gone."""
-        for question in self._asked.pop(state, ()):
-            question.gathering.asked.discard(state)
+        self._asked.leave(state)
         self._answered.set()
 
     async def answered(self, state: str, message: Cosigned) -> None:
         """Take a witness's answer to the oldest question; one that was not asked for is passed over."""
-        if not self._asked[state]:
+        if not self._asked.waiting(state):
             log.debug("witness.unasked", log=self._log.value, state=state)
             return
         if message.status == WitnessStatus.OK:
-            self._cosigned(state, message.body)
+            gathered = self._cosigned(state, message.body)
             self._answered.set()
+            if gathered is not None and self._lease is None:
+                await self._sharing.save_cosignature(self._log, gathered.size, state, message.body)
             return
-        gathering, old, _ = self._forget_oldest(state)
+        gathering, old, _ = self._asked.forget_oldest(state)
         match message.status:
-            case WitnessStatus.CONFLICT | WitnessStatus.INCONSISTENT if await self._is_refuted(
+            case WitnessStatus.CONFLICT | WitnessStatus.INCONSISTENT if await self._refuting.is_refuted(
                 gathering, state, message.held
             ):
                 log.error("witness.contradicts", log=self._log.value, state=state, status=message.status)
@@ -148,8 +145,42 @@ class Witnesses:
                 log.warning("witness.refused", log=self._log.value, state=state, status=status)
         self._answered.set()
 
+    async def looked(self, pulse: Pulse) -> None:
+        """Take what other processes have changed: another question, further cosignatures, what is witnessed.
+
+        Raises:
+            StoreFailed, OutcomeUnknown: look again.
+            FormatError, TrustError: what is stored is not of this log.
+        """
+        if pulse.witnessed[self._log] != self._mark:
+            await self._follow_witnessed()
+            self._mark = pulse.witnessed[self._log]
+        if self._lease is None:
+            if pulse.asked[self._log] != self._number:
+                await self._follow_question()
+        elif pulse.cosigned[self._log] != self._pulled:
+            self._shared = True
+            self._answered.set()
+            if not self._gathering:
+                # Somebody was late. The next round asks everybody.
+                self._pulled = pulse.cosigned[self._log]
+                self._news.set()
+
+    async def lead(self, lease: Lease, seconds: float) -> None:
+        """Lead the rounds of all processes for as long as this one has the lease; see :meth:`run`."""
+        self._lease = lease
+        self._news.set()
+        try:
+            await self.run(seconds)
+        finally:
+            self._lease = None
+
     async def run(self, seconds: float) -> None:
-        """Ask, round after round, until cancelled; at most one round in ``seconds``."""
+        """Ask, round after round, until cancelled; at most one round in ``seconds``.
+
+        Raises:
+            LeaseLost: another process leads the rounds.
+        """
         loop = asyncio.get_running_loop()
         pause = REFRESH_SECONDS
         while True:
@@ -167,6 +198,8 @@ class Witnesses:
                 self._gathering = True
                 await self._ask_all()
                 await self._gather(began, began + seconds)
+            except LeaseLost:
+                raise
             except Exception as error:
                 # Evidence waits for the next round; nothing else does.
                 log.error("witness.round_failed", log=self._log.value, exc_info=error)
@@ -179,18 +212,54 @@ class Witnesses:
     async def _ask_all(self) -> None:
         assert self._head.published is not None  # noqa: S101 - run() has looked
         gathering = Gathering(self._head.published, self._quorum())
+        self._number = await self._sharing.ask(self._log, gathering.signed.data, self._lease)
+        self._pulled, self._shared = 0, False
+        self._round = gathering
+        for state in gathering.quorum.witnesses:
+            await self._ask(gathering, state)
+        connected = await self._sharing.sessions()
+        gathering.elsewhere = {
+            state
+            for state in gathering.quorum.witnesses
+            if state in connected and not self._sessions.has(state)
+        }
+
+    async def _follow_question(self) -> None:
+        """Ask the nodes that are here what another process asks."""
+        question = await self._sharing.question(self._log)
+        if question is None:
+            return
+        gathering = Gathering(parse_checkpoint(question.checkpoint, limit=MAX_COSIGNED_BYTES), self._quorum())
+        gathering.quorum.require_log(gathering.signed)
+        if (await self._store.published(self._log)).size < gathering.size:
+            return  # which is not durable yet, or not to be read: the next look asks again
+        self._number = question.number
         self._round = gathering
         for state in gathering.quorum.witnesses:
             await self._ask(gathering, state)
 
+    async def _follow_witnessed(self) -> None:
+        """Show what another process found a quorum for."""
+        kept = await self._store.witnessed(self._log)
+        if kept is None:
+            return
+        witnessed = parse_checkpoint(kept.checkpoint, limit=MAX_COSIGNED_BYTES)
+        self._quorum().require_log(witnessed)
+        held = self._head.witnessed
+        if held is not None and (
+            held.data == witnessed.data or held.checkpoint.size > witnessed.checkpoint.size
+        ):
+            return
+        self._head.witnessed = witnessed
+        self._sessions.tell_everyone(Witnessed(log=self._log, checkpoint=witnessed.data))
+
     async def _ask(self, gathering: Gathering, state: str) -> None:
         old = self._sizes.get(state, 0)
-        if old > gathering.size or self._is_silent(state) or not self._sessions.has(state):
+        if old > gathering.size or self._asked.is_silent(state) or not self._sessions.has(state):
             return
         proof = await self._proof(old, gathering.size)
         body = format_add_checkpoint(AddCheckpoint(old, proof, gathering.signed.data))
-        gathering.asked.add(state)
-        self._asked[state].append(_Question(gathering, old, asyncio.get_running_loop().time()))
+        self._asked.ask(state, gathering, old)
         self._sessions.tell(state, Witness(log=self._log, body=body))
 
     async def _proof(self, old: int, new: int) -> tuple[bytes, ...]:
@@ -202,24 +271,9 @@ class Witnesses:
 
         return await self._store.on_tiles(self._log, work)
 
-    def _is_silent(self, state: str) -> bool:
-        """Return whether a witness is not to be asked now; of what it left out, the oldest is forgotten."""
-        waiting = self._asked[state]
-        if len(waiting) < MOST_UNANSWERED:
-            return False
-        if asyncio.get_running_loop().time() - waiting[-1].at < REFRESH_SECONDS:
-            return True
-        self._forget_oldest(state)
-        return False
-
-    def _forget_oldest(self, state: str) -> _Question:
-        question = self._asked[state].popleft()
-        question.gathering.asked.discard(state)
-        return question
-
-    def _cosigned(self, state: str, body: bytes) -> None:
+    def _cosigned(self, state: str, body: bytes) -> Gathering | None:
         """Take a cosignature for the newest checkpoint that it fits; what was asked before, it left out."""
-        waiting, now_s = self._asked[state], self._clock.now_ms() // 1000
+        waiting, now_s = self._asked.waiting(state), self._clock.now_ms() // 1000
         failed: Exception | None = None
         for gathering, _, _ in reversed(waiting):
             try:
@@ -227,13 +281,29 @@ class Witnesses:
             except (FormatError, TrustError) as error:
                 failed = failed or error
                 continue
-            while self._forget_oldest(state).gathering is not gathering:
+            while self._asked.forget_oldest(state).gathering is not gathering:
                 pass
             self._sizes[state] = gathering.size
             self.confirmed.set()
-            return
-        self._forget_oldest(state)
+            return gathering
+        self._asked.forget_oldest(state)
         log.warning("witness.bad_cosignature", log=self._log.value, state=state, exc_info=failed)
+        return None
+
+    async def _pull(self, gathering: Gathering) -> None:
+        """Add the cosignatures that other processes have shared."""
+        self._shared = False
+        lines = await self._sharing.cosignatures(self._log, gathering.size)
+        self._pulled = max(self._pulled, len(lines))
+        now_s = self._clock.now_ms() // 1000
+        for state, body in lines.items():
+            gathering.elsewhere.discard(state)
+            if state in gathering.cosigned or state not in gathering.quorum.witnesses:
+                continue
+            try:
+                gathering.add(state, body, now_s)
+            except (FormatError, TrustError) as error:
+                log.warning("witness.bad_cosignature", log=self._log.value, state=state, exc_info=error)
 
     async def _conflict(self, gathering: Gathering, state: str, old: int, body: bytes) -> None:
         try:
@@ -241,7 +311,7 @@ class Witnesses:
         except FormatError as error:
             log.warning("witness.bad_answer", log=self._log.value, state=state, exc_info=error)
             return
-        if size > self._head.size:
+        if size > await self._refuting.published_size():
             # Only the log's own signature over such a size would have to be believed.
             log.warning("witness.unproven", log=self._log.value, state=state, size=size)
             return
@@ -250,36 +320,6 @@ class Witnesses:
         if size != old and state not in gathering.retried:
             gathering.retried.add(state)
             await self._ask(gathering, state)
-
-    async def _is_refuted(self, gathering: Gathering, state: str, held: bytes | None) -> bool:
-        """Stop the log if a witness shows a checkpoint of it that it does not continue; return whether.
-
-        What counts is this log's own signature over that checkpoint: no member can stop the log with
-        its word alone.
-        """
-        if held is None:
-            return False
-        try:
-            signed = parse_checkpoint(held, limit=MAX_COSIGNED_BYTES)
-            gathering.quorum.require_log(signed)
-        except (FormatError, TrustError) as error:
-            log.warning("witness.bad_answer", log=self._log.value, state=state, exc_info=error)
-            return False
-        size = signed.checkpoint.size
-        if size > self._head.size:
-            self._halt(HaltReason.WITNESS_AHEAD, state=state, size=size)
-            return True
-        if await self._root(size) != signed.checkpoint.root:
-            self._halt(HaltReason.WITNESS_DISAGREES, state=state, size=size)
-            return True
-        return False
-
-    async def _root(self, size: int) -> bytes:
-        """Return the root of the published tree at an earlier size."""
-        published = self._head.size
-        return await self._store.on_tiles(
-            self._log, lambda read: root_by(size, TileHashes(read, published).subtree)
-        )
 
     async def _gather(self, began: float, following: float) -> None:
         """Wait for answers, and show the checkpoint as soon as a quorum is full.
@@ -305,8 +345,11 @@ class Witnesses:
         """Wait until a time, or until there is enough, or until nobody is left who was asked."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while gathering.asked and not enough():
+                while (gathering.asked or gathering.elsewhere) and not enough():
                     self._answered.clear()
+                    if self._shared:
+                        await self._pull(gathering)
+                        continue
                     await self._answered.wait()
 
     async def _conclude(self, gathering: Gathering) -> None:

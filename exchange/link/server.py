@@ -78,6 +78,10 @@ class GuardedServer:
         """Serve every *further* connection with this context: the directory has changed."""
         self._door.use(context)
 
+    async def shut(self) -> None:
+        """Let nobody in any more; the sessions that are open go on."""
+        await self._door.shut()
+
     async def stop(self, seconds: float = 5.0) -> None:
         """Stop listening, say goodbye to every session, and cut what is left after ``seconds``."""
         await self._door.shut()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from exchange.coordinator import witnesses as witnesses_module
+from exchange.coordinator.asked import MOST_UNANSWERED
 from keys.quorum import quorum_of
 from protocol.ledger.origins import Log
 from protocol.ledger.witness import parse_add_checkpoint
@@ -160,7 +161,7 @@ async def test_answers_that_come_late_are_taken_for_what_was_asked_then(
             await relayed(xaa, ref)
             await asyncio.sleep(2 * SOON)
         waiting = [one for one in xaa.asked if one.log is Log.ACK]
-        assert 2 <= len(waiting) <= witnesses_module.MOST_UNANSWERED
+        assert 2 <= len(waiting) <= MOST_UNANSWERED
         async with node(tmp_path, "XBB", port) as xbb:
             listening = asyncio.create_task(listen(xbb))
             for asked in waiting:
