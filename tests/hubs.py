@@ -51,6 +51,7 @@ from protocol.session.messages import (
     Witnessed,
 )
 from tests.community import HUB, YEAR_MS, Community, community
+from tests.patience import PATIENCE_S
 
 CLOCK = SystemClock()
 
@@ -172,11 +173,11 @@ class Node:
 
     async def next(self) -> Message:
         """Return the next message that is not about witnessing, within a limit."""
-        return await asyncio.wait_for(self._next(), 10)
+        return await asyncio.wait_for(self._next(), PATIENCE_S)
 
     async def until_witnessed(self, log: Log, size: int) -> SignedCheckpoint:
         """Cosign until a checkpoint of at least this size is witnessed, and return it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while log not in self.shown or self.shown[log].checkpoint.size < size:
                 await self.hear()
         return self.shown[log]

@@ -20,6 +20,8 @@ from protocol.ledger.leaf import statement_leaf
 from protocol.ledger.origins import Log
 from protocol.session.messages import (
     Accepted,
+    Compare,
+    Compared,
     Locate,
     Located,
     Submit,
@@ -89,18 +91,20 @@ def name_of(data: bytes) -> bytes:
 
 
 async def located(one: Node, statement: bytes) -> Located:
-    """Ask where a statement stands until it stands somewhere."""
+    """Ask where a statement stands until it stands somewhere; then no answer is under way any more.
+
+    Where it stands nowhere yet there is no answer, so each question is followed by one that has an answer.
+    """
     for _ in range(200):
         one.link.send(Locate(statements=(name_of(statement),)))
-        try:
-            async with asyncio.timeout(4 * SOON):
-                answer = await one.next()
-        except TimeoutError:
-            continue  # there is no checkpoint yet
-        assert isinstance(answer, Located)
-        if answer.places:
-            return answer
-        await asyncio.sleep(SOON)
+        one.link.send(Compare(log=Log.ACK, old=1, new=1))
+        found: Located | None = None
+        while not isinstance(answer := await one.next(), Compared):
+            assert isinstance(answer, Located), answer
+            found = answer if answer.places else found
+        if found is not None:
+            return found
+        await asyncio.sleep(4 * SOON)  # no faster than a member may ask
     raise AssertionError
 
 
