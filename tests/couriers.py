@@ -37,6 +37,7 @@ from tests.clocks import FixedClock
 from tests.community import HUB, YEAR_MS, Community
 from tests.hubs import certificate
 from tests.nodes import TestNode
+from tests.patience import PATIENCE_S
 
 WELCOME = Welcome(request_window=64, delivery_window=64, heartbeat_ms=20_000, documents=0)
 PAUSE = 0.02
@@ -51,7 +52,7 @@ class Talk:
 
     async def next(self) -> Message:
         """Return the next message that is no request for documents."""
-        while isinstance(message := await asyncio.wait_for(self.heard.get(), 10), MirrorRequest):
+        while isinstance(message := await asyncio.wait_for(self.heard.get(), PATIENCE_S), MirrorRequest):
             pass
         return message
 
@@ -124,7 +125,7 @@ class ScriptedHub:
 
     async def talk(self) -> Talk:
         """Return the next session that a node opens."""
-        return await asyncio.wait_for(self.talks.get(), 10)
+        return await asyncio.wait_for(self.talks.get(), PATIENCE_S)
 
     async def _handle(self, link: Link, _certificate: bytes) -> None:
         self.visits += 1
@@ -254,7 +255,7 @@ def refused(request: Submit | Attest | Publish, code: PeerCode) -> Refused:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is true, at most five seconds."""
-    async with asyncio.timeout(5):
+    """Wait until something is true, at most as long as is reasonable."""
+    async with asyncio.timeout(PATIENCE_S):
         while not await condition():  # noqa: ASYNC110 - what is waited for lies in a store
             await asyncio.sleep(0.005)

@@ -31,6 +31,7 @@ from protocol.errors import AlmenaraError, UnknownSigner, UnknownState
 from protocol.notice import DirectoryHead
 from protocol.session.messages import Welcome
 from tests.community import log_keys
+from tests.patience import PATIENCE_S
 
 CLOCK = SystemClock()
 COMMUNITY = bytes(range(32))
@@ -180,7 +181,7 @@ class World:
 
     async def reported(self) -> AlmenaraError:
         """Return the next error that a session of the coordinator ended with."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.reports.get()
 
 

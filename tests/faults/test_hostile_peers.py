@@ -21,12 +21,13 @@ from exchange.link.pump import Link
 from protocol.errors import PeerCode, RemoteProtocolError, Unreachable
 from protocol.session.messages import MAX_MESSAGE_BYTES, Bye, Ping, parse_message
 from tests.links import LIMITS, Party, World, world
+from tests.patience import PATIENCE_S
 
 UPGRADE = (
     b"GET /v1/session HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
-IN_TIME = LIMITS.tls_seconds + LIMITS.http_seconds + 1.0
+IN_TIME = PATIENCE_S
 TEXT, BINARY, CLOSE, PING = 0x81, 0x82, 0x88, 0x89
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -23,6 +23,7 @@ from exchange.api.serve import LocalInterface
 from exchange.node.tokens import TokenRole
 from protocol.errors import DataDirBusy, NoUsableKey, SetupError
 from tests.logs import Log
+from tests.patience import PATIENCE_S
 from tests.unit.exchange.desk_double import (
     MONITOR,
     OFFICER,
@@ -87,7 +88,7 @@ async def raw(path: Path, data: bytes) -> bytes:
     reader, writer = await asyncio.open_unix_connection(str(path))
     writer.write(data)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(65536), 5)
+    answer = await asyncio.wait_for(reader.read(65536), PATIENCE_S)
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
@@ -370,7 +371,7 @@ async def test_a_stream_ends_when_its_token_is_taken_back(
         await response.content.readline()
         monkeypatch.setattr(TokenDouble, "taken_back", frozenset({MONITOR}))
         desk.happen("queued")
-        assert b"queued" not in await asyncio.wait_for(response.read(), 5)
+        assert b"queued" not in await asyncio.wait_for(response.read(), PATIENCE_S)
 
 
 async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
@@ -380,15 +381,18 @@ async def test_a_stream_that_fails_ends_and_says_nothing_of_why(
     desk.happen("queued")
     desk.fail_events = RuntimeError("SECRET")
     async with web.get("/v1/events", headers=bearer()) as response:
-        body = await asyncio.wait_for(response.read(), 5)
+        body = await asyncio.wait_for(response.read(), PATIENCE_S)
     assert b"id: 1" in body
     assert body.endswith(b"\n\n")
     assert "SECRET" not in body.decode() + log.text
     assert (log.last["event"], log.last["error"]) == ("stream.failed", "RuntimeError")
 
 
-async def test_a_stopping_node_does_not_wait_for_readers_of_events(desk: DeskDouble, path: Path) -> None:
+async def test_a_stopping_node_does_not_wait_for_readers_of_events(
+    desk: DeskDouble, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An open stream must never hold up a restart."""
+    monkeypatch.setattr("exchange.api.serve._STOP_S", 10 * PATIENCE_S)
     running = LocalInterface(app_of(desk), path)
     await running.start()
     async with (
@@ -396,7 +400,7 @@ async def test_a_stopping_node_does_not_wait_for_readers_of_events(desk: DeskDou
         session.get("/v1/events", headers=bearer()) as response,
     ):
         await response.content.readline()
-        await asyncio.wait_for(running.stop(), 1.5)
+        await asyncio.wait_for(running.stop(), PATIENCE_S)
 
 
 def put_something_precious(path: Path) -> None:

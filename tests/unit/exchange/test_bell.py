@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from exchange.node.bell import Bell
+from tests.patience import PATIENCE_S
 
 
 async def test_a_ring_wakes_everyone_who_listens() -> None:
@@ -15,7 +16,7 @@ async def test_a_ring_wakes_everyone_who_listens() -> None:
     waiting = [asyncio.create_task(bell.listen().wait()) for _ in range(3)]
     await asyncio.sleep(0)
     bell.ring()
-    assert await asyncio.wait_for(asyncio.gather(*waiting), 1) == [True] * 3
+    assert await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S) == [True] * 3
 
 
 async def test_a_ring_between_listening_and_waiting_is_not_missed() -> None:
@@ -23,7 +24,7 @@ async def test_a_ring_between_listening_and_waiting_is_not_missed() -> None:
     bell = Bell()
     rung = bell.listen()
     bell.ring()
-    await asyncio.wait_for(rung.wait(), 1)
+    await asyncio.wait_for(rung.wait(), PATIENCE_S)
 
 
 async def test_an_old_ring_does_not_wake_a_new_listener() -> None:

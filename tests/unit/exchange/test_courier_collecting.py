@@ -24,6 +24,7 @@ from tests.couriers import a_hub, carrying
 from tests.envelopes import header as plain_header
 from tests.envelopes import submission as plain_submission
 from tests.nodes import a_node, delivery_to
+from tests.patience import PATIENCE_S
 
 FIXTURES = (place,)
 """A node and its coordinator, as :mod:`tests.courier_places` makes them."""
@@ -82,10 +83,10 @@ async def test_newer_documents_are_asked_for_and_stored(place: Place) -> None:
     """The node follows the community's list from where it left off."""
     async with carrying(place.folder, place.node):
         talk = await place.hub.talk()
-        asked = await asyncio.wait_for(talk.heard.get(), 5)
+        asked = await asyncio.wait_for(talk.heard.get(), PATIENCE_S)
         everything = (*place.node.everyone.documents, *place.hub.documents)
         talk.say(Documents(first=0, documents=everything[:3], head=len(everything)))
-        asked_next = await asyncio.wait_for(talk.heard.get(), 5)
+        asked_next = await asyncio.wait_for(talk.heard.get(), PATIENCE_S)
     assert (asked, asked_next) == (MirrorRequest(index=0), MirrorRequest(index=3))
 
 
@@ -97,9 +98,9 @@ async def test_an_unknown_signer_makes_the_courier_ask_for_documents(place: Plac
     unknown = codec.encode(deliver(plain_submission(head, place.node.context.signer), 0))
     async with carrying(place.folder, place.node):
         talk = await place.hub.talk()
-        await asyncio.wait_for(talk.heard.get(), 5)
+        await asyncio.wait_for(talk.heard.get(), PATIENCE_S)
         talk.say(Deliver(sequence=1, item=ItemKind.ENVELOPE, content=unknown))
-        asked = await asyncio.wait_for(talk.heard.get(), 5)
+        asked = await asyncio.wait_for(talk.heard.get(), PATIENCE_S)
         talk.say(Documents(first=0, documents=(), head=0))
         heard = [await talk.next(), await talk.next()]
     assert asked == MirrorRequest(index=0)

@@ -17,6 +17,7 @@ from tests.community import DAY_MS
 from tests.courier_places import Place, envelope_of, place
 from tests.couriers import WELCOME, accepted, carrying, refused, until
 from tests.nodes import SENDER
+from tests.patience import PATIENCE_S
 
 FIXTURES = (place,)
 """A node and its coordinator, as :mod:`tests.courier_places` makes them."""
@@ -43,7 +44,7 @@ async def test_a_notice_accepted_while_connected_leaves_at_once(place: Place) ->
         talk = await place.hub.talk()
         await talk.quiet(0.02)
         submission = await place.node.send()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S):
             request = await talk.request()
     assert isinstance(request, Submit)
     assert request.submission == submission
@@ -123,7 +124,7 @@ async def test_nothing_is_handed_over_while_the_two_clocks_differ(place: Place) 
     place.hub.clock = FixedClock(later)
     async with carrying(place.folder, place.node):
         talk = await place.hub.talk()
-        assert isinstance(await asyncio.wait_for(talk.heard.get(), 5), MirrorRequest)
+        assert isinstance(await asyncio.wait_for(talk.heard.get(), PATIENCE_S), MirrorRequest)
         assert await talk.quiet(0.2)
         place.node.clock.set(later)
         assert isinstance(await talk.request(), Submit)

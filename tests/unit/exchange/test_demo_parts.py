@@ -18,6 +18,7 @@ from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from protocol.errors import ServiceError, SetupError
 from tests.clocks import FixedClock
 from tests.community import NOW_MS
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -44,13 +45,13 @@ def test_a_process_that_still_fits_is_ended(sleeper: subprocess.Popen[bytes]) ->
     assert mark is not None
     mine = Resident("XAA", sleeper.pid, mark)
     assert end([mine]) == (mine,)
-    assert sleeper.wait(5) != 0
+    assert sleeper.wait(PATIENCE_S) != 0
 
 
 def test_an_ended_process_has_no_mark(sleeper: subprocess.Popen[bytes]) -> None:
     """Its number alone says nothing, even before its parent has taken notice."""
     sleeper.kill()
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + PATIENCE_S
     while mark_of(sleeper.pid) is not None:
         assert time.monotonic() < give_up
         time.sleep(0.01)
@@ -68,7 +69,7 @@ def test_a_deadline_says_what_did_not_come() -> None:
         pytest.raises(ServiceError, match="for XCC to receive the report"),
         deadline(0.05, "XCC to receive the report"),
     ):
-        time.sleep(5)
+        time.sleep(PATIENCE_S)
 
 
 def test_a_deadline_that_was_kept_leaves_no_alarm() -> None:

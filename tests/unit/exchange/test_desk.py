@@ -16,6 +16,7 @@ from exchange.node.views import EventView
 from protocol.errors import BadRequest, NotAuthorized, NotFound
 from protocol.session.messages import ItemKind
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, a_request, delivery_to
+from tests.patience import PATIENCE_S
 
 ACCEPT = AnswerRequest(answer="accepted")
 Ask = Callable[[TestNode, Identity, str], Awaitable[object]]
@@ -69,7 +70,7 @@ async def test_each_call_needs_its_role_and_no_more(receiver: tuple[TestNode, st
     order = list(tokens)
     for role, who in tokens.items():
         if order.index(role) >= order.index(needed):
-            await asyncio.wait_for(ask(node, who, id_), 5)
+            await asyncio.wait_for(ask(node, who, id_), PATIENCE_S)
         else:
             with pytest.raises(NotAuthorized):
                 await ask(node, who, id_)
@@ -150,11 +151,11 @@ async def test_an_ambiguous_beginning_is_refused(node: TestNode) -> None:
 async def test_waiting_returns_as_soon_as_every_delivery_is_there(node: TestNode) -> None:
     """The waiter is woken by what happens, not by the clock."""
     view = await node.desk.submit(SENDER, a_request(), "request-1")
-    waiting = asyncio.create_task(node.desk.wait(SENDER, view.id, "relayed", 30))
+    waiting = asyncio.create_task(node.desk.wait(SENDER, view.id, "relayed", 2 * PATIENCE_S))
     await asyncio.sleep(0.02)
     early = waiting.done()
     await node.accept((await node.queue())[0])
-    status = await asyncio.wait_for(waiting, 2)
+    status = await asyncio.wait_for(waiting, PATIENCE_S)
     assert not early
     assert {one.state for one in status.deliveries} == {"relayed"}
 
@@ -162,7 +163,7 @@ async def test_waiting_returns_as_soon_as_every_delivery_is_there(node: TestNode
 async def test_waiting_ends_when_the_time_is_up(node: TestNode) -> None:
     """How far it came is an answer too."""
     view = await node.desk.submit(SENDER, a_request(), "request-1")
-    status = await asyncio.wait_for(node.desk.wait(SENDER, view.id, "answered", 0.05), 2)
+    status = await asyncio.wait_for(node.desk.wait(SENDER, view.id, "answered", 0.05), PATIENCE_S)
     assert [one.state for one in status.deliveries] == ["queued", "queued"]
 
 
@@ -170,13 +171,13 @@ async def test_events_are_replayed_and_then_live(node: TestNode) -> None:
     """A script that was away misses nothing and sees nothing twice."""
     await node.desk.submit(SENDER, a_request(), "request-1")
     stream = node.desk.events(MONITOR, 0)
-    first = await asyncio.wait_for(anext(stream), 2)
+    first = await asyncio.wait_for(anext(stream), PATIENCE_S)
     following: asyncio.Task[EventView] = asyncio.create_task(_next(stream))
     await asyncio.sleep(0.02)
     early = following.done()
     await node.accept((await node.queue())[0])
-    second = await asyncio.wait_for(following, 2)
-    again = [await asyncio.wait_for(anext(node.desk.events(MONITOR, first.number)), 2)]
+    second = await asyncio.wait_for(following, PATIENCE_S)
+    again = [await asyncio.wait_for(anext(node.desk.events(MONITOR, first.number)), PATIENCE_S)]
     assert not early
     assert [first.event, second.event] == ["notice.queued", "notice.relayed"]
     assert again == [second]

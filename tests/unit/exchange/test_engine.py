@@ -15,6 +15,7 @@ from exchange.stores.engine import BATCH, Engine
 from exchange.stores.writer import WriterCore
 from protocol.errors import BadRequest, SetupError, StoreFailed
 from tests.clocks import FixedClock
+from tests.patience import PATIENCE_S
 
 MIGRATIONS = "tests.unit.exchange.migrations"
 
@@ -147,7 +148,7 @@ async def test_a_read_does_not_wait_for_the_writer(engine: Engine) -> None:
     held = Held()
     writing = asyncio.create_task(engine.write(held))
     await asyncio.to_thread(held.begun.wait)
-    assert await asyncio.wait_for(engine.read(names), 5) == ["anna"]
+    assert await asyncio.wait_for(engine.read(names), PATIENCE_S) == ["anna"]
     held.released.set()
     await writing
 

@@ -36,6 +36,7 @@ from protocol.errors import (
 )
 from protocol.session.messages import Accepted, Bye, Ping, Submit, Welcome
 from tests.links import CLOCK, COORDINATOR, LINK_LIMITS, Party, World, world
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -315,10 +316,10 @@ async def test_a_server_that_never_answers_is_given_up(here: World) -> None:
 async def test_heartbeats_keep_an_idle_session_alive(here: World) -> None:
     """Nothing is said for many heartbeats, and the session is still there."""
     here.serve = answering
-    here.welcome = Welcome(request_window=8, delivery_window=8, heartbeat_ms=100, documents=0)
+    here.welcome = Welcome(request_window=8, delivery_window=8, heartbeat_ms=300, documents=0)
     async with here.session(here.xaa) as link:
         reading = asyncio.create_task(link.receive())
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.5)
         assert not reading.done()
         link.send(Submit(ref=1, submission=b""))
         assert isinstance(await reading, Accepted)
@@ -375,7 +376,7 @@ async def test_a_peer_that_stops_taking_is_given_up_in_time(here: World) -> None
         for ref in range(30):
             link.send(Submit(ref=ref, submission=bytes(250_000)))
         with pytest.raises(RemoteProtocolError, match="takes nothing") as caught:
-            await asyncio.wait_for(link.receive(), 3)
+            await asyncio.wait_for(link.receive(), PATIENCE_S)
         assert caught.value.tell is PeerCode.TIMEOUT
 
 

@@ -17,6 +17,7 @@ from protocol.ledger.origins import Log
 from protocol.session.messages import Witnessed
 from tests.ledger_scenes import Scene, scene
 from tests.nodes import MONITOR
+from tests.patience import PATIENCE_S
 
 FIXTURES = (scene,)
 """A connected node, as :mod:`tests.ledger_scenes` makes it."""
@@ -130,7 +131,7 @@ async def test_rubbish_is_told_of_and_ends_no_session(scene: Scene, data: bytes)
     await asyncio.sleep(0.02)
     scene.ledger.offer(Witnessed(log=Log.ACK, checkpoint=data))
     scene.ledger.offer(scene.played.announce(by=("XBB", "XCC")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while scene.node.context.heads.newest(Log.ACK) is None:  # noqa: ASYNC110 - lies in memory
             await asyncio.sleep(0.01)
     serving.cancel()

@@ -30,6 +30,7 @@ from protocol.errors import CannotOpen, ClockSkew, StoreFailed
 from tests.clocks import FixedClock
 from tests.community import DAY_MS, community
 from tests.nodes import TestNode, a_node, delivery_to
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -327,7 +328,7 @@ async def test_a_prekeeper_that_fails_says_so_and_goes_on(tmp_path: Path) -> Non
         object.__setattr__(node.context, "keys", keys)
         node.link_state.opened(0)
         running = asyncio.create_task(Prekeeper(node.context, node.link_state).run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not (alarms := await node.context.engine.read(read_alarms)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert not running.done()
@@ -357,7 +358,7 @@ async def test_the_first_look_waits_until_the_clock_was_compared(node: TestNode)
     await asyncio.sleep(0.05)
     node.link_state.opened(-365 * DAY_MS)
     node.context.events.ring()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not await node.context.engine.read(read_alarms):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     running.cancel()

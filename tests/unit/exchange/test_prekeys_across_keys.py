@@ -15,6 +15,7 @@ from protocol.documents import KeyEntry, PrekeyList, Revocation
 from protocol.errors import NoUsableKey
 from tests.community import DAY_MS, NOW_MS, YEAR_MS, community
 from tests.nodes import TestNode, a_node
+from tests.patience import PATIENCE_S
 from tests.rotations import entry, manifest, node_key
 
 OLD, NEW = node_key("XAA", 1), node_key("XAA", 2)
@@ -104,7 +105,7 @@ async def test_the_new_list_does_not_wait_for_the_next_look(node: TestNode) -> N
     accepted = await node.mirror.hand_in(data)
     assert lists(node).version == 1
     node.context.keys.has_accepted(accepted.hash)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while lists(node).version == 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     running.cancel()

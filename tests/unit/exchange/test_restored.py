@@ -29,6 +29,7 @@ from protocol.session.messages import Witness as WitnessRequest
 from protocol.statement import StatementKind
 from tests.couriers import a_hub, carrying
 from tests.nodes import MONITOR, TestNode, a_node, delivery_to
+from tests.patience import PATIENCE_S
 
 DAY_MS = 86_400_000
 
@@ -148,7 +149,7 @@ async def test_nothing_leaves_before_this_node_has_seen_what_others_know_of_it(t
         async with carrying(tmp_path, node):
             node.context.restored.looked.clear()
             talk = await hub.talk()
-            await asyncio.wait_for(talk.heard.get(), 5)
+            await asyncio.wait_for(talk.heard.get(), PATIENCE_S)
             assert await talk.quiet(0.3)
             talk.say(Documents(first=0, documents=(), head=0))
             assert isinstance(await talk.request(), Submit)
@@ -162,7 +163,7 @@ async def test_nothing_leaves_a_restored_node(tmp_path: Path) -> None:
         async with carrying(tmp_path, node):
             talk = await hub.talk()
             for _ in range(2):
-                assert isinstance(await asyncio.wait_for(talk.heard.get(), 5), MirrorRequest)
+                assert isinstance(await asyncio.wait_for(talk.heard.get(), PATIENCE_S), MirrorRequest)
             assert await talk.quiet(0.3)
         assert len(await node.queue()) == 1
 

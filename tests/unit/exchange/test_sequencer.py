@@ -30,6 +30,7 @@ from protocol.ledger.tiles import TileHashes
 from protocol.statement import StatementKind
 from tests.clocks import DAWN, FixedClock
 from tests.community import HUB, log_keys, note_secret
+from tests.patience import PATIENCE_S
 
 KEYS = log_keys_of(log_keys(HUB, bytes(32)), Log.ACK)
 STEPS = ("swap", "anchor", "lay_out", "publish")
@@ -369,7 +370,7 @@ async def test_a_checkpoint_changed_behind_its_back_halts_the_sequencer(tmp_path
         shutil.copy(other / "anchor" / "ack.checkpoint", tmp_path / "anchor" / "ack.checkpoint")
         await here.record(1)
         running = asyncio.create_task(here.sequencer.run(0.01))
-        for _ in range(500):
+        for _ in range(3000):
             if here.head.halted is not None:
                 break
             await asyncio.sleep(0.01)
@@ -393,7 +394,7 @@ async def test_a_fault_that_nobody_foresaw_halts_the_log_and_not_the_service(tmp
     async with started(tmp_path, **broken("swap", ZeroDivisionError(), after=False, armed=[])) as here:
         await here.record(1)
         running = asyncio.create_task(here.sequencer.run(0.01))
-        for _ in range(500):
+        for _ in range(3000):
             if here.head.halted is not None:
                 break
             await asyncio.sleep(0.01)
@@ -405,16 +406,19 @@ async def test_a_fault_that_nobody_foresaw_halts_the_log_and_not_the_service(tmp
 async def test_it_runs_at_most_once_in_its_time(tmp_path: Path) -> None:
     """Many rows in between share one checkpoint; without new ones there is none."""
     async with started(tmp_path) as here:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         running = asyncio.create_task(here.sequencer.run(0.2))
         for _ in range(20):
             await here.record(1)
             here.sequencer.grown()
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(PATIENCE_S):
+            while here.head.size < 20:  # noqa: ASYNC110 - nobody is woken by a checkpoint here
+                await asyncio.sleep(0.01)
         running.cancel()
         await here.sequencer.finish()
-        assert here.head.size == 20
-        assert 2 <= len(here.told) <= 5
+        assert 2 <= len(here.told) <= 1 + (loop.time() - began) / 0.2
 
 
 async def test_a_checkpoint_grows_by_so_much_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

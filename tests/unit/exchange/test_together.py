@@ -8,6 +8,7 @@ import pytest
 
 from exchange.node.together import until_first
 from protocol.errors import StoreFailed, Unreachable
+from tests.patience import PATIENCE_S
 
 
 async def test_the_first_to_end_ends_the_others() -> None:
@@ -23,7 +24,7 @@ async def test_the_first_to_end_ends_the_others() -> None:
     async def quick() -> None:
         await asyncio.sleep(0)
 
-    await asyncio.wait_for(until_first(patient(), quick(), patient()), 1)
+    await asyncio.wait_for(until_first(patient(), quick(), patient()), PATIENCE_S)
     assert ended == ["patient", "patient"]
 
 

@@ -39,6 +39,7 @@ from protocol.errors import (
     WrongPassphrase,
 )
 from tests.clocks import DAWN
+from tests.patience import PATIENCE_S
 from tests.unsealers import OPENING_KEY, ChildThread, launch_in
 
 INFO = tag("wrap") + b"x" * 80
@@ -201,7 +202,7 @@ async def test_while_it_is_away_a_person_can_see_why(tmp_path: Path, monkeypatch
     async with asking(following(deaf, Deaf(frame(refused)), child_in(tmp_path))) as unsealer:
         seen: list[str] = []
         deaf.end()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (trouble := unsealer.trouble) is not None or not seen:
                 if trouble is not None and trouble.message not in seen:
                     assert trouble.hint

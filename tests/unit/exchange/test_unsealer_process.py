@@ -24,6 +24,7 @@ from keys.wrap import seal_to
 from protocol.digest import tag
 from protocol.errors import KeyfileError, SetupError
 from tests.clocks import DAWN
+from tests.patience import PATIENCE_S
 
 PASSPHRASE = "correct horse"
 INFO = tag("wrap") + b"x" * 80
@@ -113,7 +114,7 @@ async def test_after_a_kill_a_typed_passphrase_is_nowhere_any_more(place: DataDi
     typed = Typed()
     async with asking(place, Once(typed)) as (unsealer, numbers):
         os.kill(numbers[0], signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not isinstance(unsealer.trouble, KeyfileError):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert "Restart the node" in unsealer.trouble.hint
