@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
+from tests.clocks import FixedClock
+from tests.community import community
 from tests.faults.found import table, told
+from tests.stores import ENGINES, Servers, Store, Stores
 
 FAULTS = ("tests/faults/", "tests/lying/")
 
@@ -35,3 +39,25 @@ def figures(reports: Iterable[object]) -> Iterator[str]:
     for report in reports:
         if isinstance(report, pytest.TestReport) and report.when == "call":
             yield from (str(value) for name, value in report.user_properties if name == "figure")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Start database servers when they are asked for, and stop them after the last test."""
+    servers = Servers()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(params=ENGINES)
+async def stores(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> AsyncIterator[Stores]:
+    """Give what opens an empty store, on each engine in turn."""
+    opener = Stores(request.param, tmp_path, servers, FixedClock(community().now_ms))
+    yield opener
+    await opener.close()
+
+
+@pytest.fixture
+async def store(stores: Stores) -> Store:
+    """Open an empty store, on each engine in turn."""
+    return await stores.open()

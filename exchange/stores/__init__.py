@@ -12,9 +12,20 @@ The coordinator's store:
 - ``contract``: what may be asked of it, and what is durable then, whatever the engine;
   ``sharing_contract``: what the processes of one coordinator share: sessions, leases, wake-ups
 - ``coordinator_sqlite``: the contract kept; ``turn_sqlite``: what is added in a turn; ``mailbox_sqlite``:
-  its mailboxes; ``alone``: what one process shares with itself
+  its mailboxes; ``alone``: what one process shares with itself; ``bounds``: how much is returned at once
 - ``ledger_contract``: what may be asked about its two logs; ``ledger_sqlite``: that contract kept;
-  ``ledger_tiles``: hashes appended and read; ``ledger_reading``: who may read which statement
+  ``ledger_tiles``: hashes appended and read; ``ledger_reading``: who may read which statement;
+  ``leaves``: the leaf that a row is
+
+The same store on PostgreSQL, for several processes:
+
+- ``postgres_place``: where it is; ``postgres``: pools, transactions, truthful commits;
+  ``postgres_errors``: what an error means; ``postgres_settling``: the barrier after which a read is durable
+- ``migrate_postgres``: numbered steps, old and new side by side
+- ``coordinator_postgres``: the contract kept; ``turn_postgres``: the lock, and one statement for a round;
+  ``mailbox_postgres``: mailboxes; ``content_postgres``: content by the day on which it expires
+- ``ledger_postgres``: both logs; ``tiles_postgres``: tiles read lately
+- ``sharing_postgres``: sessions and leases; ``ticker_postgres``: wake-ups
 
 The node's store, rows in and rows out:
 

@@ -7,7 +7,7 @@ Reads that cut deliveries are in :mod:`exchange.stores.mailbox_sqlite`, what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ import apsw
 from exchange.clock import Clock
 from exchange.stores import mailbox_sqlite
 from exchange.stores.alone import Alone
+from exchange.stores.bounds import bounded, item_size
 from exchange.stores.contract import (
     UNFENCED,
     ChainHead,
@@ -190,22 +191,3 @@ class SqliteCoordinatorStore:
     async def close(self) -> None:
         """Finish what was begun, then close."""
         await self._engine.close()
-
-
-def item_size(item: MailItem) -> int:
-    """Return how many bytes an item has."""
-    return len(item.content)
-
-
-def bounded(rows: Iterable[T], size_of: Callable[[T], int], limit: int, max_bytes: int) -> tuple[T, ...]:
-    """Return the first rows, at most ``limit``, and more than ``max_bytes`` only if the first is."""
-    taken: list[T] = []
-    size = 0
-    for row in rows:
-        size += size_of(row)
-        if taken and size > max_bytes:
-            break
-        taken.append(row)
-        if len(taken) == limit:
-            break
-    return tuple(taken)

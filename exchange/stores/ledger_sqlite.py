@@ -14,6 +14,7 @@ import apsw
 from exchange.stores import ledger_reading
 from exchange.stores.alone import Alone
 from exchange.stores.engine import Engine
+from exchange.stores.leaves import leaf_of
 from exchange.stores.ledger_contract import (
     EMPTY,
     Extent,
@@ -25,12 +26,9 @@ from exchange.stores.ledger_contract import (
 )
 from exchange.stores.ledger_tiles import append_hashes, read_tile
 from exchange.stores.sharing_contract import Lease
-from protocol.documents import parse_document, parse_signed_document
 from protocol.errors import LeaseLost, StoreFailed
-from protocol.ledger.leaf import document_leaf, statement_leaf
 from protocol.ledger.origins import Log
 from protocol.ledger.tiles import Tile
-from protocol.statement import StatementKind
 from protocol.tree import leaf_hash
 
 T = TypeVar("T")
@@ -38,6 +36,12 @@ T = TypeVar("T")
 LAST_ROW = {
     Log.ACK: "SELECT id FROM statement WHERE idx = ?",
     Log.DIRECTORY: "SELECT id FROM document WHERE idx = ?",
+}
+
+
+ROWS = {
+    Log.ACK: "SELECT id, kind, received_ms, data FROM statement WHERE idx >= ? ORDER BY idx LIMIT ?",
+    Log.DIRECTORY: "SELECT id, 0, added_ms, data FROM document WHERE idx >= ? ORDER BY idx LIMIT ?",
 }
 
 
@@ -114,7 +118,7 @@ class SqliteLedgerStore:
                 return
             if held != first:
                 raise StoreFailed(f"the log {log} is published up to {held}, not {first}")
-            append_hashes(db, log, 0, first, hashes)
+            append_hashes(db, log, first, hashes)
             row = (log, new.size, new.root)
             db.execute("INSERT OR REPLACE INTO ledger_published VALUES (?, ?, ?)", row)
 
@@ -237,13 +241,5 @@ def leaves(db: apsw.Connection, log: Log, first: int, count: int) -> Iterator[tu
     Raises:
         FormatError: a stored row is no statement or document.
     """
-    if log is Log.ACK:
-        query = """SELECT id, kind, received_ms, data FROM statement
-            WHERE idx >= ? ORDER BY idx LIMIT ?"""
-        for name, kind, at_ms, data in db.execute(query, (first, count)):
-            yield name, statement_leaf(StatementKind(kind), at_ms, data).encode()
-        return
-    query = "SELECT id, added_ms, data FROM document WHERE idx >= ? ORDER BY idx LIMIT ?"
-    for name, at_ms, data in db.execute(query, (first, count)):
-        document = parse_document(parse_signed_document(data).body)
-        yield name, document_leaf(document, at_ms, data)
+    for name, kind, at_ms, data in db.execute(ROWS[log], (first, count)):
+        yield name, leaf_of(log, kind, at_ms, data)

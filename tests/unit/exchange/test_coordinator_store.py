@@ -1,12 +1,12 @@
-"""The coordinator's store keeps its contract; one suite for every engine there will be."""
+"""The coordinator's store keeps its contract, whatever the engine."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import apsw
+import asyncpg
 import pytest
 
 from exchange.stores.contract import (
@@ -27,23 +27,12 @@ from protocol.statement import CHAIN_START, StatementKind
 from tests.clocks import FixedClock
 from tests.community import HUB, community
 from tests.envelopes import id_of, sent
+from tests.stores import Store, Stores
 
 EVERYONE = community()
 NOW_MS = EVERYONE.now_ms
+TWICE = (apsw.ConstraintError, asyncpg.UniqueViolationError)
 PLENTY = 2**30
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteCoordinatorStore]:
-    """Open an empty store."""
-    opened = await open_store(tmp_path)
-    yield opened
-    await opened.close()
-
-
-async def open_store(folder: Path) -> SqliteCoordinatorStore:
-    """Open the store that lies in a folder."""
-    return await SqliteCoordinatorStore.open(folder / "almenara.db", FixedClock(NOW_MS))
 
 
 def statement(
@@ -84,7 +73,7 @@ def envelope(to: tuple[str, ...] = ("XBB", "XCC")) -> NewEnvelope:
     )
 
 
-async def test_indexes_count_statements_from_zero_without_gaps(store: SqliteCoordinatorStore) -> None:
+async def test_indexes_count_statements_from_zero_without_gaps(store: Store) -> None:
     """They will be leaf indexes of the ledger."""
     first = envelope()
     assert await store.commit([first, statement(first.id)], None) == (0, 1)
@@ -95,7 +84,7 @@ async def test_indexes_count_statements_from_zero_without_gaps(store: SqliteCoor
     assert await store.statements(1, 1) == stored[1:2]
 
 
-async def test_a_delivery_is_cut_from_the_one_stored_copy(store: SqliteCoordinatorStore) -> None:
+async def test_a_delivery_is_cut_from_the_one_stored_copy(store: Store) -> None:
     """Each recipient gets the envelope with its own wrap, byte for byte."""
     new = envelope()
     await store.commit([new], None)
@@ -106,7 +95,7 @@ async def test_a_delivery_is_cut_from_the_one_stored_copy(store: SqliteCoordinat
 
 
 async def test_a_mailbox_holds_envelopes_and_statements_in_the_order_of_commits(
-    store: SqliteCoordinatorStore,
+    store: Store,
 ) -> None:
     """Nothing is skipped, whatever kind it is."""
     new, other = envelope(), envelope(to=("XAA",))
@@ -119,26 +108,26 @@ async def test_a_mailbox_holds_envelopes_and_statements_in_the_order_of_commits(
     assert await store.mail("XAA", 2, limit=10, max_bytes=PLENTY) == ()
 
 
-async def test_mail_is_bounded_but_never_stuck_on_a_large_item(store: SqliteCoordinatorStore) -> None:
+async def test_mail_is_bounded_but_never_stuck_on_a_large_item(store: Store) -> None:
     """The first item comes whatever its size; the next only if there is room."""
     await store.commit([envelope(to=("XBB",)) for _ in range(3)], None)
     assert len(await store.mail("XBB", 0, limit=2, max_bytes=PLENTY)) == 2
     assert [item.sequence for item in await store.mail("XBB", 1, limit=9, max_bytes=1)] == [2]
 
 
-async def test_a_commit_is_all_or_nothing(store: SqliteCoordinatorStore) -> None:
+async def test_a_commit_is_all_or_nothing(store: Store) -> None:
     """One entry that is there already undoes the whole commit."""
     new = envelope()
     await store.commit([new], None)
     fresh = envelope()
-    with pytest.raises(apsw.ConstraintError):
+    with pytest.raises(TWICE):
         await store.commit([fresh, new], ChainHead(bytes(32), 9, bytes(32)))
     assert fresh.id not in (await store.known([fresh.id], [])).envelopes
     assert (await store.chain(bytes(32))).sequence == 0
     assert await store.cursor("XBB") == Cursor(head=1, collected=0)
 
 
-async def test_what_is_known_is_told_with_its_relayed_statement(store: SqliteCoordinatorStore) -> None:
+async def test_what_is_known_is_told_with_its_relayed_statement(store: Store) -> None:
     """A repeated submission is answered from this."""
     new = envelope()
     note = statement(new.id)
@@ -151,7 +140,7 @@ async def test_what_is_known_is_told_with_its_relayed_statement(store: SqliteCoo
     assert stored.relayed == new.relayed.data
 
 
-async def test_a_cursor_moves_forward_only_and_never_past_the_head(store: SqliteCoordinatorStore) -> None:
+async def test_a_cursor_moves_forward_only_and_never_past_the_head(store: Store) -> None:
     """A late or wild report cannot hide an item."""
     await store.commit([envelope(to=("XBB",)) for _ in range(3)], None)
     await store.collect({"XBB": 2}, [])
@@ -162,27 +151,27 @@ async def test_a_cursor_moves_forward_only_and_never_past_the_head(store: Sqlite
     assert await store.cursor("XZZ") == Cursor(head=0, collected=0)
 
 
-async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
+async def test_everything_is_there_after_opening_again(stores: Stores) -> None:
     """What a call returned was durable."""
     new = envelope()
     key = secrets.token_bytes(32)
-    store = await open_store(tmp_path)
+    store = await stores.open()
     await store.commit([new], ChainHead(key, 1, new.relayed.id))
     await store.collect({"XBB": 1}, [Reported(MailPlace("XBB", 1), PeerCode.TAMPERED, NOW_MS)])
     await store.close()
-    store = await open_store(tmp_path)
+    store = await stores.open()
     assert await store.cursor("XBB") == Cursor(head=1, collected=1)
     assert await store.cursor("XCC") == Cursor(head=1, collected=0)
     assert await store.chain(key) == ChainHead(key, 1, new.relayed.id)
     await store.close()
 
 
-async def test_an_unknown_key_has_no_statement_yet(store: SqliteCoordinatorStore) -> None:
+async def test_an_unknown_key_has_no_statement_yet(store: Store) -> None:
     """A chain starts at nothing."""
     assert await store.chain(bytes(32)) == ChainHead(bytes(32), 0, CHAIN_START)
 
 
-async def test_expired_items_are_listed_until_they_are_recorded(store: SqliteCoordinatorStore) -> None:
+async def test_expired_items_are_listed_until_they_are_recorded(store: Store) -> None:
     """Collected or recorded items are not listed; nothing is listed before its time."""
     new = envelope()
     await store.commit([new], None)
@@ -194,7 +183,7 @@ async def test_expired_items_are_listed_until_they_are_recorded(store: SqliteCoo
     assert await store.expired(new.expires_ms, limit=10) == ()
 
 
-async def test_what_a_recipient_spoke_of_is_not_called_undelivered(store: SqliteCoordinatorStore) -> None:
+async def test_what_a_recipient_spoke_of_is_not_called_undelivered(store: Store) -> None:
     """Its cursor may have been lost in a crash; its own word was not."""
     new = envelope()
     await store.commit([new], None)
@@ -203,7 +192,7 @@ async def test_what_a_recipient_spoke_of_is_not_called_undelivered(store: Sqlite
     assert item.place.recipient == "XCC"
 
 
-async def test_what_a_recipient_could_not_use_is_undelivered(store: SqliteCoordinatorStore) -> None:
+async def test_what_a_recipient_could_not_use_is_undelivered(store: Store) -> None:
     """A cursor that passed it is no delivery; once, and not if the recipient said so itself."""
     first, second = envelope(), envelope()
     await store.commit([first, second], None)
@@ -216,7 +205,7 @@ async def test_what_a_recipient_could_not_use_is_undelivered(store: SqliteCoordi
     assert await store.expired(first.expires_ms, limit=10) == ()
 
 
-async def test_a_report_of_an_unusable_item_may_come_twice(store: SqliteCoordinatorStore) -> None:
+async def test_a_report_of_an_unusable_item_may_come_twice(store: Store) -> None:
     """The first report stands."""
     await store.commit([envelope()], None)
     report = Reported(MailPlace("XBB", 1), PeerCode.TAMPERED, NOW_MS)
@@ -225,7 +214,7 @@ async def test_a_report_of_an_unusable_item_may_come_twice(store: SqliteCoordina
 
 
 async def test_documents_keep_the_order_and_the_copy_of_their_first_arrival(
-    store: SqliteCoordinatorStore,
+    store: Store,
 ) -> None:
     """The index is what nodes mirror by."""
     documents = EVERYONE.documents
@@ -239,7 +228,7 @@ async def test_documents_keep_the_order_and_the_copy_of_their_first_arrival(
 
 async def test_the_search_for_expired_items_looks_only_behind_cursors(tmp_path: Path) -> None:
     """It must stay cheap with any number of collected items."""
-    store = await open_store(tmp_path)
+    store = await SqliteCoordinatorStore.open(tmp_path / "almenara.db", FixedClock(NOW_MS))
     await store.close()
     db = apsw.Connection(str(tmp_path / "almenara.db"))
     plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + EXPIRED, {"now": 1, "limit": 1})]

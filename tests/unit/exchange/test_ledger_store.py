@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from exchange.stores.contract import Entry, MailPlace, NewEnvelope, NewStatement
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY, Extent, ReadTile, SignedExtent, Spot, Witnessing
 from protocol import tree
 from protocol.documents import parse_document, parse_signed_document
@@ -20,20 +18,12 @@ from protocol.ledger.origins import Log
 from protocol.ledger.tiles import Tile, TileHashes, split_hashes
 from protocol.notice import DEFAULT_LIFE_MS
 from protocol.statement import StatementKind
-from tests.clocks import FixedClock
 from tests.community import HUB, community
 from tests.envelopes import id_of, sent
+from tests.stores import Store
 
 EVERYONE = community()
 NOW_MS = EVERYONE.now_ms
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteCoordinatorStore]:
-    """Open an empty store."""
-    opened = await SqliteCoordinatorStore.open(tmp_path / "almenara.db", FixedClock(NOW_MS))
-    yield opened
-    await opened.close()
 
 
 def statement(
@@ -83,7 +73,7 @@ def root_at(size: int) -> Callable[[ReadTile], bytes]:
     return lambda read: tree.root_by(size, TileHashes(read, size).subtree)
 
 
-async def test_the_leaves_are_made_from_the_rows(store: SqliteCoordinatorStore) -> None:
+async def test_the_leaves_are_made_from_the_rows(store: Store) -> None:
     """Of a statement its kind, the coordinator's time and its signed bytes; in the order of the rows."""
     said = [statement(bytes(32)) for _ in range(5)]
     await store.commit(said, None)
@@ -95,7 +85,7 @@ async def test_the_leaves_are_made_from_the_rows(store: SqliteCoordinatorStore) 
     assert (await store.ledger.leaf_hashes(Log.ACK, 5, limit=4)).hashes == ()
 
 
-async def test_the_leaves_of_the_directory_log_are_the_documents(store: SqliteCoordinatorStore) -> None:
+async def test_the_leaves_of_the_directory_log_are_the_documents(store: Store) -> None:
     """Of a document its kind, state and version too."""
     await store.append_documents(EVERYONE.documents, NOW_MS)
     parsed = [parse_document(parse_signed_document(data).body) for data in EVERYONE.documents]
@@ -108,7 +98,7 @@ async def test_the_leaves_of_the_directory_log_are_the_documents(store: SqliteCo
     assert await store.ledger.document(99) is None
 
 
-async def test_a_checkpoint_is_swapped_only_for_the_one_expected(store: SqliteCoordinatorStore) -> None:
+async def test_a_checkpoint_is_swapped_only_for_the_one_expected(store: Store) -> None:
     """Whoever expects another one changes nothing."""
     said = [statement(bytes(32)) for _ in range(2)]
     await store.commit(said, None)
@@ -124,7 +114,7 @@ async def test_a_checkpoint_is_swapped_only_for_the_one_expected(store: SqliteCo
     assert await ledger.signed(Log.DIRECTORY) is None
 
 
-async def test_no_checkpoint_stands_over_rows_that_are_not_there(store: SqliteCoordinatorStore) -> None:
+async def test_no_checkpoint_stands_over_rows_that_are_not_there(store: Store) -> None:
     """Whatever a reader saw, the writer looks again in the same transaction."""
     said = statement(bytes(32))
     await store.commit([said], None)
@@ -138,9 +128,7 @@ async def test_no_checkpoint_stands_over_rows_that_are_not_there(store: SqliteCo
 
 
 @pytest.mark.parametrize("steps", [(1, 254, 1, 1, 300), (70_000,), (256, 65_280, 1), (255, 1, 511)])
-async def test_tiles_grow_to_the_tree_of_their_leaves(
-    store: SqliteCoordinatorStore, steps: tuple[int, ...]
-) -> None:
+async def test_tiles_grow_to_the_tree_of_their_leaves(store: Store, steps: tuple[int, ...]) -> None:
     """However the leaves come, every level has the roots that RFC 6962 asks for."""
     hashes = fakes(sum(steps))
     at = 0
@@ -154,7 +142,7 @@ async def test_tiles_grow_to_the_tree_of_their_leaves(
         assert await store.ledger.published(Log.ACK) == new
 
 
-async def test_a_partial_tile_is_the_beginning_of_what_grew_from_it(store: SqliteCoordinatorStore) -> None:
+async def test_a_partial_tile_is_the_beginning_of_what_grew_from_it(store: Store) -> None:
     """A tile that was published once can be read for ever; what never was cannot."""
     hashes = fakes(300)
     await store.ledger.lay_out(Log.ACK, 0, hashes, Extent(300, bytes(32)))
@@ -169,7 +157,7 @@ async def test_a_partial_tile_is_the_beginning_of_what_grew_from_it(store: Sqlit
             await read(tile)
 
 
-async def test_every_published_size_is_remembered(store: SqliteCoordinatorStore) -> None:
+async def test_every_published_size_is_remembered(store: Store) -> None:
     """A size between two of them was never published."""
     hashes = fakes(20)
     for size in (3, 10, 20):
@@ -182,7 +170,7 @@ async def test_every_published_size_is_remembered(store: SqliteCoordinatorStore)
 
 
 async def test_a_member_reads_what_concerns_it_and_an_auditor_everything(
-    store: SqliteCoordinatorStore,
+    store: Store,
 ) -> None:
     """A recipient does not learn from the ledger how another one answered."""
     both, other = envelope(("XBB", "XCC")), envelope(("XCC",))
@@ -216,14 +204,14 @@ async def test_a_member_reads_what_concerns_it_and_an_auditor_everything(
     assert [index for index, _ in await store.ledger.headers_for(None, 2, 9)] == [5]
 
 
-async def test_a_code_that_is_part_of_another_is_another(store: SqliteCoordinatorStore) -> None:
+async def test_a_code_that_is_part_of_another_is_another(store: Store) -> None:
     """XB is not XBB."""
     await store.commit([envelope(("XBB",))], None)
     for reader in ("XB", "BB", "X"):
         assert await store.ledger.statements_for(reader, 0, 9) == ()
 
 
-async def test_statements_are_found_by_their_ids(store: SqliteCoordinatorStore) -> None:
+async def test_statements_are_found_by_their_ids(store: Store) -> None:
     """With the time in their leaf."""
     said = [statement(bytes(32)) for _ in range(3)]
     await store.commit(said, None)
@@ -231,7 +219,7 @@ async def test_statements_are_found_by_their_ids(store: SqliteCoordinatorStore) 
     assert spots == {said[2].id: Spot(2, NOW_MS + 5), said[0].id: Spot(0, NOW_MS + 5)}
 
 
-async def test_the_newest_directory_statement_is_found(store: SqliteCoordinatorStore) -> None:
+async def test_the_newest_directory_statement_is_found(store: Store) -> None:
     """What was said last about documents."""
     assert await store.ledger.announced() is None
     said = [statement(bytes(32), kind=StatementKind.DIRECTORY) for _ in range(2)]
@@ -239,7 +227,7 @@ async def test_the_newest_directory_statement_is_found(store: SqliteCoordinatorS
     assert await store.ledger.announced() == said[1].data
 
 
-async def test_some_witnessed_checkpoints_are_kept_for_ever(store: SqliteCoordinatorStore) -> None:
+async def test_some_witnessed_checkpoints_are_kept_for_ever(store: Store) -> None:
     """The newest always; of the others one each minute, and of one size the first."""
     ledger = store.ledger
     for size, seconds in ((5, 0), (9, 59), (12, 60), (12, 125), (20, 130)):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from exchange.stores.contract import MailPlace, Reported
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent, Witnessing
 from exchange.stores.sharing_contract import UNMARKED, Mark, Question
 from protocol.errors import LeaseLost, PeerCode
 from protocol.ledger.origins import Log
-from tests.clocks import FixedClock
 from tests.community import community
+from tests.stores import Store
 from tests.unit.exchange.test_coordinator_store import envelope, statement
 
 EVERYONE = community()
@@ -22,15 +18,7 @@ NOW_MS = EVERYONE.now_ms
 LONG = 60.0
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteCoordinatorStore]:
-    """Open an empty store."""
-    opened = await SqliteCoordinatorStore.open(tmp_path / "almenara.db", FixedClock(NOW_MS))
-    yield opened
-    await opened.close()
-
-
-async def test_the_newest_session_of_a_node_wins(store: SqliteCoordinatorStore) -> None:
+async def test_the_newest_session_of_a_node_wins(store: Store) -> None:
     """The older holder learns it when it renews, and ends nothing but its own."""
     sharing = store.sharing
     first = await sharing.take_session("XAA", "one", seconds=LONG)
@@ -45,14 +33,14 @@ async def test_the_newest_session_of_a_node_wins(store: SqliteCoordinatorStore) 
     assert await sharing.take_session("XAA", "one", seconds=LONG) > second
 
 
-async def test_a_session_that_is_not_renewed_ends(store: SqliteCoordinatorStore) -> None:
+async def test_a_session_that_is_not_renewed_ends(store: Store) -> None:
     """A process that died leaves no session behind."""
     await store.sharing.take_session("XAA", "one", seconds=0)
     await store.sharing.take_session("XBB", "two", seconds=LONG)
     assert await store.sharing.sessions() == {"XBB": "two"}
 
 
-async def test_a_stale_session_moves_no_cursor(store: SqliteCoordinatorStore) -> None:
+async def test_a_stale_session_moves_no_cursor(store: Store) -> None:
     """A process that stood still for a minute is refused what it then writes."""
     await store.commit([envelope(to=("XBB", "XCC"))], None)
     stale = await store.sharing.take_session("XBB", "one", seconds=LONG)
@@ -64,7 +52,7 @@ async def test_a_stale_session_moves_no_cursor(store: SqliteCoordinatorStore) ->
     assert (await store.cursor("XCC")).collected == 1
 
 
-async def test_a_lease_has_one_holder_until_it_ends(store: SqliteCoordinatorStore) -> None:
+async def test_a_lease_has_one_holder_until_it_ends(store: Store) -> None:
     """Each change of hands has a higher epoch; who was replaced cannot renew."""
     sharing = store.sharing
     first = await sharing.take_lease("sweeper", "one", seconds=0)
@@ -82,7 +70,7 @@ async def test_a_lease_has_one_holder_until_it_ends(store: SqliteCoordinatorStor
     assert third.epoch > second.epoch
 
 
-async def test_a_lease_that_ended_may_be_renewed_if_nobody_took_it(store: SqliteCoordinatorStore) -> None:
+async def test_a_lease_that_ended_may_be_renewed_if_nobody_took_it(store: Store) -> None:
     """Its holder was slow, and no harm was done."""
     lease = await store.sharing.take_lease("sweeper", "one", seconds=0)
     assert lease is not None
@@ -90,7 +78,7 @@ async def test_a_lease_that_ended_may_be_renewed_if_nobody_took_it(store: Sqlite
     assert await store.sharing.take_lease("sweeper", "two", seconds=LONG) is None
 
 
-async def test_no_checkpoint_is_swapped_under_a_lost_lease(store: SqliteCoordinatorStore) -> None:
+async def test_no_checkpoint_is_swapped_under_a_lost_lease(store: Store) -> None:
     """Its epoch tells, even if the checkpoint would fit."""
     said = statement(bytes(32))
     await store.commit([said], None)
@@ -104,7 +92,7 @@ async def test_no_checkpoint_is_swapped_under_a_lost_lease(store: SqliteCoordina
     assert await store.ledger.swap(Log.ACK, EMPTY, new, said.id, lease)
 
 
-async def test_tiles_are_never_laid_out_by_who_comes_too_late(store: SqliteCoordinatorStore) -> None:
+async def test_tiles_are_never_laid_out_by_who_comes_too_late(store: Store) -> None:
     """A process that stood still between its steps must not cut what another has published since."""
     hashes = [bytes([number]) * 32 for number in range(5)]
     ledger = store.ledger
@@ -115,7 +103,7 @@ async def test_tiles_are_never_laid_out_by_who_comes_too_late(store: SqliteCoord
 
 
 async def test_cosignatures_are_shared_until_a_larger_checkpoint_is_witnessed(
-    store: SqliteCoordinatorStore,
+    store: Store,
 ) -> None:
     """Whoever finds a quorum among them saves it."""
     sharing = store.sharing
@@ -132,7 +120,7 @@ async def test_cosignatures_are_shared_until_a_larger_checkpoint_is_witnessed(
 
 
 async def test_a_question_replaces_the_one_before_and_its_cosignatures(
-    store: SqliteCoordinatorStore,
+    store: Store,
 ) -> None:
     """All processes ask about the same checkpoint: otherwise no quorum could come together among them."""
     sharing = store.sharing
@@ -151,7 +139,7 @@ async def test_a_question_replaces_the_one_before_and_its_cosignatures(
     assert await sharing.cosignatures(Log.DIRECTORY, 3) == {"XAA": b"mine"}
 
 
-async def test_a_stale_process_asks_the_witnesses_nothing(store: SqliteCoordinatorStore) -> None:
+async def test_a_stale_process_asks_the_witnesses_nothing(store: Store) -> None:
     """Two that asked in turn would let no quorum come together."""
     stale = await store.sharing.take_lease("witnesses-ack", "one", seconds=0)
     lease = await store.sharing.take_lease("witnesses-ack", "two", seconds=LONG)
@@ -162,7 +150,7 @@ async def test_a_stale_process_asks_the_witnesses_nothing(store: SqliteCoordinat
     assert await store.sharing.question(Log.ACK) == Question(number, b"mine")
 
 
-async def test_who_is_there_is_seen_until_it_stops_saying_so(store: SqliteCoordinatorStore) -> None:
+async def test_who_is_there_is_seen_until_it_stops_saying_so(store: Store) -> None:
     """What a process says of itself replaces what it said before."""
     sharing = store.sharing
     await sharing.register("one", b"1", seconds=LONG)
@@ -175,7 +163,7 @@ async def test_who_is_there_is_seen_until_it_stops_saying_so(store: SqliteCoordi
     assert await sharing.processes() == {"one": b"2"}
 
 
-async def test_the_leases_that_somebody_has_can_be_seen(store: SqliteCoordinatorStore) -> None:
+async def test_the_leases_that_somebody_has_can_be_seen(store: Store) -> None:
     """One that has ended is nobody's."""
     sharing = store.sharing
     held = await sharing.take_lease("sweeper", "one", seconds=LONG)
@@ -183,7 +171,7 @@ async def test_the_leases_that_somebody_has_can_be_seen(store: SqliteCoordinator
     assert await sharing.leases() == (held,)
 
 
-async def test_an_older_witnessed_checkpoint_replaces_no_newer_one(store: SqliteCoordinatorStore) -> None:
+async def test_an_older_witnessed_checkpoint_replaces_no_newer_one(store: Store) -> None:
     """Two processes may gather at once."""
     for size in (3, 2):
         await store.ledger.save_witnessed(Log.ACK, Witnessing(size, NOW_MS, b"note"), apart_ms=1)
@@ -192,7 +180,7 @@ async def test_an_older_witnessed_checkpoint_replaces_no_newer_one(store: Sqlite
     assert kept.size == 3
 
 
-async def test_the_pulse_tells_what_changed(store: SqliteCoordinatorStore) -> None:
+async def test_the_pulse_tells_what_changed(store: Store) -> None:
     """Everything that others may wait for has a number in it."""
     sharing = store.sharing
     quiet = await sharing.pulse(["XBB"])

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from exchange.stores.contract import ChainHead, MailPlace
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from protocol.statement import StatementKind
-from tests.clocks import FixedClock
 from tests.community import HUB, community
-from tests.unit.exchange.test_coordinator_store import envelope, statement
+from tests.stores import Store
+from tests.unit.exchange.test_coordinator_store import TWICE, envelope, statement
 
 EVERYONE = community()
 NOW_MS = EVERYONE.now_ms
 KEY = bytes(32)
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteCoordinatorStore]:
-    """Open an empty store."""
-    opened = await SqliteCoordinatorStore.open(tmp_path / "almenara.db", FixedClock(NOW_MS))
-    yield opened
-    await opened.close()
-
-
-async def test_a_turn_counts_what_is_there_and_what_it_writes(store: SqliteCoordinatorStore) -> None:
+async def test_a_turn_counts_what_is_there_and_what_it_writes(store: Store) -> None:
     """The counts are the indexes of what comes next."""
     await store.append_documents(EVERYONE.documents[:2], NOW_MS)
     async with store.turn() as turn:
@@ -42,7 +31,7 @@ async def test_a_turn_counts_what_is_there_and_what_it_writes(store: SqliteCoord
         assert (turn.statements, turn.documents) == (2, 4)
 
 
-async def test_turns_come_one_after_another(store: SqliteCoordinatorStore) -> None:
+async def test_turns_come_one_after_another(store: Store) -> None:
     """Whoever waits for the turn sees what was written in the one before."""
     new = envelope()
     entered = asyncio.Event()
@@ -61,7 +50,7 @@ async def test_turns_come_one_after_another(store: SqliteCoordinatorStore) -> No
     assert await waiting == (1, True)
 
 
-async def test_a_turn_without_a_write_changes_nothing(store: SqliteCoordinatorStore) -> None:
+async def test_a_turn_without_a_write_changes_nothing(store: Store) -> None:
     """Also one that ends with an error."""
     with pytest.raises(ZeroDivisionError):
         async with store.turn():
@@ -71,7 +60,7 @@ async def test_a_turn_without_a_write_changes_nothing(store: SqliteCoordinatorSt
     assert await store.commit([envelope()], None) == (0,)
 
 
-async def test_a_turn_sees_chains_and_what_was_declared(store: SqliteCoordinatorStore) -> None:
+async def test_a_turn_sees_chains_and_what_was_declared(store: Store) -> None:
     """What one process says of an expired item, the next does not say again."""
     new = envelope()
     gone = MailPlace("XCC", 1)
@@ -83,11 +72,11 @@ async def test_a_turn_sees_chains_and_what_was_declared(store: SqliteCoordinator
         assert (await turn.known([new.id], [said.id, KEY])).statements == {said.id: 1}
 
 
-async def test_after_a_failed_write_the_counts_are_read_again(store: SqliteCoordinatorStore) -> None:
+async def test_after_a_failed_write_the_counts_are_read_again(store: Store) -> None:
     """Nobody goes by a number that may be wrong."""
     new = envelope()
     await store.commit([new], None)
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(TWICE):
         await store.commit([statement(new.id), new], None)
     async with store.turn() as turn:
         assert turn.statements == 1

@@ -1,0 +1,1 @@
+"""Migrations of a coordinator's database on PostgreSQL."""
