@@ -35,7 +35,7 @@ from protocol.suite import SUITE_1
 from tests.acceptance.ceremony import HUB, NO_PASSPHRASE, Founded
 
 CLOCK = SystemClock()
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

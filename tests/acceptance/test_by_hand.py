@@ -27,7 +27,7 @@ from tests.ports import free_port
 ROOT = Path(__file__).parents[2]
 SHOWN_PORT, SHOWN_LEDGER_PORT = "8443", "8444"
 STARTED = {"HUB": "coordinator.started", "XAA": "node.started", "XBB": "node.started", "XCC": "node.started"}
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 SCRIPT = f"""#!/bin/sh
 exec "{sys.executable}" -m exchange.cli.main "$@"
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 HEEDING_CTRL_C = """
 import signal, sys
 from exchange.cli.main import main
