@@ -6,6 +6,7 @@ An envelope leaves the queue when the coordinator's signed RELAYED is verified a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import apsw
@@ -13,11 +14,11 @@ import structlog
 
 from exchange.node.again import CURED_BY_ANOTHER, follow
 from exchange.node.context import NodeContext
-from exchange.node.receipts import Receipts
+from exchange.node.receipts import Checked, Receipts
 from exchange.node.records import ReceiptRecord, store_receipt
 from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
 from exchange.stores.node_ledger import insert_promise
-from exchange.stores.node_notices import list_deliveries, update_delivery, update_state
+from exchange.stores.node_notices import NoticeRow, list_deliveries, update_delivery, update_state
 from exchange.stores.node_queue import OutgoingRow, remove
 from exchange.stores.node_sealing import first_of, waiting_for
 from exchange.stores.node_statements import mark_recorded
@@ -87,13 +88,7 @@ class Answers:
         round_ = [await self._waiting.get()]
         while not self._waiting.empty():
             round_.append(self._waiting.get_nowait())
-        kept: list[tuple[Answered, ReceiptRecord | None]] = []
-        broken: AlmenaraError | None = None
-        for answered in round_:
-            try:
-                kept.append((answered, await self._promise(answered)))
-            except AlmenaraError as error:
-                broken = error
+        kept, broken = await self._judge(round_)
         now_ms = self._context.clock.now_ms()
 
         def record(db: apsw.Connection) -> None:
@@ -112,13 +107,39 @@ class Answers:
             raise broken
         return round_
 
-    async def _promise(self, answered: Answered) -> ReceiptRecord | None:
-        """Return the verified RELAYED statement for an accepted envelope."""
+    async def _judge(
+        self, round_: Sequence[Answered]
+    ) -> tuple[list[tuple[Answered, ReceiptRecord | None]], AlmenaraError | None]:
+        """Return what can be recorded, with the promises, and what was wrong with one of the others."""
+        broken: AlmenaraError | None = None
+        checked: list[tuple[Answered, Checked | None]] = []
+        for answered in round_:
+            try:
+                checked.append((answered, self._check(answered)))
+            except AlmenaraError as error:
+                broken = error
+        rows = self._receipts.rows(promise for _, promise in checked if promise is not None)
+        kept: list[tuple[Answered, ReceiptRecord | None]] = []
+        for answered, promise in checked:
+            try:
+                receipt = None if promise is None else await self._promised(answered, promise, rows)
+                kept.append((answered, receipt))
+            except AlmenaraError as error:
+                broken = error
+        return kept, broken
+
+    def _check(self, answered: Answered) -> Checked | None:
+        """Return the RELAYED statement for an accepted envelope; its signature has verified."""
         if answered.row.kind != "submit" or not isinstance(answered.answer, Accepted):
             return None
         if answered.answer.statement is None:
             raise RemoteProtocolError("the coordinator accepted an envelope and promised nothing")
-        receipt = await self._receipts.read(answered.answer.statement)
+        return self._receipts.check(answered.answer.statement)
+
+    async def _promised(
+        self, answered: Answered, promise: Checked, rows: Mapping[bytes, NoticeRow]
+    ) -> ReceiptRecord:
+        receipt = await self._receipts.judge(promise, rows)
         promised = receipt.statement
         if promised.kind is not StatementKind.RELAYED or promised.envelope != answered.row.subject:
             raise RemoteProtocolError("the coordinator's promise is about something else")

@@ -7,14 +7,18 @@ chain is read again before the next statement.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exchange.node.context import NodeContext
 from exchange.stores.node_statements import read_chains
 from keys.evidence import NO_STATEMENT_YET, Chain, Draft, Saying, draft_statement, sign_statements
 from keys.signer import Signer
+
+FEW = 8
+"""How many statements are drafted at once, and signed without a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,30 @@ def say(
     Each says which checkpoint of the ledger this node has verified last: whoever was shown another
     ledger finds out by it.
     """
+    drafts = list(_drafts(context, signer, chain, sayings, now_ms))
+    return _said(signer, sayings, drafts, sign_statements(signer, drafts) if drafts else [])
+
+
+async def say_all(
+    context: NodeContext, signer: Signer, chain: Chain, sayings: Sequence[Saying], now_ms: int
+) -> list[Said]:
+    """Sign as many as 256 statements as :func:`say` does, and let other tasks have their turn meanwhile."""
+    if len(sayings) < FEW:
+        return say(context, signer, chain, sayings, now_ms)
     drafts: list[Draft] = []
+    for draft in _drafts(context, signer, chain, sayings, now_ms):
+        drafts.append(draft)
+        if len(drafts) % FEW == 0:
+            await asyncio.sleep(0)
+    # Signing lets go of the interpreter.
+    return _said(signer, sayings, drafts, await asyncio.to_thread(sign_statements, signer, drafts))
+
+
+def _drafts(
+    context: NodeContext, signer: Signer, chain: Chain, sayings: Sequence[Saying], now_ms: int
+) -> Iterator[Draft]:
     seen = context.heads.seen
+    directory = context.directory.head()
     for saying in sayings:
         draft = draft_statement(
             replace(saying, seen=seen),
@@ -50,10 +76,14 @@ def say(
             signer=signer,
             at_ms=now_ms,
             nonce=secrets.token_bytes(32),
-            directory=context.directory.head(),
+            directory=directory,
             chain=chain,
         )
-        drafts.append(draft)
+        yield draft
         chain = draft.chain
-    signed = sign_statements(signer, drafts) if drafts else []
+
+
+def _said(
+    signer: Signer, sayings: Sequence[Saying], drafts: Sequence[Draft], signed: Sequence[bytes]
+) -> list[Said]:
     return [Said(signer.key_id, *parts) for parts in zip(sayings, drafts, signed, strict=True)]

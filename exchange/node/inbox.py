@@ -1,29 +1,32 @@
 """The inbox: what the coordinator delivers is verified, opened, stored and answered for.
 
 One task takes everything that waits, up to a bound. A notice and the node's signed RECEIVED
-become durable in one transaction, and only then does the cursor move. What cannot be used is
-kept as evidence, never silently dropped, and never blocks what comes after it; only a failing
-store does, because then nothing is known about the item.
+become durable in one transaction, and only then does the cursor move; while one round is written, the
+next is verified and opened. What cannot be used is kept as evidence, never silently dropped, and never
+blocks what comes after it; only a failing store does, because then nothing is known about the item.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
-from exchange.node.chains import last_of_chain, say
+from exchange.node.chains import last_of_chain, say_all
 from exchange.node.context import NodeContext
+from exchange.node.incoming import Found, look, prepare
 from exchange.node.link_state import LinkState
-from exchange.node.openings import Openings, logical_key
+from exchange.node.openings import BREATH, Openings, logical_key
 from exchange.node.receipts import Receipts
 from exchange.node.records import Item, NoticeRecord, Outcome, RefusalRecord, store_round
 from exchange.node.summary import unlock_key
-from exchange.stores.node_notices import find_notice
+from exchange.stores.node_notices import NoticeRow, find_notice
 from exchange.stores.node_statements import has_said
 from keys.evidence import Chain, Saying
+from keys.held import Documents
 from keys.sealing import decryption_proof
 from keys.signer import Signer
 from protocol.errors import (
@@ -38,10 +41,10 @@ from protocol.errors import (
     StoreFailed,
     UnknownSigner,
 )
-from protocol.session.messages import ItemKind
+from protocol.signed import MAX_BATCH
 from protocol.statement import StatementKind
 
-ROUND_ITEMS = 32
+ROUND_ITEMS = MAX_BATCH
 _log = structlog.get_logger()
 
 REJECTABLE = (CannotOpen, KeyRevoked, NoticeExpired, NotAddressed, Replayed)
@@ -53,12 +56,22 @@ TIMELY = (NoticeExpired, UnknownSigner)
 """What a wrong clock makes of genuine items: of expired notices, of keys and documents not yet valid."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """Items that are being prepared, and the documents by which they are judged."""
+
+    items: list[Item]
+    documents: Documents
+    found: asyncio.Task[list[Found]]
+
+
 @dataclass(slots=True)
 class _Met:
-    """What was met in one round: envelopes, and the notices in them by their logical key."""
+    """What was met in one round: envelopes, the notices in them by their logical key, and our own ones."""
 
     seen: set[bytes] = field(default_factory=set)
     opened: dict[bytes, NoticeRecord] = field(default_factory=dict)
+    rows: dict[bytes, NoticeRow] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +108,7 @@ class Inbox:
         self._catch_up = catch_up
         self._link_state = link_state
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
+        self._ahead: _Ahead | None = None
         self._chain: tuple[bytes, Chain] | None = None
 
     def offer(self, item: Item) -> None:
@@ -103,6 +117,9 @@ class Inbox:
 
     def forget(self) -> None:
         """Drop what waits, because the session is gone; it will be delivered again."""
+        if self._ahead is not None:
+            self._ahead.found.cancel()
+            self._ahead = None
         while not self._waiting.empty():
             self._waiting.get_nowait()
 
@@ -115,44 +132,62 @@ class Inbox:
         Raises:
             StoreFailed, OutcomeUnknown: nothing may be taken as dealt with; the items come again.
             ClockSkew: likewise, until this machine's clock is right.
-        UnknownSigner: likewise, until a node key may sign again.
+            UnknownSigner: likewise, until a node key may sign again.
         """
-        items = [await self._waiting.get()]
-        while len(items) < ROUND_ITEMS and not self._waiting.empty():
-            items.append(self._waiting.get_nowait())
-        if self._context.restored.since_ms is not None:
-            await self._look_at(items)
-            return []
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            ahead = self._prepare_ahead([await self._waiting.get()])
         try:
-            return await self._round(items)
+            if self._context.restored.since_ms is not None:
+                await self._look_at(await ahead.found)
+                return []
+            return await self._round(ahead)
         except AlmenaraError:
             raise
         except Exception:
             _log.exception("delivery.fault")
         # A fault of our own with one item must not stop the others, now or after a restart.
-        return [outcome for item in items for outcome in await self._alone(item)]
+        return [outcome for item in ahead.items for outcome in await self._alone(item)]
 
-    async def _round(self, items: Sequence[Item]) -> list[Outcome]:
+    def _prepare_ahead(self, items: list[Item]) -> _Ahead:
+        """Begin to prepare a round of these and what else waits."""
+        while len(items) < ROUND_ITEMS and not self._waiting.empty():
+            items.append(self._waiting.get_nowait())
+        documents = self._context.directory.documents
+        return _Ahead(items, documents, _begin(self._prepare(items)))
+
+    async def _prepare(self, items: Sequence[Item]) -> list[Found]:
+        return await prepare(self._openings, self._receipts, items)
+
+    def _look(self, found: Sequence[Found]) -> dict[bytes, NoticeRow]:
+        return look(self._openings, self._receipts, found)
+
+    async def _round(self, ahead: _Ahead) -> list[Outcome]:
         # One key for the whole round, whatever the time is when it is written.
         current = _Round(signer=await self._signer())
         await self._chain_of(current.signer)
-        for item in items:
-            current.outcomes.append(await self._deal_with(item, current))
-            # Other tasks, heartbeats among them, get their turn between two items.
-            await asyncio.sleep(0)
+        found = await ahead.found
+        if self._context.directory.documents is not ahead.documents:
+            # Somebody's key may count no more since.
+            found = await self._prepare(ahead.items)
+        current.rows = self._look(found)
+        for one in found:
+            current.outcomes.append(await self._deal_with(one, current))
+            if len(current.outcomes) % BREATH == 0:
+                await asyncio.sleep(0)
         await self._write(current)
         return current.outcomes
 
-    async def _look_at(self, items: Sequence[Item]) -> None:
+    async def _look_at(self, found: Sequence[Found]) -> None:
         """Store what can be used, and sign nothing: neither that it came nor that it cannot be used."""
-        met, outcomes = _Met(), list[Outcome]()
-        for item in items:
+        met, outcomes = _Met(rows=self._look(found)), list[Outcome]()
+        for one in found:
             try:
-                outcome = await self._judge(item, met)
+                outcome = await self._judge(one, met)
             except (StoreFailed, OutcomeUnknown):
                 raise
             except AlmenaraError as error:
-                _log.warning("delivery.waits", code=error.code, seq=item.sequence)
+                _log.warning("delivery.waits", code=error.code, seq=one.item.sequence)
             else:
                 if outcome.again is None:
                     outcomes.append(replace(outcome, saying=None))
@@ -161,8 +196,9 @@ class Inbox:
         context.events.ring()
 
     async def _alone(self, item: Item) -> list[Outcome]:
+        ahead = _Ahead([item], self._context.directory.documents, _begin(self._prepare([item])))
         try:
-            return await self._round([item])
+            return await self._round(ahead)
         except AlmenaraError:
             raise
         except Exception as fault:
@@ -171,17 +207,19 @@ class Inbox:
         await self._write(_Round(signer=await self._signer(), outcomes=[refused]))
         return [refused]
 
-    async def _deal_with(self, item: Item, current: _Round) -> Outcome:
+    async def _deal_with(self, found: Found, current: _Round) -> Outcome:
+        item = found.item
         try:
             try:
-                return await self._judge(item, current)
+                return await self._judge(found, current)
             except UnknownSigner:
-                # The signer may be newer than our copy of the directory: look once.
-                if current.caught_up:
-                    raise
-                current.caught_up = True
-                await self._catch_up()
-                return await self._judge(item, current)
+                # The signer may be newer than our copy of the directory: look once in a round.
+                if not current.caught_up:
+                    current.caught_up = True
+                    await self._catch_up()
+                anew = await self._prepare([item])
+                current.rows |= self._look(anew)
+                return await self._judge(anew[0], current)
         except (StoreFailed, OutcomeUnknown):
             # This says nothing about the item: it comes again when the store works.
             raise
@@ -191,10 +229,14 @@ class Inbox:
                 raise ClockSkew("what was delivered cannot be judged by this machine's clock") from error
             return await self._refuse(item, error, current)
 
-    async def _judge(self, item: Item, met: _Met) -> Outcome:
-        if item.kind is ItemKind.STATEMENT:
-            return Outcome(item=item, receipt=await self._receipts.read(item.content))
-        opened = await self._openings.open(item, frozenset(met.seen), met.opened)
+    async def _judge(self, found: Found, met: _Met) -> Outcome:
+        item = found.item
+        if found.error is not None:
+            raise found.error
+        if found.statement is not None:
+            return Outcome(item=item, receipt=await self._receipts.judge(found.statement, met.rows))
+        assert found.envelope is not None  # noqa: S101 - one of the three is there
+        opened = self._openings.open(found.envelope, met.seen, met.opened)
         if opened is None:
             return Outcome(item=item, saying=await self._owed(item, met.seen))
         met.seen.add(opened.envelope)
@@ -268,10 +310,20 @@ class Inbox:
         signer = current.signer
         chain = await self._chain_of(signer)
         sayings = [outcome.saying for outcome in current.outcomes if outcome.saying is not None]
-        said = say(context, signer, chain, sayings, now_ms)
+        said = await say_all(context, signer, chain, sayings, now_ms)
         self._chain = None
+        if self._ahead is None and not self._waiting.empty():
+            # Prepared while this round is written; what the store knows of it is asked after that.
+            self._ahead = self._prepare_ahead([])
         await context.engine.write(lambda db: store_round(db, context.state, current.outcomes, said, now_ms))
         self._chain = signer.key_id, said[-1].draft.chain if said else chain
         if said:
             context.outgoing.ring()
         context.events.ring()
+
+
+def _begin(preparing: Coroutine[Any, Any, list[Found]]) -> asyncio.Task[list[Found]]:
+    task = asyncio.create_task(preparing)
+    # Whoever takes the round is told what failed; if the session has ended, nobody is.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task

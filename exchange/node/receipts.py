@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+
+import apsw
 
 from exchange.node.context import NodeContext
 from exchange.node.records import ReceiptRecord
@@ -22,6 +26,15 @@ MANIFESTS_KEPT = 256
 UNREADABLE_NOTE = "(the note cannot be opened)"
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A statement that its party has truly signed; what it is about is another question."""
+
+    id: bytes
+    statement: Statement
+    data: bytes
+
+
 class Receipts:
     """Verifies statements about the notices that this node sent."""
 
@@ -29,35 +42,64 @@ class Receipts:
         self._context = context
 
     async def read(self, data: bytes) -> ReceiptRecord:
-        """Return a statement that truly is about one of our notices, by one who may say it.
+        """Return a statement that truly is about one of our notices; errors as of the steps below."""
+        checked = self.check(data)
+        return await self.judge(checked, self.rows([checked]))
+
+    def check(self, data: bytes) -> Checked:
+        """Return a statement that its party has truly signed, without a look into the store.
 
         Raises:
             FormatError, TrustError: it is not well formed, or its signer may not say this.
-            NotAddressed: it is about no notice of ours, or its party is no recipient of it.
-            Tampered: it claims to prove decryption and does not.
-            CannotOpen: our own copy of the notice was altered, so that nothing can be compared.
-            StoreFailed: its note cannot be opened now, and may be later.
         """
         context = self._context
         signed, statement = parse_statement(data)
         # What was recorded before its party was suspended, and lay in our mailbox, is not lost.
         check_statement(context.directory, context.verifier, signed, statement, now_ms=None, late=True)
-        row = context.engine.look_up(lambda db: find_notice(db, statement.envelope))
+        return Checked(statement_id(signed.body), statement, data)
+
+    def rows(self, checked: Iterable[Checked]) -> dict[bytes, NoticeRow]:
+        """Return the stored notices that statements are about, by envelope, in one look into the store.
+
+        Raises:
+            StoreFailed: the store cannot be read.
+        """
+        envelopes = {one.statement.envelope for one in checked}
+
+        def read(db: apsw.Connection) -> dict[bytes, NoticeRow]:
+            rows = ((envelope, find_notice(db, envelope)) for envelope in envelopes)
+            return {envelope: row for envelope, row in rows if row is not None}
+
+        return self._context.engine.look_up(read) if envelopes else {}
+
+    async def judge(self, checked: Checked, rows: Mapping[bytes, NoticeRow]) -> ReceiptRecord:
+        """Return a statement that is about one of our notices, by one who may say it.
+
+        Args:
+            checked: The statement.
+            rows: What :meth:`rows` has found.
+
+        Raises:
+            NotAddressed: it is about no notice of ours, or its party is no recipient of it.
+            Tampered: it claims to prove decryption and does not.
+            CannotOpen: our own copy of the notice was altered, so that nothing can be compared.
+            UnknownSigner: its officer is listed no longer.
+            StoreFailed: its note cannot be opened now, and may be later.
+        """
+        context, statement = self._context, checked.statement
+        row = rows.get(statement.envelope)
         if row is None or row.direction != "sent":
             raise NotAddressed("a statement was delivered about a notice that this node did not send")
         self._require_recipient(statement, row)
         self._require_decryption(statement, row)
         note = await self._note(statement)
-        locked = None
-        name = statement_id(signed.body)
-        if note is not None:
-            locked = context.vault.lock("note", name, note.encode())
+        locked = None if note is None else context.vault.lock("note", checked.id, note.encode())
         return ReceiptRecord(
-            id=name,
+            id=checked.id,
             statement=statement,
             officer=officer_name(context.directory, statement, late=True),
             locked_note=locked,
-            data=data,
+            data=checked.data,
         )
 
     def _require_recipient(self, statement: Statement, row: NoticeRow) -> None:

@@ -5,13 +5,18 @@ No other key is ever tried, and the unsealer is not even asked where the id is u
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from exchange.node.context import NodeContext
 from exchange.stores.node_books import PrekeyRow, find_prekey
 from keys.wrap import wrap
 from protocol.digest import tag
 from protocol.documents import Prekey
-from protocol.errors import CannotOpen
+from protocol.errors import AlmenaraError, CannotOpen
 from protocol.suite import WRAP_PLAINTEXT_BYTES
+
+DOES_NOT_OPEN = "the wrap does not open with this key and these bindings"
 
 
 async def unseal_wrap(context: NodeContext, prekey_id: bytes, sealed: bytes, info: bytes) -> bytes:
@@ -30,6 +35,37 @@ async def unseal_wrap(context: NodeContext, prekey_id: bytes, sealed: bytes, inf
     """
     row = _row(context, prekey_id)
     return await context.unsealer.open_wrap(prekey_id, row.day, row.locked_seed, sealed, info)
+
+
+async def unseal_wraps(
+    context: NodeContext, wraps: Sequence[tuple[bytes, bytes, bytes]]
+) -> list[bytes | AlmenaraError]:
+    """Return what each wrap holds, in order, or why it cannot be had; as :func:`unseal_wrap` would raise it.
+
+    Args:
+        context: The node.
+        wraps: The prekey that the envelope names, the wrap, and what it binds.
+    """
+    found: list[bytes | AlmenaraError] = [b""] * len(wraps)
+    by_key: dict[bytes, list[int]] = {}
+    for number, (prekey_id, _, _) in enumerate(wraps):
+        by_key.setdefault(prekey_id, []).append(number)
+
+    async def one_key(prekey_id: bytes, numbers: list[int]) -> None:
+        opened: Sequence[bytes | None]
+        try:
+            row = _row(context, prekey_id)
+            bound = [wraps[number][1:] for number in numbers]
+            opened = await context.unsealer.open_wraps(prekey_id, row.day, row.locked_seed, bound)
+        except AlmenaraError as error:
+            for number in numbers:
+                found[number] = error
+            return
+        for number, plaintext in zip(numbers, opened, strict=True):
+            found[number] = CannotOpen(DOES_NOT_OPEN) if plaintext is None else plaintext
+
+    await asyncio.gather(*(one_key(*group) for group in by_key.items()))
+    return found
 
 
 async def unseal_note(context: NodeContext, prekey_id: bytes, sealed: bytes, info: bytes) -> bytes:

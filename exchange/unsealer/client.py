@@ -15,7 +15,9 @@ import structlog
 
 from exchange.unsealer.launch import Child
 from exchange.unsealer.messages import (
+    MAX_WRAPS,
     Answer,
+    BoundWrap,
     DestroyDays,
     Destroyed,
     Failed,
@@ -23,8 +25,10 @@ from exchange.unsealer.messages import (
     MadeKey,
     MakeDays,
     Opened,
+    OpenedWraps,
     OpenNote,
     OpenWrap,
+    OpenWraps,
     Ready,
     Request,
     frame,
@@ -52,7 +56,7 @@ _ERRORS = {
 }
 _log = structlog.get_logger()
 
-A = TypeVar("A", Opened, Made, Destroyed)
+A = TypeVar("A", Opened, OpenedWraps, Made, Destroyed)
 
 
 class Unsealer:
@@ -132,6 +136,39 @@ class Unsealer:
         ref = self._next_ref()
         asked = OpenWrap(ref=ref, prekey_id=prekey_id, day=day, locked=locked, wrap=wrap, info=info)
         return (await self._ask(asked, Opened)).plaintext
+
+    async def open_wraps(
+        self, prekey_id: bytes, day: str, locked: bytes, wraps: Sequence[tuple[bytes, bytes]]
+    ) -> list[bytes | None]:
+        """Return what is in each of any number of wraps, in order; None for one that does not open.
+
+        Args:
+            prekey_id: The one key that all their envelopes name.
+            day: Its UTC day.
+            locked: Its seed as the store has it.
+            wraps: Each wrap with what it binds.
+
+        Raises:
+            CannotOpen: the day was destroyed, so that none of them opens.
+            StoreFailed: the day's key cannot be reached now.
+        """
+        bound = [BoundWrap(wrap=wrap, info=info) for wrap, info in wraps]
+        # Several requests rather than a large one: while one is opened, the next is on its way.
+        asked = [
+            OpenWraps(
+                ref=self._next_ref(),
+                prekey_id=prekey_id,
+                day=day,
+                locked=locked,
+                wraps=tuple(bound[start : start + MAX_WRAPS]),
+            )
+            for start in range(0, len(bound), MAX_WRAPS)
+        ]
+        answers = await asyncio.gather(*(self._ask(one, OpenedWraps) for one in asked))
+        opened = [plaintext for answer in answers for plaintext in answer.plaintexts]
+        if len(opened) != len(bound):
+            raise ServiceError("the unsealer answered for another number of wraps than it was asked")
+        return opened
 
     async def open_note(self, prekey_id: bytes, day: str, locked: bytes, sealed: bytes, info: bytes) -> bytes:
         """Return what an officer's note seals, still padded; as :meth:`open_wrap`."""

@@ -17,15 +17,19 @@ from protocol.documents import Prekey
 from protocol.errors import FormatError, TooLarge
 from protocol.fields import Bytes32, Millis, StateCode, Uint, Wire, WrapBytes
 from protocol.statement import MAX_DETAIL_BYTES
+from protocol.suite import WRAP_PLAINTEXT_BYTES
 
 MAX_FRAME_BYTES = 64 * 1024
 MAX_DAYS = 128
+MAX_WRAPS = 32
+"""How many wraps one request may bring: what the other end answers in a few milliseconds."""
 _LENGTH_BYTES = 4
 
 Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 Days = Annotated[tuple[Day, ...], Meta(max_length=MAX_DAYS)]
 Locked = Annotated[bytes, Meta(max_length=1024)]
 Info = Annotated[bytes, Meta(max_length=256)]
+WrapPlaintext = Annotated[bytes, Meta(min_length=WRAP_PLAINTEXT_BYTES, max_length=WRAP_PLAINTEXT_BYTES)]
 Text = Annotated[bytes, Meta(max_length=4096)]
 """UTF-8 for people; not text of the profile, because it may quote a path that is not."""
 
@@ -55,6 +59,23 @@ class OpenWrap(Wire, frozen=True, tag="open-wrap"):
     locked: Locked
     wrap: WrapBytes
     info: Info
+
+
+class BoundWrap(Wire, frozen=True):
+    """A wrap, and what it binds."""
+
+    wrap: WrapBytes
+    info: Info
+
+
+class OpenWraps(Wire, frozen=True, tag="open-wraps"):
+    """Open several wraps with the one prekey that all of them name."""
+
+    ref: Uint
+    prekey_id: Bytes32
+    day: Day
+    locked: Locked
+    wraps: Annotated[tuple[BoundWrap, ...], Meta(min_length=1, max_length=MAX_WRAPS)]
 
 
 class OpenNote(Wire, frozen=True, tag="open-note"):
@@ -97,6 +118,13 @@ class Opened(Wire, frozen=True, tag="opened"):
     plaintext: Annotated[bytes, Meta(max_length=MAX_DETAIL_BYTES)]
 
 
+class OpenedWraps(Wire, frozen=True, tag="opened-wraps"):
+    """What was in each wrap, in order; nothing where one does not open."""
+
+    ref: Uint
+    plaintexts: Annotated[tuple[WrapPlaintext | None, ...], Meta(max_length=MAX_WRAPS)]
+
+
 class MadeKey(Wire, frozen=True):
     """One day's prekey as published, and its seed locked under the day's key."""
 
@@ -128,11 +156,11 @@ class Failed(Wire, frozen=True, tag="failed"):
     hint: Text
 
 
-Request: TypeAlias = OpenWrap | OpenNote | MakeDays | DestroyDays
-Answer: TypeAlias = Opened | Made | Destroyed | Failed
+Request: TypeAlias = OpenWrap | OpenWraps | OpenNote | MakeDays | DestroyDays
+Answer: TypeAlias = Opened | OpenedWraps | Made | Destroyed | Failed
 
-_REQUESTS = codec.tags_of(OpenWrap, OpenNote, MakeDays, DestroyDays)
-_ANSWERS = codec.tags_of(Ready, Opened, Made, Destroyed, Failed)
+_REQUESTS = codec.tags_of(OpenWrap, OpenWraps, OpenNote, MakeDays, DestroyDays)
+_ANSWERS = codec.tags_of(Ready, Opened, OpenedWraps, Made, Destroyed, Failed)
 
 
 def frame(message: Wire) -> bytes:

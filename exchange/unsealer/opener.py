@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from exchange.unsealer.daykeys import DayKeys
-from exchange.unsealer.messages import MadeKey
+from exchange.unsealer.messages import BoundWrap, MadeKey
 from keys.calendar import day_of
 from keys.opening import RecipientKey
 from keys.prekeys import make_prekeys
@@ -40,6 +40,17 @@ class Opener:
             StoreFailed: the day's key cannot be reached now.
         """
         return self._key(prekey_id, day, locked).unwrap(wrap, _bound(info, "wrap"))
+
+    def open_wraps(
+        self, prekey_id: bytes, day: str, locked: bytes, wraps: Sequence[BoundWrap]
+    ) -> tuple[bytes | None, ...]:
+        """Return what is in each wrap, in order; None for one that does not open.
+
+        Raises:
+            CannotOpen, StoreFailed: as :meth:`open_wrap`, where it concerns the key of them all.
+        """
+        key = self._key(prekey_id, day, locked)
+        return tuple(_unwrapped(key, one) for one in wraps)
 
     def open_note(self, prekey_id: bytes, day: str, locked: bytes, sealed: bytes, info: bytes) -> bytes:
         """Return what an officer's note seals, still padded; raises as :meth:`open_wrap`."""
@@ -86,6 +97,13 @@ class Opener:
         if len(self._kept) > KEYS_KEPT:
             self._kept.popitem(last=False)
         return key
+
+
+def _unwrapped(key: RecipientKey, one: BoundWrap) -> bytes | None:
+    try:
+        return key.unwrap(one.wrap, _bound(one.info, "wrap"))
+    except CannotOpen:
+        return None
 
 
 def _bound(info: bytes, label: str) -> bytes:

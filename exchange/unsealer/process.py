@@ -32,8 +32,10 @@ from exchange.unsealer.messages import (
     Made,
     MakeDays,
     Opened,
+    OpenedWraps,
     OpenNote,
     OpenWrap,
+    OpenWraps,
     Ready,
     Request,
     Start,
@@ -152,6 +154,8 @@ def _answer(opener: Opener, request: Request) -> Answer:
         match request:
             case OpenWrap(prekey_id=key, day=day, locked=locked, wrap=wrap, info=info):
                 return Opened(ref=ref, plaintext=opener.open_wrap(key, day, locked, wrap, info))
+            case OpenWraps(prekey_id=key, day=day, locked=locked, wraps=wraps):
+                return OpenedWraps(ref=ref, plaintexts=opener.open_wraps(key, day, locked, wraps))
             case OpenNote(prekey_id=key, day=day, locked=locked, sealed=sealed, info=info):
                 return Opened(ref=ref, plaintext=opener.open_note(key, day, locked, sealed, info))
             case MakeDays(first_ms=first_ms, days=days):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import apsw
 import msgspec
 import pytest
 
-from exchange.node.openings import Openings
+from exchange.node.openings import Openings, Prepared
 from exchange.node.records import AgainRecord, Item, NoticeRecord
 from exchange.stores import node_books
 from exchange.stores.node_books import EVIDENCE_KEPT, read_alarms
@@ -61,15 +61,15 @@ class Faulty(Openings):
         """Raise ``fault`` for this envelope."""
         self.envelope, self.fault, self.times = envelope, fault, times
 
-    async def open(
-        self, item: Item, seen: frozenset[bytes], opened_before: Mapping[bytes, NoticeRecord]
+    def open(
+        self, prepared: Prepared, seen: Collection[bytes], opened_before: Mapping[bytes, NoticeRecord]
     ) -> NoticeRecord | AgainRecord | None:
         """Open, or fail."""
-        claimed = self.claimed(item)
+        claimed = self.claimed(prepared.item)
         if self.times and claimed is not None and claimed.id == self.envelope:
             self.times -= 1
             raise self.fault
-        return await super().open(item, seen, opened_before)
+        return super().open(prepared, seen, opened_before)
 
 
 def spoiled(pair: Pair, copy: bytes, fault: Exception, times: int = 10**6) -> None:
