@@ -102,7 +102,7 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     key_store: str = "file:"
     pkcs11_module: Path | None = None
     pin_file: Path | None = None
-    window: Window = 64
+    window: Window = 512
     heartbeat_s: Seconds = 15.0
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"

@@ -4,7 +4,7 @@ Out:
 
 - ``outbox``: what is asked becomes a sealed notice that a crash cannot lose; ``requests``: what may
   be asked; ``sealer``: numbers envelopes and seals them, round by round; ``sealing_round``: how a round
-  becomes durable
+  becomes durable; ``company``: why a round waits a moment under load
 - ``choosing``: the key to seal to, or why there is none; ``resealer``: seals for those who wait for
   one, and again what could not be opened; ``again``: who that is
 - ``courier``: keeps the session, for ever, and carries everything; ``addresses``: where it tries next;

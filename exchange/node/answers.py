@@ -13,6 +13,7 @@ import apsw
 import structlog
 
 from exchange.node.again import CURED_BY_ANOTHER, follow
+from exchange.node.company import Company
 from exchange.node.context import NodeContext
 from exchange.node.receipts import Checked, Receipts
 from exchange.node.records import ReceiptRecord, store_receipt
@@ -67,6 +68,7 @@ class Answers:
         self._context = context
         self._receipts = receipts
         self._waiting: asyncio.Queue[Answered] = asyncio.Queue()
+        self._company = Company()
 
     def offer(self, answered: Answered) -> None:
         """Hand in one answer; the session's window bounds how many can wait."""
@@ -86,8 +88,10 @@ class Answers:
             StoreFailed, OutcomeUnknown: nothing may be taken as recorded.
         """
         round_ = [await self._waiting.get()]
+        await self._company.gather(self._waiting.qsize() + 1)
         while not self._waiting.empty():
             round_.append(self._waiting.get_nowait())
+        self._company.had(len(round_))
         kept, broken = await self._judge(round_)
         now_ms = self._context.clock.now_ms()
 

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from exchange.node.chains import last_of_chain, say_all
+from exchange.node.company import SEVERAL, Company
 from exchange.node.context import NodeContext
 from exchange.node.incoming import Found, look, prepare
 from exchange.node.link_state import LinkState
@@ -109,6 +110,7 @@ class Inbox:
         self._link_state = link_state
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
         self._ahead: _Ahead | None = None
+        self._company = Company()
         self._chain: tuple[bytes, Chain] | None = None
 
     def offer(self, item: Item) -> None:
@@ -136,7 +138,10 @@ class Inbox:
         """
         ahead, self._ahead = self._ahead, None
         if ahead is None:
-            ahead = self._prepare_ahead([await self._waiting.get()])
+            first = await self._waiting.get()
+            await self._company.gather(self._waiting.qsize() + 1)
+            ahead = self._prepare_ahead([first])
+        self._company.had(len(ahead.items))
         try:
             if self._context.restored.since_ms is not None:
                 await self._look_at(await ahead.found)
@@ -312,7 +317,7 @@ class Inbox:
         sayings = [outcome.saying for outcome in current.outcomes if outcome.saying is not None]
         said = await say_all(context, signer, chain, sayings, now_ms)
         self._chain = None
-        if self._ahead is None and not self._waiting.empty():
+        if self._ahead is None and self._waiting.qsize() >= SEVERAL:
             # Prepared while this round is written; what the store knows of it is asked after that.
             self._ahead = self._prepare_ahead([])
         await context.engine.write(lambda db: store_round(db, context.state, current.outcomes, said, now_ms))

@@ -16,6 +16,7 @@ from itertools import groupby
 import apsw
 
 from exchange.node.choosing import Chosen
+from exchange.node.company import Company
 from exchange.node.context import NodeContext
 from exchange.node.sealing_round import OutOfStep, Writing, position, write_round
 from exchange.stores.node_notices import DeliveryRow
@@ -91,6 +92,7 @@ class Sealer:
         self._context = context
         self._pairs: Pairs | None = None
         self._waiting: deque[_Asked] = deque()
+        self._company = Company()
         self._working: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -116,7 +118,9 @@ class Sealer:
         """Seal round after round until nothing waits; one is sealed while the one before is written."""
         try:
             while self._waiting:
+                await self._company.gather(len(self._waiting))
                 taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+                self._company.had(len(taken))
                 try:
                     signed = await self._seal_round(taken)
                 except Exception as error:

@@ -20,6 +20,8 @@ BUSY_TIMEOUT_MS = 5_000
 AUTOCHECKPOINT_PAGES = 2_000
 WAL_SIZE_LIMIT = 16 * 2**20
 CACHED_STATEMENTS = 256
+WRITER_CACHE_KIB = 16 * 1024
+"""Ids are random, so every index is written all over: what does not fit is read again and again."""
 
 FIXED_SINCE = (3, 51, 3)
 FIXED_BACKPORTS = {(3, 44): 6, (3, 50): 7}
@@ -125,6 +127,7 @@ def open_writer(place: Place) -> apsw.Connection:
         db.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         db.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
         db.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT}")
+        db.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         # What is deleted is overwritten: forward secrecy rests on destroyed keys being gone.
         db.execute("PRAGMA secure_delete = ON")
     except REFUSALS as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.unsealer.daykeys import FileDayKeys
-from exchange.unsealer.messages import MadeKey
+from exchange.unsealer.messages import BoundWrap, MadeKey
 from exchange.unsealer.opener import KEYS_KEPT, Opener
 from keys.opening import RecipientKey
 from keys.wrap import seal_to
@@ -53,6 +53,21 @@ def test_what_was_sealed_to_a_day_opens(opener: Opener, made: tuple[MadeKey, ...
     """Each day with its own key, twice as once."""
     for key in (*made, *made):
         assert opener.open_wrap(key.public.key_id, key.day, key.locked, wrapped(key), WRAP_INFO) == CONTENT
+
+
+def test_many_wraps_of_one_key_are_opened_at_once(opener: Opener, made: tuple[MadeKey, ...]) -> None:
+    """What does not open, and what is bound to something else, is told apart from the others."""
+    key, other = made[:2]
+    wraps = (
+        BoundWrap(wrap=wrapped(key), info=WRAP_INFO),
+        BoundWrap(wrap=wrapped(other), info=WRAP_INFO),
+        BoundWrap(wrap=wrapped(key, NOTE_INFO), info=NOTE_INFO),
+        BoundWrap(wrap=wrapped(key), info=WRAP_INFO),
+    )
+    opened = opener.open_wraps(key.public.key_id, key.day, key.locked, wraps)
+    assert opened == (CONTENT, None, None, CONTENT)
+    with pytest.raises(CannotOpen):
+        opener.open_wraps(other.public.key_id, key.day, key.locked, wraps)
 
 
 def test_a_note_of_any_length_opens_and_a_wrap_has_one(opener: Opener, made: tuple[MadeKey, ...]) -> None:

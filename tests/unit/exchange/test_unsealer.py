@@ -124,6 +124,20 @@ async def test_many_questions_at_once_get_each_its_own_answer(tmp_path: Path) ->
         assert set(await asyncio.gather(*asked)) == {CONTENT}
 
 
+async def test_any_number_of_wraps_is_opened_in_order(tmp_path: Path) -> None:
+    """More than fit into one message; one among them does not open."""
+    async with asking(launch_in(tmp_path, "XAA")) as unsealer:
+        (key, other) = await unsealer.make_days(DAWN, 2)
+        contents = [bytes((number,)) * 72 for number in range(70)]
+        wraps = [(seal_to(key.public.public, INFO, one), INFO) for one in contents]
+        wraps[40] = (seal_to(other.public.public, INFO, CONTENT), INFO)
+        opened = await unsealer.open_wraps(key.public.key_id, key.day, key.locked, wraps)
+        assert opened == [*contents[:40], None, *contents[41:]]
+        with pytest.raises(CannotOpen):
+            await unsealer.open_wraps(key.public.key_id, other.day, key.locked, wraps)
+        assert await unsealer.open_wraps(key.public.key_id, key.day, key.locked, []) == []
+
+
 async def test_what_cannot_be_opened_is_told_and_harms_nothing(tmp_path: Path) -> None:
     """One refusal among others."""
     async with asking(launch_in(tmp_path, "XAA")) as unsealer:
