@@ -134,7 +134,7 @@ async def test_any_number_of_wraps_is_opened_in_order(tmp_path: Path) -> None:
         opened = await unsealer.open_wraps(key.public.key_id, key.day, key.locked, wraps)
         assert opened == [*contents[:40], None, *contents[41:]]
         with pytest.raises(CannotOpen):
-            await unsealer.open_wraps(key.public.key_id, other.day, key.locked, wraps)
+            await unsealer.open_wraps(other.public.key_id, key.day, other.locked, wraps)
         assert await unsealer.open_wraps(key.public.key_id, key.day, key.locked, []) == []
 
 
