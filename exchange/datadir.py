@@ -82,6 +82,28 @@ class DataDir:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         self._descriptor = descriptor
 
+    def holder(self) -> int | None:
+        """Return the id of the process that has the directory now, or None.
+
+        Raises:
+            SetupError: The directory is missing, or can be written by others.
+        """
+        self._require_private()
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SetupError(f"{self.lock_file} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            return int(said) if said.isdecimal() else None
+        finally:
+            os.close(descriptor)
+        return None
+
     def unlock(self) -> None:
         """Give the directory back; nothing happens if it is not locked by this object."""
         descriptor, self._descriptor = self._descriptor, None

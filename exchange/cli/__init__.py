@@ -22,8 +22,8 @@ Commands that work on this machine:
 - ``local``: their common options; ``setup``: ``governance``, ``coordinator``; ``setup_node``: ``node``,
   ``officer``; ``reaching``: a node that runs, from such a command; ``succeeding``: the next identity key;
   ``attesting``: another's key confirmed; ``setup_ledger``: a coordinator's anchor and auditors;
-  ``renewing``: its next keys; ``taking``: ``node community``, ``governance take``; ``showing_setup``: a
-  community and a proposal in words
+  ``renewing``: its next keys; ``coordinating``: its processes; ``taking``: ``node community``,
+  ``governance take``; ``showing_setup``: a community and a proposal in words
 - ``proposing``: ``governance propose``; ``governing``: ``governance sign``, ``publish`` and their like
 - ``comparing``: fingerprints shown and compared, and a request seen again
 - ``keys``: ``key``, with ``key_views`` (list, check, export) and ``rotating``; ``seeing_tokens``: what is

@@ -9,6 +9,7 @@ import click
 
 from exchange.cli.command import Command
 from exchange.cli.comparing import governance_fingerprint
+from exchange.cli.coordinating import coordinator_drain, coordinator_status
 from exchange.cli.governing import admit, custodian_key, publish, show, sign, status
 from exchange.cli.local import (
     FILE,
@@ -100,6 +101,8 @@ def coordinator() -> None:
 coordinator.add_command(recover)
 coordinator.add_command(auditor)
 coordinator.add_command(rotate)
+coordinator.add_command(coordinator_status)
+coordinator.add_command(coordinator_drain)
 
 
 @coordinator.command(

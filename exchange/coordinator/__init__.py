@@ -27,7 +27,7 @@ The ledger's way, from rows to what auditors read:
 Among the processes of one coordinator:
 
 - ``duties``: what one process does for all, under a lease; ``lookout``: what the others have changed
-- ``roll``: this process says that it is there, and keeps its nodes' sessions
+- ``roll``: this process says that it is there, and keeps its nodes' sessions; ``status``: how all of them are
 
 The rest:
 

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 import structlog
@@ -78,13 +78,22 @@ class Roll:
         owner: This process.
         sessions: Who is connected here.
         facts: Returns what is said.
+        said: Awaited each time, after it was said.
     """
 
-    def __init__(self, sharing: Sharing, owner: str, sessions: Sessions, facts: Callable[[], Facts]) -> None:
+    def __init__(
+        self,
+        sharing: Sharing,
+        owner: str,
+        sessions: Sessions,
+        facts: Callable[[], Facts],
+        said: Callable[[], Awaitable[None]],
+    ) -> None:
         self._sharing = sharing
         self._owner = owner
         self._sessions = sessions
         self._facts = facts
+        self._said = said
 
     async def run(self) -> None:
         """Say so until cancelled."""
@@ -106,7 +115,9 @@ class Roll:
             stale = await self._sharing.renew_sessions(epochs, seconds=SESSION_SECONDS)
             # Of these, all that is known is that they have another epoch.
             self._sessions.dismiss_replaced({state: epochs[state] + 1 for state in stale})
-        await self._sharing.register(self._owner, msgspec.json.encode(self._facts()), seconds=PRESENT_SECONDS)
+        facts = msgspec.json.encode(self._facts())
+        await self._sharing.register(self._owner, facts, seconds=PRESENT_SECONDS)
+        await self._said()
 
     async def leave(self) -> None:
         """Say that this process has gone; best effort, for it is forgotten by itself."""

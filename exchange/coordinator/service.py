@@ -33,6 +33,7 @@ from exchange.coordinator.reading_room import ReadingRoom
 from exchange.coordinator.relay import Relay
 from exchange.coordinator.roll import Facts, Roll, owner_of, process_name
 from exchange.coordinator.sessions import Sessions
+from exchange.coordinator.status import look, write_status
 from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
 from exchange.coordinator.visit import Reception
 from exchange.link.guard import ServerLimits
@@ -122,7 +123,7 @@ class Coordinator:
             "sweeper", parts.sharing, self.owner, lambda _: sweeper.run(self._sweep_seconds)
         )
         self._lookout = Lookout(parts.sharing, self._sessions, self._following, self._ledger.looked, clock)
-        self._roll = Roll(parts.sharing, self.owner, self._sessions, self.facts)
+        self._roll = Roll(parts.sharing, self.owner, self._sessions, self.facts, self._write_status)
         documents = CommunityDocuments(parts.store, parts.directory, self._following, clock)
         self._incoming = Incoming(settings.data, documents, parts.directory)
         reception = Reception(
@@ -262,6 +263,14 @@ class Coordinator:
         for name in names:
             self._tasks[name].cancel()
         await asyncio.wait([self._tasks[name] for name in names], timeout=GOODBYE_SECONDS)
+
+    async def _write_status(self) -> None:
+        """Let people on this machine see how all processes are."""
+        status = await look(self._parts.sharing)
+        try:
+            await asyncio.to_thread(write_status, self._settings.data, status)
+        except OSError as error:
+            log.warning("status.not_written", exc_info=error)
 
     def facts(self) -> Facts:
         """Return what this process says of itself."""

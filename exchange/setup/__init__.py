@@ -15,7 +15,8 @@ root hash and the fingerprint of each request's key.
   ``holdings``: what is held beside what is listed; ``checking``: what of that is not as it must be;
   ``succession``: its next identity key; ``attesting``: a member confirms another's key
 - ``reconciling``: a restored node's new keys and numbers
-- ``handing_in``: a newer community file for a coordinator that runs
+- ``handing_in``: a newer community file for a coordinator that runs; ``draining``: it takes its leave;
+  ``standing``: how its processes are
 - ``requests``: what a request to be admitted asks for, in words
 - ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
