@@ -8,8 +8,8 @@ A key has one role, and a role may sign only the kinds of object listed in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from keys.signature import CompositeKey, PublicKey
 from protocol import tree
@@ -104,16 +104,26 @@ class Signer:
         return f"Signer({self._role}, {self.key_id.hex()})"
 
 
+class Claim(NamedTuple):
+    """What a proof says: that this key has signed the root of a batch with the object in it."""
+
+    public_key: bytes
+    context: Context
+    root: bytes
+    signature: bytes
+
+
 class Verifier:
     """Verifies proofs, and remembers the last verified roots so that a batch costs one check.
 
-    Only successes are remembered, keyed by the whole of key, context, root and signature; the
-    memory is bounded and may be dropped at any time without changing an answer.
+    Only successes are remembered, the whole of key, context, root and signature; the memory is
+    bounded and may be dropped at any time without changing an answer. Threads may share one.
     """
 
     def __init__(self, *, roots_kept: int = VERIFIED_ROOTS_KEPT) -> None:
-        # lru_cache keeps no call that raised, and is safe between threads.
-        self._verify_root = lru_cache(maxsize=roots_kept)(_verify_root)
+        self._kept = roots_kept
+        self._verified: dict[bytes, Claim] = {}
+        """By signature: another claim with the same signature is checked anew."""
 
     def verify(self, public_key: bytes, role: Role, context: Context, obj: bytes, proof: Proof) -> None:
         """Return only if ``proof`` shows that this key signed these exact bytes.
@@ -130,11 +140,38 @@ class Verifier:
             BadSignature: the role may not sign this kind, or the signature does not verify.
             KeyRefused: the key is not admitted.
         """
-        if context not in ROLE_CONTEXTS[role]:
-            raise BadSignature(f"a {role} key may not sign a {context.value}")
-        _check_geometry(context, proof)
-        root = root_implied(context, obj, proof)
-        self._verify_root(bytes(public_key), context, root, bytes(proof.signature))
+        self.check(claimed(public_key, role, context, obj, proof))
+
+    def check(self, claim: Claim) -> None:
+        """Return only if a claim is true; the costly part of :meth:`verify`, with the same errors."""
+        verified = self._verified
+        if verified.get(claim.signature) == claim:
+            return
+        PublicKey.from_bytes(claim.public_key).verify(
+            claim.signature, signing_message(claim.context, claim.root), claim.context.label
+        )
+        if self._kept:
+            verified[claim.signature] = claim
+            while len(verified) > self._kept:
+                # Another thread may have dropped the oldest meanwhile.
+                verified.pop(next(iter(tuple(verified)), b""), None)
+
+    def has_met(self, signature: bytes) -> bool:
+        """Whether some claim with this signature is remembered; it says nothing about another claim."""
+        return signature in self._verified
+
+
+def claimed(public_key: bytes, role: Role, context: Context, obj: bytes, proof: Proof) -> Claim:
+    """Return what a proof claims; arguments as :meth:`Verifier.verify`. Nothing is believed yet.
+
+    Raises:
+        FormatError: the proof's index, size and path do not fit each other or the kind.
+        BadSignature: the role may not sign this kind.
+    """
+    if context not in ROLE_CONTEXTS[role]:
+        raise BadSignature(f"a {role} key may not sign a {context.value}")
+    _check_geometry(context, proof)
+    return Claim(bytes(public_key), context, root_implied(context, obj, proof), bytes(proof.signature))
 
 
 def possession_message(state: str, role: Role, public: bytes, community: bytes) -> bytes:
@@ -181,7 +218,3 @@ def _check_geometry(context: Context, proof: Proof) -> None:
         raise FormatError("the inclusion path of a proof is not up to 8 hashes of 32 bytes")
     if len(proof.signature) != SIGNATURE_BYTES:
         raise FormatError(f"the signature of a proof has {len(proof.signature)} bytes")
-
-
-def _verify_root(public_key: bytes, context: Context, root: bytes, signature: bytes) -> None:
-    PublicKey.from_bytes(public_key).verify(signature, signing_message(context, root), context.label)

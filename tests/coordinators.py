@@ -15,9 +15,11 @@ from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.budget import Allowance, Budgets
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.following import Following
+from exchange.coordinator.judging import Judge
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.relay import Relay
 from exchange.coordinator.undelivered import Sweeper
+from exchange.coordinator.verifying import Verifying
 from exchange.coordinator.waiting import Answer, Brought
 from exchange.stores.contract import CoordinatorStore
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
@@ -98,7 +100,9 @@ async def at_work(
     promises = Promises(HUB, lambda: everyone.hub, directory)
     announcer = Announcer(ledger, "hub.example/almenara/dir")
     following = Following(store, directory, 0, clock)
-    relay = Relay(store, admission, promises, announcer, following, clock, wake, lambda: None)
+    verifying = Verifying(everyone.verifier)
+    judge = Judge(admission, verifying)
+    relay = Relay(store, judge, promises, announcer, following, clock, wake, lambda: None)
     cursors = Cursors(store, clock, pause_seconds=0.01)
     running = [asyncio.create_task(relay.run()), asyncio.create_task(cursors.run())]
     try:
@@ -109,6 +113,7 @@ async def at_work(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        verifying.close()
 
 
 def beside(here: Inside) -> AbstractAsyncContextManager[Inside]:

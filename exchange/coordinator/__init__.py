@@ -4,9 +4,10 @@ A request's way:
 
 - ``visit``: serves one node's session; ``sessions``: who is connected now
 - ``waiting``: the queue, in which members take turns; ``budget``: what one member may cost
-- ``admission``: may this be relayed? judged here, stored nowhere
-- ``relay``: the one worker that judges, writes once and answers; ``round``: what it writes together;
-  ``promises``: its signed RELAYED and UNDELIVERED
+- ``admission``: may this be relayed? the rules; ``judging``: applies them, stores nothing;
+  ``verifying``: checks signatures beside each other
+- ``relay``: gathers one round while it writes the one before, and answers; ``round``: what it writes
+  together; ``promises``: its signed RELAYED and UNDELIVERED
 
 A delivery's way:
 

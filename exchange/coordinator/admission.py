@@ -20,9 +20,11 @@ from keys.authenticity import (
 )
 from keys.evidence import check_statement
 from keys.roster import Roster
-from keys.signer import Verifier
+from keys.signer import Claim, Verifier, claimed
 from protocol.documents import Role
-from protocol.errors import NotAddressed, OverQuota, UnknownSigner
+from protocol.errors import AlmenaraError, NotAddressed, OverQuota, UnknownSigner
+from protocol.notice import Header
+from protocol.signed import Context
 from protocol.statement import (
     SIGNER_ROLE,
     SignedStatement,
@@ -34,6 +36,12 @@ from protocol.statement import (
 
 MOST_STATEMENTS = 64
 """What one party may say about one envelope: its receipt, and several officers changing their minds."""
+
+URGENT_POINT = 4
+"""From this point of the reference scale on, an envelope goes before others ("severe", "emergency")."""
+
+SOON_MS = 60 * 60 * 1000
+"""So does one that asks for an answer within so many milliseconds of its making."""
 
 BY_SENDER = frozenset({StatementKind.WITHDRAWN, StatementKind.SUPERSEDED})
 BY_COORDINATOR = frozenset(kind for kind, role in SIGNER_ROLE.items() if role is Role.COORDINATOR)
@@ -117,14 +125,37 @@ class Admission:
             raise UnknownSigner(f"{party} may not say {statement.kind.name}: only a coordinator may")
         return UnverifiedStatement(statement_id(signed.body), signed, statement, data)
 
+    def claim_of(self, unverified: UnverifiedSubmission | UnverifiedStatement) -> Claim | None:
+        """Return the claim whose signature must be checked, if a check of it would be news.
+
+        Nothing is judged here: a key that does not count, or a proof that is none, has no claim.
+        """
+        try:
+            if isinstance(unverified, UnverifiedStatement):
+                said, proof = unverified.statement, unverified.signed.proof
+                if self._verifier.has_met(proof.signature):
+                    return None
+                role, knew = SIGNER_ROLE[said.kind], said.directory.version
+                key = self._directory.signer_key(said.party, said.key_id, role, said.at_ms, knew=knew)
+                return claimed(key, role, Context.STATEMENT, unverified.signed.body, proof)
+            header, submission = unverified.sealed.header, unverified.submission
+            if self._verifier.has_met(submission.proof.signature):
+                return None
+            now_ms = self._clock.now_ms()
+            key = self._directory.signer_key(header.sender, header.key_id, Role.NODE, now_ms)
+            return claimed(key, Role.NODE, Context.NOTICE, submission.manifest, submission.proof)
+        except AlmenaraError:
+            return None
+
     def admit_statement(
-        self, unverified: UnverifiedStatement, envelope: StoredEnvelope | None
+        self, unverified: UnverifiedStatement, envelope: StoredEnvelope | None, *, also: int = 0
     ) -> NewStatement:
         """Return a statement that may be recorded.
 
         Args:
             unverified: The parsed statement.
             envelope: The envelope it speaks of, or None if there is none of that id here.
+            also: How many statements of this party about it are about to be recorded.
 
         Raises:
             NotAddressed: there is no such envelope here, or it gives this party nothing to say.
@@ -134,7 +165,7 @@ class Admission:
         """
         statement = unverified.statement
         mail_to = _listeners(statement, envelope)
-        if envelope is not None and envelope.spoken.get(statement.party, 0) >= MOST_STATEMENTS:
+        if envelope is not None and envelope.spoken.get(statement.party, 0) + also >= MOST_STATEMENTS:
             raise OverQuota(f"{statement.party} has made {MOST_STATEMENTS} statements about one envelope")
         now_ms = self._clock.now_ms()
         # Its place in the ledger would be behind the revocation, whatever time it states.
@@ -150,6 +181,13 @@ class Admission:
             data=unverified.data,
             mail_to=mail_to,
         )
+
+
+def is_urgent(header: Header) -> bool:
+    """Whether an envelope goes before others: by its severity on the reference scale, or its deadline."""
+    point = header.severity.point
+    soon = header.respond_by_ms is not None and header.respond_by_ms - header.created_ms <= SOON_MS
+    return soon or (point is not None and point >= URGENT_POINT)
 
 
 def _listeners(statement: Statement, envelope: StoredEnvelope | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Written in a turn only: a number used twice would look to everyone like a fork o
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -55,7 +56,7 @@ class Promises:
         if head is not None:
             self._head = Chain(head.sequence, head.previous)
 
-    def write(
+    async def write(
         self, sayings: Sequence[Saying], at_ms: int
     ) -> tuple[list[Draft], list[bytes], ChainHead | None]:
         """Return drafts and signed forms of these statements, and the chain's end after them.
@@ -83,5 +84,6 @@ class Promises:
             )
             drafts.append(draft)
             chain = draft.chain
-        signed = sign_statements(self._signer, drafts)
+        # Making an ML-DSA signature takes milliseconds, without the interpreter's lock.
+        signed = await asyncio.to_thread(sign_statements, self._signer, drafts)
         return drafts, signed, ChainHead(self._signer.key_id, chain.sequence, chain.previous)

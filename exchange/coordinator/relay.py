@@ -1,22 +1,27 @@
-"""The relay: one worker that takes what waits, judges it, makes it durable at once, then answers.
+"""The relay: judges what waits, makes it durable together, then answers.
 
-A round is: read each request; look up in the store what is known already; check what is not; then, in
-the turn, promise to relay (one signature for the whole round); *one* write; answer; wake the recipients.
-Nobody is told anything before the write has returned. If documents came while it was checked, the turn is
-left, and what is not answered yet is checked again by them; what another process stored meanwhile is known.
+Two workers, one behind the other. The first takes what waits, looks up in the store what is known
+already, checks what is not, and adds it to the next round. The second writes one round after another:
+in the turn, promise to relay (one signature for the whole round), *one* write; then answer, and wake the
+recipients. While one round is being written the next one is gathered, so rounds grow under load by
+themselves, and nobody waits for company when there is none.
+
+Nobody is told anything before the write has returned. If documents came while a round was judged, the
+turn is left, and it is judged again by them; what another process stored meanwhile is known.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from exchange.clock import Clock
-from exchange.coordinator.admission import Admission, UnverifiedStatement
 from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.following import Following
+from exchange.coordinator.judging import Judge, known_of, refuse
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.round import (
     Announcement,
@@ -34,24 +39,27 @@ from exchange.stores.contract import (
     Known,
     NewEnvelope,
     NewStatement,
+    StoredEnvelope,
     Turn,
     Uncollected,
 )
-from protocol.errors import AlmenaraError, OverQuota, PeerCode
-from protocol.session.messages import Accepted, Refused, Submit
+from protocol.errors import OverQuota, PeerCode
+from protocol.session.messages import Accepted, Refused
 
-ROUND_ITEMS = 32
-ROUND_BYTES = 8 * 1024 * 1024
+BREATH_ITEMS = 16
+"""After so many judgements sessions are served: each may cost a signature's check."""
+
+TAKEN_BYTES = 2 * 1024 * 1024
 
 log = structlog.get_logger()
 
 
 class Relay:
-    """The one worker. Start :meth:`run` once; :meth:`stop` lets it finish what waits.
+    """The two workers. Start :meth:`run` once; :meth:`stop` lets it finish what waits.
 
     Args:
         store: What is durable.
-        admission: Judges requests.
+        judge: Judges requests.
         promises: Writes the coordinator's own statements.
         announcer: Says which documents count.
         following: The documents by which requests are judged.
@@ -63,7 +71,7 @@ class Relay:
     def __init__(
         self,
         store: CoordinatorStore,
-        admission: Admission,
+        judge: Judge,
         promises: Promises,
         announcer: Announcer,
         following: Following,
@@ -72,22 +80,36 @@ class Relay:
         recorded: Callable[[], None],
     ) -> None:
         self._store = store
-        self._admission = admission
+        self._judge = judge
         self._promises = promises
         self._announcer = announcer
         self._following = following
         self._clock = clock
         self._wake = wake
         self._recorded = recorded
-        self._waiting = Waiting()
+        self._waiting: Waiting[Ticket] = Waiting()
         self._expiries: list[Expiry] = []
         self._stopping = False
+        self._ended = False
+        """Whether the first worker has done everything."""
+        self._gathering = Round()
+        """What will be written next; swapped for a new one by whoever writes it."""
+        self._writing: Round | None = None
+        self._said_since: Counter[tuple[str, bytes]] = Counter()
+        """What was written since the first worker looked into the store last."""
+        self._written = 0
+        """How many rounds were written, or failed."""
+        self._ready, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._room.set()
+        self._idle.set()
         self._statements: int | None = None
         """How many statements there were after our last commit, if that is certain."""
 
     def bring(self, brought: Brought) -> None:
         """Take a request; it is answered later, once, and not before it is durable or refused."""
-        self._waiting.put(brought)
+        ticket = self._judge.read(brought)
+        if ticket is not None and not self._waiting.put(ticket):
+            refuse(brought, OverQuota("more waits here than there is room for: bring it again later"))
 
     async def declare_undelivered(self, items: Sequence[Uncollected]) -> None:
         """Record and mail to the senders that these items expired; durable on return.
@@ -103,39 +125,144 @@ class Relay:
 
     async def run(self) -> None:
         """Work until :meth:`stop`, and then until nothing waits."""
-        while True:
-            await self._waiting.wait()
-            taken = self._waiting.take(ROUND_ITEMS, ROUND_BYTES)
-            expiries, self._expiries = self._expiries[:ROUND_ITEMS], self._expiries[ROUND_ITEMS:]
-            if taken or expiries:
-                await self._round(taken, expiries)
-            elif self._stopping:
-                return
-            if self._expiries or self._stopping:
-                self._waiting.wake()
+        async with asyncio.TaskGroup() as workers:
+            workers.create_task(self._write_rounds())
+            await self._gather_rounds()
+            self._ended = True
+            self._ready.set()
 
     def stop(self) -> None:
         """Let :meth:`run` return once everything brought so far is answered."""
         self._stopping = True
         self._waiting.wake()
 
-    # One round.
+    # The first worker.
 
-    async def _round(self, taken: Sequence[Brought], expiries: list[Expiry]) -> None:
-        tickets = [ticket for brought in taken if (ticket := self._read(brought))]
-        gathered = Round()
+    async def _gather_rounds(self) -> None:
+        while True:
+            await self._waiting.wait()
+            await self._room.wait()
+            room = self._gathering.room
+            taken = self._waiting.take(room, TAKEN_BYTES)
+            room -= len(taken)
+            expiries, self._expiries = self._expiries[:room], self._expiries[room:]
+            for expiry in expiries:
+                self._gathering.expire(expiry, self._following.held)
+            if taken:
+                await self._gather(taken)
+            elif not expiries and self._stopping:
+                return
+            self._gathered()
+            if self._expiries or self._stopping:
+                self._waiting.wake()
+
+    async def _gather(self, tickets: Sequence[Ticket]) -> None:
         try:
-            while True:
-                judged_by = self._following.held
-                gathered = Round(entries=list(expiries))
-                await self._gather(tickets, gathered)
-                if not gathered.entries:
+            again: list[Ticket] = []
+            while tickets:
+                fresh, known, written = await self._fresh(tickets, again)
+                await self._judge.warm(fresh)
+                for number, ticket in enumerate(fresh):
+                    envelope = await self._spoken_of(ticket, known, written)
+                    also = self._about_to_be_said(ticket)
+                    self._judge.judge(ticket, envelope, self._gathering, self._following.held, also=also)
+                    self._gathered()
+                    if number % BREATH_ITEMS == BREATH_ITEMS - 1:
+                        await asyncio.sleep(0)
+                tickets, again = again, []
+        except Exception as error:
+            log.error("relay.gathering_failed", count=len(tickets), exc_info=error)
+            under_way = {id(one) for each in self._under_way() for one in each.tickets}
+            give_up([one for one in (*tickets, *again) if id(one) not in under_way])
+
+    async def _fresh(self, tickets: Sequence[Ticket], again: list[Ticket]) -> tuple[list[Ticket], Known, int]:
+        """Answer what is stored, let what is on its way be waited for, and return what is new.
+
+        What is brought twice at once comes into ``again``. No round may end between the look and the answer.
+        """
+        known, written = await self._look_up(tickets)
+        self._said_since.clear()
+        fresh: dict[bytes, Ticket] = {}
+        for ticket in tickets:
+            stored = answer_known(ticket, known)
+            if stored is not None:
+                ticket.brought.reply(stored)
+            elif ticket.id in fresh:
+                again.append(ticket)
+            elif not self._join(ticket):
+                fresh[ticket.id] = ticket
+        return list(fresh.values()), known, written
+
+    async def _look_up(self, tickets: Sequence[Ticket]) -> tuple[Known, int]:
+        """Return what is stored, and how many rounds were written before it was looked up."""
+        while True:
+            written = self._written
+            known = await known_of(self._store, tickets)
+            if written == self._written:
+                return known, written
+
+    async def _spoken_of(self, ticket: Ticket, known: Known, written: int) -> StoredEnvelope | None:
+        """Return the envelope of which a statement speaks; one that is on its way is waited for."""
+        found = known.envelopes.get(ticket.envelope)
+        if (
+            found is None
+            and ticket.id != ticket.envelope
+            and (self._written != written or not self._idle.is_set())
+        ):
+            if any(ticket.envelope in one.waiting for one in self._under_way()):
+                await self._idle.wait()
+            found = (await self._look_up([ticket]))[0].envelopes.get(ticket.envelope)
+        return found
+
+    def _about_to_be_said(self, ticket: Ticket) -> int:
+        """Return how many statements of its party about its envelope the look did not find yet."""
+        key = (ticket.party, ticket.envelope)
+        return self._said_since[key] + sum(one.spoken[key] for one in self._under_way())
+
+    def _join(self, ticket: Ticket) -> bool:
+        """Wait for the entry of the same id, if one is on its way already."""
+        return any(one.join(ticket) for one in self._under_way())
+
+    def _under_way(self) -> tuple[Round, ...]:
+        return (self._gathering,) if self._writing is None else (self._gathering, self._writing)
+
+    def _gathered(self) -> None:
+        if self._gathering.entries:
+            self._idle.clear()
+            self._ready.set()
+        if not self._gathering.room:
+            self._room.clear()
+
+    # The second worker.
+
+    async def _write_rounds(self) -> None:
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            if not self._gathering.entries:
+                if self._ended:
                     return
+                continue
+            self._writing, self._gathering = self._gathering, Round()
+            self._room.set()
+            await self._write_round(self._writing)
+            self._said_since += self._writing.spoken
+            self._writing = None
+            self._written += 1
+            if self._gathering.entries or self._ended:
+                self._ready.set()
+            if not self._gathering.entries:
+                self._idle.set()
+
+    async def _write_round(self, gathered: Round) -> None:
+        try:
+            while gathered.entries:
                 async with self._store.turn() as turn:
-                    if turn.documents == judged_by:
+                    if turn.documents == gathered.judged_by:
                         await self._write(turn, gathered)
                         break
                 await self._following.catch_up()
+                await self._judge_again(gathered)
             if gathered.repeats:
                 # Another process stored them, and nothing of ours made that durable.
                 await self._store.settled()
@@ -143,58 +270,32 @@ class Relay:
         except Exception as error:
             # Nothing is known to be stored, so nothing is claimed; ids make repeating safe.
             self._forget()
-            log.error("relay.round_failed", count=len(taken), exc_info=error)
-            self._give_up(tickets, expiries, error)
+            log.error("relay.round_failed", count=len(gathered.entries), exc_info=error)
+            give_up(gathered.tickets)
+            give_up([ticket for ticket, _ in gathered.repeats])
+            for expiry in gathered.expiries:
+                if not expiry.done.done():
+                    expiry.done.set_exception(error)
+
+    async def _judge_again(self, gathered: Round) -> None:
+        """Judge a round's entries by the documents of now; those that wait for them wait on."""
+        known, _ = await self._look_up(gathered.tickets)
+        held = self._following.held
+        waiting, expiries = gathered.begin_again()
+        for expiry in expiries:
+            gathered.expire(expiry, held)
+        for ticket in waiting:
+            stored = answer_known(ticket, known)
+            if stored is not None:
+                ticket.brought.reply(stored)
+            elif not gathered.join(ticket):
+                self._judge.judge(ticket, known.envelopes.get(ticket.envelope), gathered, held)
 
     def _forget(self) -> None:
         """Ask the store again where our chain ends, and what was announced."""
         self._statements = None
         self._promises.forget()
         self._announcer.forget()
-
-    def _read(self, brought: Brought) -> Ticket | None:
-        try:
-            if isinstance(brought.request, Submit):
-                return Ticket(brought, self._admission.read_submission(brought.party, brought.data))
-            return Ticket(brought, self._admission.read_statement(brought.party, brought.data))
-        except AlmenaraError as error:
-            brought.reply(refusal(brought.party, brought.request.ref, error))
-            return None
-
-    async def _gather(self, tickets: Sequence[Ticket], gathered: Round) -> None:
-        open_ = [ticket for ticket in tickets if not ticket.brought.answered]
-        known = await self._known(self._store, open_)
-        for ticket in open_:
-            stored = answer_known(ticket, known)
-            if stored is not None:
-                ticket.brought.reply(stored)
-            elif not gathered.join(ticket):
-                self._judge(ticket, known, gathered)
-                if ticket is not open_[-1]:
-                    # Signatures cost the better part of a millisecond: let sessions breathe between them.
-                    await asyncio.sleep(0)
-
-    async def _known(self, where: CoordinatorStore | Turn, tickets: Sequence[Ticket]) -> Known:
-        envelopes: list[bytes] = []
-        statements: list[bytes] = []
-        for ticket in tickets:
-            if isinstance(ticket.read, UnverifiedStatement):
-                statements.append(ticket.id)
-                envelopes.append(ticket.read.statement.envelope)
-            else:
-                envelopes.append(ticket.id)
-        return await where.known(envelopes, statements)
-
-    def _judge(self, ticket: Ticket, known: Known, gathered: Round) -> None:
-        try:
-            if isinstance(ticket.read, UnverifiedStatement):
-                envelope = known.envelopes.get(ticket.read.statement.envelope)
-                gathered.add(ticket, self._admission.admit_statement(ticket.read, envelope))
-            else:
-                gathered.add(ticket, self._admission.admit_submission(ticket.read))
-        except AlmenaraError as error:
-            brought = ticket.brought
-            brought.reply(refusal(brought.party, brought.request.ref, error))
 
     # In the turn.
 
@@ -211,7 +312,7 @@ class Relay:
 
     async def _leave_out_known(self, turn: Turn, gathered: Round) -> None:
         """Leave out what another process stored since it was looked up."""
-        gathered.leave_out_known(await self._known(turn, gathered.tickets))
+        gathered.leave_out_known(await known_of(turn, gathered.tickets))
         expiries = gathered.expiries
         if expiries:
             gathered.leave_out_declared(await turn.declared([one.what.place for one in expiries]))
@@ -219,7 +320,7 @@ class Relay:
     async def _commit(self, turn: Turn, gathered: Round) -> None:
         now_ms = self._clock.now_ms()
         own = [entry for entry in gathered.entries if not isinstance(entry, NewStatement)]
-        drafts, signed, chain = self._promises.write([saying(entry) for entry in own], now_ms)
+        drafts, signed, chain = await self._promises.write([saying(entry) for entry in own], now_ms)
         made = iter(zip(drafts, signed, strict=True))
         entries: list[Entry] = []
         for entry in gathered.entries:
@@ -242,7 +343,6 @@ class Relay:
             if isinstance(entry, NewEnvelope):
                 statement = entry.relayed.data
                 woken.update(entry.recipients)
-                log.info("envelope.relayed", envelope=entry.id.hex(), sender=entry.sender, number=index)
             else:
                 woken.update(entry.mail_to)
             if isinstance(source, Expiry) and not source.done.done():
@@ -250,21 +350,13 @@ class Relay:
             for ticket in gathered.waiting.get(entry.id, ()):
                 brought = ticket.brought
                 brought.reply(Accepted(ref=brought.request.ref, index=index, statement=statement))
+        log.info("round.stored", number=indexes[0], count=len(entries), bytes=gathered.size)
         # Read in this turn, so the commit made them durable too.
         gathered.answer_repeats()
         self._wake(woken)
 
-    def _give_up(self, tickets: Sequence[Ticket], expiries: Sequence[Expiry], error: Exception) -> None:
-        for ticket in tickets:
-            ticket.brought.reply(Refused(ref=ticket.brought.request.ref, code=PeerCode.INTERNAL))
-        for expiry in expiries:
-            if not expiry.done.done():
-                expiry.done.set_exception(error)
 
-
-def refusal(party: str, ref: int, error: AlmenaraError) -> Refused:
-    """Return the answer that tells a node the error's code, and log which error it was."""
-    # A flood must not fill the log as well.
-    say = log.debug if isinstance(error, OverQuota) else log.warning
-    say("request.refused", state=party, code=error.code, peer_code=error.peer_code.value)
-    return Refused(ref=ref, code=error.peer_code)
+def give_up(tickets: Iterable[Ticket]) -> None:
+    """Tell those who wait that it failed here: they bring it again."""
+    for ticket in tickets:
+        ticket.brought.reply(Refused(ref=ticket.brought.request.ref, code=PeerCode.INTERNAL))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -16,6 +17,11 @@ from protocol.errors import PeerCode
 from protocol.session.messages import Accepted
 from protocol.statement import StatementKind
 
+ROUND_ITEMS = 255
+"""With the announcement that may come before them, as many as one signature covers."""
+
+ROUND_BYTES = 8 * 1024 * 1024
+
 
 @dataclass(slots=True)
 class Ticket:
@@ -23,6 +29,24 @@ class Ticket:
 
     brought: Brought
     read: UnverifiedSubmission | UnverifiedStatement
+    is_urgent: bool = False
+
+    @property
+    def party(self) -> str:
+        """The state whose request it is."""
+        return self.brought.party
+
+    @property
+    def size(self) -> int:
+        """How many bytes were brought."""
+        return len(self.brought.data)
+
+    @property
+    def envelope(self) -> bytes:
+        """The id of the envelope that was brought, or of which the statement speaks."""
+        if isinstance(self.read, UnverifiedStatement):
+            return self.read.statement.envelope
+        return self.read.sealed.id
 
     @property
     def id(self) -> bytes:
@@ -55,11 +79,24 @@ class Round:
 
     ``waiting[id]`` are the tickets that entry ``id`` answers: the same thing may be brought twice.
     ``repeats`` are answers that may be given as soon as what they tell is durable.
+
+    Attributes:
+        judged_by: By how many documents the entries were judged; -1 if not all by the same.
+        size: How many bytes were brought for them.
+        spoken: How many statements each party makes about each envelope here.
     """
 
     entries: list[NewStatement | Own] = field(default_factory=list)
     waiting: dict[bytes, list[Ticket]] = field(default_factory=dict)
     repeats: list[tuple[Ticket, Answer]] = field(default_factory=list)
+    judged_by: int | None = None
+    size: int = 0
+    spoken: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+
+    @property
+    def room(self) -> int:
+        """How many further entries it takes."""
+        return ROUND_ITEMS - len(self.entries) if self.size < ROUND_BYTES else 0
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -78,10 +115,29 @@ class Round:
             others.append(ticket)
         return others is not None
 
-    def add(self, ticket: Ticket, entry: NewStatement | VerifiedSubmission) -> None:
-        """Add what a request brought."""
+    def add(self, ticket: Ticket, entry: NewStatement | VerifiedSubmission, judged_by: int) -> None:
+        """Add what a request brought, judged by so many documents."""
         self.entries.append(entry)
         self.waiting[ticket.id] = [ticket]
+        self.size += ticket.size
+        if isinstance(entry, NewStatement):
+            self.spoken[entry.party, entry.envelope] += 1
+        self._judged(judged_by)
+
+    def expire(self, expiry: Expiry, judged_by: int) -> None:
+        """Add an item that expired."""
+        self.entries.append(expiry)
+        self._judged(judged_by)
+
+    def begin_again(self) -> tuple[list[Ticket], list[Expiry]]:
+        """Empty the round, and return who waited for its entries, and what had expired."""
+        tickets, expiries = self.tickets, self.expiries
+        self.entries, self.waiting, self.judged_by, self.size = [], {}, None, 0
+        self.spoken.clear()
+        return tickets, expiries
+
+    def _judged(self, documents: int) -> None:
+        self.judged_by = documents if self.judged_by in (None, documents) else -1
 
     def leave_out_known(self, known: Known) -> None:
         """Take out what is stored already; those who wait for it will be answered as for any repeat."""

@@ -23,6 +23,7 @@ from exchange.coordinator.duties import Duty
 from exchange.coordinator.expiring import Expiring
 from exchange.coordinator.following import Following
 from exchange.coordinator.incoming import Incoming
+from exchange.coordinator.judging import Judge
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.lookout import Lookout
 from exchange.coordinator.opening import Parts, opened
@@ -35,6 +36,7 @@ from exchange.coordinator.roll import Facts, Roll, owner_of, process_name
 from exchange.coordinator.sessions import Sessions
 from exchange.coordinator.status import look, write_status
 from exchange.coordinator.undelivered import SWEEP_SECONDS, Sweeper
+from exchange.coordinator.verifying import Verifying
 from exchange.coordinator.visit import Reception
 from exchange.link.guard import ServerLimits
 from exchange.link.handshake import Identity
@@ -90,6 +92,7 @@ class Coordinator:
         admission = Admission(
             parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
         )
+        self._verifying = Verifying(parts.verifier)
         promises = Promises(self.code, parts.keys.signer, parts.directory)
         self._ledger = Ledger(
             parts.directory,
@@ -109,7 +112,7 @@ class Coordinator:
         )
         self._relay = Relay(
             parts.store,
-            admission,
+            Judge(admission, self._verifying),
             promises,
             self._announcer,
             self._following,
@@ -249,6 +252,7 @@ class Coordinator:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._verifying.close()
         await self._ledger.finish()
         try:
             await self._cursors.flush()

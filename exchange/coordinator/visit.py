@@ -14,9 +14,10 @@ from exchange.clock import Clock
 from exchange.coordinator.admission import Admission
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
+from exchange.coordinator.judging import refusal
 from exchange.coordinator.ledger import Ledger
 from exchange.coordinator.mailbox import Pusher
-from exchange.coordinator.relay import Relay, refusal
+from exchange.coordinator.relay import Relay
 from exchange.coordinator.roll import SESSION_SECONDS
 from exchange.coordinator.sessions import Present, Sessions
 from exchange.coordinator.waiting import Brought

@@ -1,16 +1,33 @@
-"""The queue before the relay: members take turns, whatever each of them has brought."""
+"""The queue before the relay: members take turns, and what is urgent does not wait behind what is not.
+
+Within one member nothing overtakes anything: what it sends to another arrives in the order in which it
+was sent. Between members, those who have brought something urgent come first, but every fourth turn is
+anybody's, so that nobody can keep the others waiting by calling everything urgent.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from protocol.session.messages import Accepted, Attest, Refused, Submit
 
 Answer: TypeAlias = Accepted | Refused
+
+MOST_ITEMS = 8_192
+MOST_BYTES = 48 * 1024 * 1024
+"""What waits is in memory, so the queue is full at either of these."""
+
+RESERVED = 1.25
+"""Urgent items find room up to so many times that."""
+
+ALWAYS_BYTES = 64 * 1024
+"""Whoever has nothing waiting may bring one item up to this size even then: a full queue is shared by all."""
+
+ANYBODYS_TURN = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -41,23 +58,66 @@ class Brought:
         return self.request.submission if isinstance(self.request, Submit) else self.request.statement
 
 
-class Waiting:
-    """Requests in the order each member made them, with the members taking turns.
+class Item(Protocol):
+    """What can wait here."""
 
-    It needs no bound of its own: the flow control of each session bounds what a member has here.
+    @property
+    def party(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        ...
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it goes before what is not."""
+        ...
+
+
+Kind = TypeVar("Kind", bound=Item)
+
+
+class Waiting(Generic[Kind]):
+    """Items in the order in which each member brought them.
+
+    Args:
+        items: How many may wait.
+        size: How many bytes may wait.
     """
 
-    def __init__(self) -> None:
-        self._by_party: OrderedDict[str, deque[Brought]] = OrderedDict()
+    def __init__(self, *, items: int = MOST_ITEMS, size: int = MOST_BYTES) -> None:
+        self._most = (items, size)
+        self._turns: OrderedDict[str, deque[Kind]] = OrderedDict()
+        self._pressing: OrderedDict[str, None] = OrderedDict()
+        """Those of them who have something urgent in their queue."""
+        self._urgent: Counter[str] = Counter()
+        self._count = 0
+        self._bytes = 0
         self._some = asyncio.Event()
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._by_party.values())
+        return self._count
 
-    def put(self, brought: Brought) -> None:
-        """Add one request behind the others of its party."""
-        self._by_party.setdefault(brought.party, deque()).append(brought)
+    @property
+    def bytes(self) -> int:
+        """How many bytes wait."""
+        return self._bytes
+
+    def put(self, item: Kind) -> bool:
+        """Add one item behind the others of its party; False if there is no room for it."""
+        if not self._has_room(item):
+            return False
+        self._turns.setdefault(item.party, deque()).append(item)
+        self._count += 1
+        self._bytes += item.size
+        if item.is_urgent:
+            self._urgent[item.party] += 1
+            self._pressing.setdefault(item.party)
         self._some.set()
+        return True
 
     async def wait(self) -> None:
         """Return as soon as there is something to take, or :meth:`wake` was called."""
@@ -67,21 +127,46 @@ class Waiting:
         """Let the next :meth:`wait` return although nothing was put."""
         self._some.set()
 
-    def take(self, limit: int, max_bytes: int) -> list[Brought]:
-        """Take at most ``limit`` requests, one of each party in turn.
+    def take(self, limit: int, max_bytes: int) -> list[Kind]:
+        """Take at most ``limit`` items, one of each party in turn.
 
         No further one is taken once they have ``max_bytes`` bytes.
         """
-        taken: list[Brought] = []
+        taken: list[Kind] = []
         size = 0
-        while self._by_party and len(taken) < limit and size < max_bytes:
-            party, queue = next(iter(self._by_party.items()))
-            taken.append(queue.popleft())
-            size += len(taken[-1].data)
-            if queue:
-                self._by_party.move_to_end(party)
-            else:
-                del self._by_party[party]
-        if not self._by_party:
+        while self._turns and len(taken) < limit and size < max_bytes:
+            taken.append(self._pop(self._next(len(taken))))
+            size += taken[-1].size
+        if not self._turns:
             self._some.clear()
         return taken
+
+    def _has_room(self, item: Kind) -> bool:
+        reserve = RESERVED if item.is_urgent else 1.0
+        items, size = self._most
+        if self._count < items * reserve and self._bytes + item.size <= size * reserve:
+            return True
+        return item.party not in self._turns and item.size <= ALWAYS_BYTES
+
+    def _next(self, position: int) -> str:
+        """Return whose turn it is."""
+        pressing = self._pressing and position % ANYBODYS_TURN != ANYBODYS_TURN - 1
+        return next(iter(self._pressing if pressing else self._turns))
+
+    def _pop(self, party: str) -> Kind:
+        queue = self._turns[party]
+        item = queue.popleft()
+        self._count -= 1
+        self._bytes -= item.size
+        if item.is_urgent:
+            self._urgent[party] -= 1
+        if not self._urgent[party]:
+            del self._urgent[party]
+            self._pressing.pop(party, None)
+        else:
+            self._pressing.move_to_end(party)
+        if queue:
+            self._turns.move_to_end(party)
+        else:
+            del self._turns[party]
+        return item

@@ -12,7 +12,8 @@ The coordinator's store:
 - ``contract``: what may be asked of it, and what is durable then, whatever the engine;
   ``sharing_contract``: what the processes of one coordinator share: sessions, leases, wake-ups
 - ``coordinator_sqlite``: the contract kept; ``turn_sqlite``: what is added in a turn; ``mailbox_sqlite``:
-  its mailboxes; ``alone``: what one process shares with itself; ``bounds``: how much is returned at once
+  its mailboxes; ``many_rows``: with few calls; ``alone``: what one process shares with itself;
+  ``bounds``: how much is returned at once
 - ``ledger_contract``: what may be asked about its two logs; ``ledger_sqlite``: that contract kept;
   ``ledger_tiles``: hashes appended and read; ``ledger_reading``: who may read which statement;
   ``leaves``: the leaf that a row is

@@ -5,11 +5,12 @@ Functions take the connection of the transaction they run in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import apsw
 
 from exchange.stores.contract import MailItem, MailPlace, Uncollected
+from exchange.stores.many_rows import Row, insert_rows, select_among
 from protocol import codec
 from protocol.envelope import Delivery
 from protocol.session.messages import ItemKind
@@ -17,6 +18,11 @@ from protocol.signed import Proof
 from protocol.suite import WRAP_BYTES
 
 MAX_PROOF_BYTES = 4096
+
+Mail = tuple[str, int | None, int | None, int | None]
+"""A recipient, and what it gets: an envelope's number and which wrap is its own, or a statement's index."""
+
+HEADS = "SELECT recipient, head FROM cursor WHERE recipient IN {ids}"
 
 # A payload is read only when its item is reached; only one wrap is cut out.
 ITEMS = """
@@ -56,23 +62,24 @@ EXPIRED = f"""
 """  # noqa: S608  (both parts are constants of this module)
 
 
-def append_envelope(db: apsw.Connection, recipient: str, number: int, position: int) -> None:
-    """Give an envelope the next place in a recipient's mailbox."""
-    row = (recipient, next_place(db, recipient), number, position)
-    db.execute("INSERT INTO mailbox VALUES (?, ?, ?, ?, NULL)", row)
+def append(db: apsw.Connection, mailed: Sequence[Mail]) -> None:
+    """Give each item the next place in its recipient's mailbox.
 
-
-def append_statement(db: apsw.Connection, recipient: str, index: int) -> None:
-    """Give a statement the next place in a recipient's mailbox."""
-    row = (recipient, next_place(db, recipient), index)
-    db.execute("INSERT INTO mailbox VALUES (?, ?, NULL, NULL, ?)", row)
-
-
-def next_place(db: apsw.Connection, recipient: str) -> int:
-    """Take the next sequence: the writing transaction makes commit order and sequence order one."""
-    query = """INSERT INTO cursor VALUES (?, 1, 0)
-        ON CONFLICT DO UPDATE SET head = head + 1 RETURNING head"""
-    return int(db.execute(query, (recipient,)).get)
+    The writing transaction makes the order of commits and the order of places one.
+    """
+    recipients = tuple({recipient: None for recipient, *_ in mailed})
+    heads = dict.fromkeys(recipients, 0) | dict(select_among(db, HEADS, recipients))
+    rows: list[Row] = []
+    for recipient, envelope, position, statement in mailed:
+        heads[recipient] += 1
+        rows.append((recipient, heads[recipient], envelope, position, statement))
+    insert_rows(db, "INSERT INTO mailbox VALUES", rows)
+    insert_rows(
+        db,
+        "INSERT INTO cursor VALUES",
+        [(recipient, head, 0) for recipient, head in heads.items()],
+        then="ON CONFLICT DO UPDATE SET head = excluded.head",
+    )
 
 
 def items(db: apsw.Connection, recipient: str, after: int) -> Iterator[MailItem]:

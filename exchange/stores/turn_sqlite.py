@@ -5,7 +5,8 @@ Functions take the connection of the transaction they run in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import count
 from typing import Literal
 
 import apsw
@@ -21,9 +22,17 @@ from exchange.stores.contract import (
     StoredEnvelope,
 )
 from exchange.stores.engine import Engine
+from exchange.stores.many_rows import Row, insert_rows, select_among
 from protocol import codec
 from protocol.documents import signed_document_hash
 from protocol.statement import CHAIN_START
+
+ENVELOPES = """
+    SELECT e.id, e.sender, e.recipients, e.expires_ms, e.relayed, s.data
+    FROM envelope AS e JOIN statement AS s ON s.idx = e.relayed WHERE e.id IN {ids}
+"""
+STATEMENTS = "SELECT id, idx FROM statement WHERE id IN {ids}"
+SPOKEN = "SELECT envelope, party, count(*) FROM statement WHERE envelope IN {ids} GROUP BY envelope, party"
 
 Counts = tuple[int, int]
 """How many statements and documents there are."""
@@ -91,12 +100,27 @@ def count_rows(db: apsw.Connection) -> Counts:
 def record(db: apsw.Connection, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
     """Record envelopes and statements in order, and the end of a chain; return their indexes."""
     first = next_index(db, "statement")
+    numbers = count(int(db.execute("SELECT coalesce(max(number), 0) + 1 FROM envelope").get))
+    mailed: list[mailbox_sqlite.Mail] = []
+    statements: list[Row] = []
+    envelopes: list[Row] = []
+    undelivered: list[Row] = []
     for index, entry in enumerate(entries, start=first):
+        said = entry.relayed if isinstance(entry, NewEnvelope) else entry
+        statements.append(statement_row(index, said))
+        mailed += ((recipient, None, None, index) for recipient in said.mail_to)
+        if said.expired is not None:
+            undelivered.append((said.expired.recipient, said.expired.sequence, index))
         if isinstance(entry, NewEnvelope):
-            insert_statement(db, index, entry.relayed)
-            insert_envelope(db, index, entry)
-        else:
-            insert_statement(db, index, entry)
+            number = next(numbers)
+            envelopes.append(envelope_row(number, index, entry))
+            mailed += (
+                (recipient, number, position, None) for position, recipient in enumerate(entry.recipients)
+            )
+    insert_rows(db, "INSERT INTO statement VALUES", statements)
+    insert_rows(db, "INSERT INTO envelope VALUES", envelopes)
+    mailbox_sqlite.append(db, mailed)
+    insert_rows(db, "INSERT INTO undelivered VALUES", undelivered)
     if chain is not None:
         row = (chain.key_id, chain.sequence, chain.previous)
         db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", row)
@@ -111,9 +135,18 @@ def find_chain(db: apsw.Connection, key_id: bytes) -> ChainHead:
 
 def find_known(db: apsw.Connection, envelopes: Iterable[bytes], statements: Iterable[bytes]) -> Known:
     """Return which of these ids are stored."""
+    ids = tuple(envelopes)
+    spoken: dict[bytes, dict[str, int]] = {}
+    for envelope, party, times in select_among(db, SPOKEN, ids):
+        spoken.setdefault(envelope, {})[party] = times
     return Known(
-        envelopes={id_: found for id_ in envelopes if (found := find_envelope(db, id_))},
-        statements=dict(find_statements(db, statements)),
+        envelopes={
+            name: StoredEnvelope(
+                name, sender, tuple(recipients.split(" ")), expires_ms, index, data, spoken.get(name, {})
+            )
+            for name, sender, recipients, expires_ms, index, data in select_among(db, ENVELOPES, ids)
+        },
+        statements=dict(select_among(db, STATEMENTS, tuple(statements))),
     )
 
 
@@ -126,9 +159,9 @@ def next_index(db: apsw.Connection, table: Literal["document", "statement"]) -> 
     return int(db.execute(queries[table]).get)
 
 
-def insert_statement(db: apsw.Connection, index: int, statement: NewStatement) -> None:
-    """Record one statement, its places in mailboxes, and what it says has expired."""
-    row = (
+def statement_row(index: int, statement: NewStatement) -> Row:
+    """Return the row of one statement."""
+    return (
         index,
         statement.id,
         statement.envelope,
@@ -138,18 +171,13 @@ def insert_statement(db: apsw.Connection, index: int, statement: NewStatement) -
         statement.received_ms,
         statement.data,
     )
-    db.execute("INSERT INTO statement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-    for recipient in statement.mail_to:
-        mailbox_sqlite.append_statement(db, recipient, index)
-    if statement.expired is not None:
-        place = statement.expired
-        db.execute("INSERT INTO undelivered VALUES (?, ?, ?)", (place.recipient, place.sequence, index))
 
 
-def insert_envelope(db: apsw.Connection, relayed: int, envelope: NewEnvelope) -> None:
-    """Store one envelope once, and append it to the mailbox of each recipient."""
+def envelope_row(number: int, relayed: int, envelope: NewEnvelope) -> Row:
+    """Return the row of one envelope."""
     parts = envelope.submission
-    row = (
+    return (
+        number,
         envelope.id,
         envelope.sender,
         " ".join(envelope.recipients),
@@ -162,35 +190,6 @@ def insert_envelope(db: apsw.Connection, relayed: int, envelope: NewEnvelope) ->
         b"".join(parts.wraps),
         parts.payload,
     )
-    db.execute("INSERT INTO envelope VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-    number = db.last_insert_rowid()
-    for position, recipient in enumerate(envelope.recipients):
-        mailbox_sqlite.append_envelope(db, recipient, number, position)
-
-
-def find_envelope(db: apsw.Connection, envelope: bytes) -> StoredEnvelope | None:
-    """Return what is known of an envelope, or None."""
-    row = db.execute(
-        """SELECT e.sender, e.recipients, e.expires_ms, e.relayed, s.data
-           FROM envelope AS e JOIN statement AS s ON s.idx = e.relayed WHERE e.id = ?""",
-        (envelope,),
-    ).fetchone()
-    if row is None:
-        return None
-    sender, recipients, expires_ms, index, relayed = row
-    counts = db.execute(
-        "SELECT party, count(*) FROM statement WHERE envelope = ? GROUP BY party", (envelope,)
-    )
-    spoken = {str(party): int(count) for party, count in counts}
-    return StoredEnvelope(envelope, sender, tuple(recipients.split(" ")), expires_ms, index, relayed, spoken)
-
-
-def find_statements(db: apsw.Connection, statements: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield id and index of those statements that are stored."""
-    for statement in statements:
-        row = db.execute("SELECT idx FROM statement WHERE id = ?", (statement,)).fetchone()
-        if row is not None:
-            yield statement, row[0]
 
 
 def find_document(db: apsw.Connection, document: bytes) -> int | None:

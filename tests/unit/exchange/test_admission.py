@@ -10,14 +10,14 @@ import pytest
 
 from exchange.coordinator.admission import MOST_STATEMENTS, Admission
 from exchange.coordinator.budget import DOCUMENT_ALLOWANCE, Allowance, Budgets
-from exchange.coordinator.waiting import Answer, Brought, Waiting
+from exchange.coordinator.waiting import Answer
 from exchange.stores.contract import StoredEnvelope
 from keys.documents import sign_document
 from protocol import codec
 from protocol.documents import Revocation
 from protocol.envelope import Submission
 from protocol.errors import KeyRevoked, OverQuota, PeerCode
-from protocol.session.messages import Accepted, Attest, Refused
+from protocol.session.messages import Accepted, Refused
 from protocol.signed import Context
 from protocol.statement import StatementKind, parse_statement
 from tests.clocks import FixedClock
@@ -201,22 +201,3 @@ def test_a_day_has_a_budget_of_its_own() -> None:
         budgets.charge("XAA", 100, 2.0)
     budgets.charge("XAA", 50, 3.0)
     budgets.charge("XAA", 100, 150.0)
-
-
-def test_members_take_turns() -> None:
-    """One member's long queue does not keep another waiting."""
-    waiting = Waiting()
-    for party, number in (("XAA", 1), ("XAA", 2), ("XAA", 3), ("XBB", 1)):
-        waiting.put(Brought(party, Attest(ref=number, statement=bytes(10)), print))
-    taken = waiting.take(3, 2**20)
-    assert [(one.party, one.request.ref) for one in taken] == [("XAA", 1), ("XBB", 1), ("XAA", 2)]
-    assert len(waiting) == 1
-    assert len(waiting.take(3, 2**20)) == 1
-
-
-def test_a_round_is_bounded_in_bytes() -> None:
-    """A few very large submissions are enough for one round."""
-    waiting = Waiting()
-    for number in range(3):
-        waiting.put(Brought("XAA", Attest(ref=number, statement=bytes(10)), print))
-    assert len(waiting.take(3, 11)) == 2

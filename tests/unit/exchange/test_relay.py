@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.coordinator.admission import MOST_STATEMENTS
+from exchange.coordinator.waiting import Waiting
 from exchange.stores.contract import ChainHead, CoordinatorStore, Entry, Known
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.turn_sqlite import Counts, SqliteTurn
@@ -292,3 +294,59 @@ async def test_what_another_process_declared_undelivered_is_not_declared_again(t
         kinds = [statement.kind for statement, _ in await own_statements(here.store)]
         assert kinds == [StatementKind.RELAYED, StatementKind.UNDELIVERED]
         assert await require_one_chain(here.store) == 2
+
+
+async def test_a_statement_about_what_is_on_its_way_waits_for_it(tmp_path: Path) -> None:
+    """A sender that withdraws at once need not wait for the answer to what it withdraws."""
+    async with inside(tmp_path) as here:
+        for _ in range(8):
+            one = sent(EVERYONE)
+            made = said(EVERYONE, "XAA", StatementKind.WITHDRAWN, id_of(one))
+            told, gone = here.bring("XAA", one), here.bring("XAA", made.data)
+            first, second = await asyncio.wait_for(told, 10), await asyncio.wait_for(gone, 10)
+            assert isinstance(first, Accepted)
+            assert isinstance(second, Accepted)
+            assert first.index < second.index
+
+
+async def test_a_burst_is_stored_in_few_rounds(tmp_path: Path) -> None:
+    """Rounds grow while one is being written: hundreds of notices cost a handful of signatures."""
+    async with inside(tmp_path) as here:
+        ones = [sent(EVERYONE) for _ in range(100)]
+        await asyncio.gather(*(here.ask("XAA", one) for one in ones))
+        proofs = [parse_statement(data)[0].proof for data in await here.store.statements(0, 999)]
+        assert len({proof.signature for proof in proofs}) <= 10
+        assert await require_one_chain(here.store) == 100
+
+
+async def test_what_one_member_brings_is_stored_in_its_order(tmp_path: Path) -> None:
+    """Whatever shares its rounds, and however many they are."""
+    async with inside(tmp_path) as here:
+        ones = [sent(EVERYONE, to=("XBB",)) for _ in range(60)]
+        others = [sent(EVERYONE, "XCC", ("XBB",)) for _ in range(60)]
+        pairs = [("XAA", one) for one in ones] + [("XCC", one) for one in others]
+        await asyncio.gather(*(here.ask(party, one) for party, one in pairs))
+        items = await here.store.mail("XBB", 0, limit=200, max_bytes=PLENTY)
+        came = [parse_delivery(item.content)[1].id for item in items]
+        for mine in (ones, others):
+            wanted = [id_of(one) for one in mine]
+            assert [name for name in came if name in set(wanted)] == wanted
+
+
+async def test_one_party_says_no_more_than_enough_about_one_envelope_in_one_round(tmp_path: Path) -> None:
+    """What is about to be stored counts too."""
+    async with inside(tmp_path) as here:
+        one = sent(EVERYONE)
+        await here.ask("XAA", one)
+        many = [said(EVERYONE, "XBB", StatementKind.OPENED, id_of(one)) for _ in range(MOST_STATEMENTS + 5)]
+        answers = await asyncio.gather(*(here.ask("XBB", made.data) for made in many))
+        assert sum(isinstance(answer, Accepted) for answer in answers) == MOST_STATEMENTS
+
+
+async def test_a_full_queue_refuses_for_now(tmp_path: Path) -> None:
+    """With a code that lets the node keep what it brought."""
+    async with inside(tmp_path) as here:
+        # These are severe, for which there is a quarter more room.
+        here.relay._waiting = Waiting(items=4)
+        answers = await asyncio.gather(*(here.ask("XAA", sent(EVERYONE)) for _ in range(7)))
+        assert [answer.code for answer in answers if isinstance(answer, Refused)] == [PeerCode.OVER_QUOTA] * 2
