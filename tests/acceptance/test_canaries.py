@@ -6,10 +6,8 @@ played through a proxy that records what passes. Then they are looked for, in ev
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,62 +31,8 @@ from tests.acceptance.canaries import (
 )
 from tests.acceptance.ceremony import CODES, HUB, Founded
 from tests.acceptance.world import World, living
+from tests.faults.proxy import Proxy
 from tests.ports import free_port
-
-
-@dataclass
-class Wiretap:
-    """A proxy before the coordinator that keeps everything that passes, in both directions."""
-
-    port: int
-    to: int
-    heard: bytearray = field(default_factory=bytearray)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    _ready: threading.Event = field(default_factory=threading.Event)
-    _over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __enter__(self) -> Wiretap:
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._listen()))
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
-
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = self._loop.create_task(self._forward(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        server = await asyncio.start_server(connected, "127.0.0.1", self.port)
-        self._ready.set()
-        await self._over.wait()
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            there = await asyncio.open_connection("127.0.0.1", self.to)
-            try:
-                await asyncio.gather(self._copy(reader, there[1]), self._copy(there[0], writer))
-            finally:
-                there[1].transport.abort()
-        writer.transport.abort()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            self.heard += data
-            writer.write(data)
-            await writer.drain()
-        writer.close()
 
 
 @dataclass(frozen=True)
@@ -151,7 +95,7 @@ def exchange(settled: Founded, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 put_under_passphrase(key_file(world.founded, code, name), passphrase)
         world.settings["ALMENARA_LOG_LEVEL"] = "debug"
         world.listen = free_port()
-        with Wiretap(world.founded.port, world.listen) as tap:
+        with Proxy(world.founded.port, world.listen, heard=bytearray()) as tap:
             world.start(HUB, *CODES)
             envelope, received, answered = play(world, texts)
             memory = memory_of(world.pid(HUB))
@@ -169,7 +113,7 @@ def exchange(settled: Founded, tmp_path_factory: pytest.TempPathFactory) -> Iter
             opens=Canaries({name: secret for name, secret in keys.items() if is_opening(name, "XBB")}),
             vault=Canaries({"vault": keys["XBB vault 1"]}),
             envelope=envelope,
-            heard=bytes(tap.heard),
+            heard=bytes(tap.heard or b""),
             memory=memory,
             inside=inside,
             read_by_recipient=received,

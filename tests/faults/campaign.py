@@ -172,8 +172,13 @@ class Campaign:
                 return recorded
             time.sleep(EXPORT_S)
 
-    def verdict(self, trouble: Trouble) -> Found:
-        """Compare record, nodes and ledger, and return the row of the table."""
+    def verdict(self, fault: str, count: int) -> Found:
+        """Compare record, nodes and ledger, and return the row of the table.
+
+        Args:
+            fault: What was done to the services.
+            count: How often.
+        """
         shown = self.shown()
         counts = compare(self.stories(), shown)
         ids = {id_ for notices in shown.values() for _, id_ in notices}
@@ -185,7 +190,7 @@ class Campaign:
         counts.wrong += in_ledger.wrong
         for code in CODES:
             assert self.world.node(code).alarms == (), code
-        return counts.found(trouble.fault, trouble.count)
+        return counts.found(fault, count)
 
     def check_watchers(self, watchers: list[Watcher]) -> None:
         """Check that every display was told of every notice once, in the order of its lane."""
@@ -226,7 +231,7 @@ def run_campaign(world: World, trouble: Trouble, seed: int, seconds: float) -> t
         campaign.heal()
         campaign.drain()
         campaign.check_watchers(watchers)
-        found = campaign.verdict(trouble)
+        found = campaign.verdict(trouble.fault, trouble.count)
         campaign.stop()
     return campaign, found
 
