@@ -25,6 +25,8 @@ from tests.ports import free_port
 RETRY_CAP_S = "0.01"
 PARTS = 32
 """The long campaign leaves no offset out; each of so many communities takes every 32nd."""
+MEASURED = 3
+NOTICES_PER_CONNECTION = 3
 STALLED_S = 60.0
 IDLE_S = 0.01
 
@@ -50,33 +52,38 @@ class Loop:
         return all(one.state == "received" for one in self.world.status(SENDER, id_).deliveries)
 
     def session_bytes(self, code: str) -> dict[Way, int]:
-        """Return how many bytes a whole new session of a node takes, with one small notice on it."""
+        """Return how many bytes a whole new session of a node takes, with one small notice on it.
+
+        The least of several: what happens once in some seconds is not part of every session.
+        """
         world = self.world
-        world.until(lambda: world.node(code).connected, f"{code} to connect")
-        before = Counter(self.proxy.passed)
-        self.proxy.cut(code)
-        self.send()
-        world.until(lambda: self.has_arrived(self.sent[-1]), "one notice")
-        return {way: self.proxy.passed[code, way] - before[code, way] for way in Way}
+        measured: dict[Way, list[int]] = {way: [] for way in Way}
+        for _ in range(MEASURED):
+            world.until(lambda: world.node(code).connected, f"{code} to connect")
+            before = Counter(self.proxy.passed)
+            self.proxy.cut(code)
+            self.send()
+            world.until(lambda: self.has_arrived(self.sent[-1]), "one notice")
+            for way, sizes in measured.items():
+                sizes.append(self.proxy.passed[code, way] - before[code, way])
+        return {way: min(sizes) for way, sizes in measured.items()}
 
     def play(self, plan: Offsets) -> None:
         """Keep one notice under way until every offset has had its connection.
 
-        A connection over which a whole notice went without reaching its byte is cut then: each carries
-        one notice, so that the bytes of every offset are those of one exchange.
+        A connection over which several notices went without reaching its byte is cut then.
         """
         self.proxy.treat = plan
         self.proxy.cut(plan.code)
-        left = at_sending = plan.left
-        since = time.monotonic()
+        left, since, carried = plan.left, time.monotonic(), 0
         while plan.left:
-            if self.has_arrived(self.sent[-1]):
-                if plan.left == at_sending:
-                    self.proxy.cut(plan.code)
-                at_sending = plan.left
-                self.send()
             if plan.left != left:
-                left, since = plan.left, time.monotonic()
+                left, since, carried = plan.left, time.monotonic(), 0
+            if self.has_arrived(self.sent[-1]):
+                carried += 1
+                if carried > NOTICES_PER_CONNECTION:
+                    self.proxy.cut(plan.code)
+                self.send()
             assert time.monotonic() < since + STALLED_S, f"{left} offsets are left\n{self.world.tails()}"
             time.sleep(IDLE_S)
 
