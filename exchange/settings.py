@@ -77,6 +77,17 @@ class CoordinatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         ),
     ] = ""
     data: Path = Path("~/.local/share/almenara/coordinator")
+    store: Annotated[
+        str,
+        Meta(
+            description="Where mailboxes and ledger are kept: in the data directory if this is empty, or in "
+            "postgresql://USER@HOST[,HOST]/DATABASE, which several processes may share."
+        ),
+    ] = ""
+    store_password_file: Annotated[
+        Path | None,
+        Meta(description="A file of mode 0600 with the password of that database, on one line."),
+    ] = None
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="The TCP port to listen on; 0 takes a free one.")] = 8443
     anchor: Annotated[

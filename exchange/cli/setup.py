@@ -27,6 +27,7 @@ from exchange.cli.proposing import propose
 from exchange.cli.renewing import rotate
 from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
+from exchange.cli.storing import migrate, store_option
 from exchange.cli.taking import take
 
 __all__ = ["coordinator", "governance", "node", "officer"]
@@ -103,6 +104,7 @@ coordinator.add_command(auditor)
 coordinator.add_command(rotate)
 coordinator.add_command(coordinator_status)
 coordinator.add_command(coordinator_drain)
+coordinator.add_command(migrate)
 
 
 @coordinator.command(
@@ -180,18 +182,21 @@ def coordinator_init(
 @coordinator.command("join", cls=Command, examples=("almenara coordinator join --data HUB community.alm",))
 @click.argument("community", type=FILE)
 @data_option
+@store_option
 @local
-def coordinator_join(console: Local, data: str | None, community: Path) -> None:
+def coordinator_join(console: Local, data: str | None, store: str | None, community: Path) -> None:
     """Take over the community's documents, or what is new in a newer file; also while it runs."""
     from exchange.clock import SystemClock
+    from exchange.coordinator.opening import store_place
     from exchange.settings import CoordinatorSettings
     from exchange.setup.coordinator import join_community
     from exchange.setup.handing_in import hand_in
     from protocol.errors import DataDirBusy
 
-    settings = settings_of(CoordinatorSettings, data=data)
+    settings = settings_of(CoordinatorSettings, data=data, store=store)
     try:
-        directory = asyncio.run(join_community(settings.data, community, SystemClock()))
+        work = join_community(settings.data, community, SystemClock(), store_place(settings))
+        directory = asyncio.run(work)
     except DataDirBusy:
         taken = asyncio.run(hand_in(settings.data, community, SystemClock()))
         console.show(
@@ -222,17 +227,27 @@ def coordinator_join(console: Local, data: str | None, community: Path) -> None:
     )
 
 
-@coordinator.command("run", cls=Command, examples=("almenara coordinator run --data HUB",))
+@coordinator.command(
+    "run",
+    cls=Command,
+    examples=(
+        "almenara coordinator run --data HUB",
+        "almenara coordinator run --data HUB --store postgresql://almenara@db1,db2/almenara",
+    ),
+)
 @data_option
+@store_option
 @passphrase_option
 @local
-def coordinator_run(console: Local, data: str | None, passphrase_file: Path | None) -> None:
+def coordinator_run(
+    console: Local, data: str | None, store: str | None, passphrase_file: Path | None
+) -> None:
     """Run a coordinator until it is told to stop (SIGTERM, SIGINT)."""
     from exchange.clock import SystemClock
     from exchange.serve.coordinator import serve_coordinator
     from exchange.settings import CoordinatorSettings
 
-    settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
+    settings = settings_of(CoordinatorSettings, data=data, store=store, passphrase_file=passphrase_file)
     require_place(settings.data, "keys/statement.key", "coordinator")
     source = console.source("statement key", settings.passphrase_file, data=settings.data)
     serve_coordinator(settings, source, SystemClock())

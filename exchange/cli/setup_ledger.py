@@ -10,6 +10,7 @@ import click
 
 from exchange.cli.command import Command
 from exchange.cli.local import Local, data_option, local, require_place, settings_of
+from exchange.cli.storing import store_option
 
 if TYPE_CHECKING:
     from exchange.datadir import DataDir
@@ -18,16 +19,17 @@ if TYPE_CHECKING:
 
 @click.command("recover", cls=Command, examples=("almenara coordinator recover --data HUB",))
 @data_option
+@store_option
 @click.option("--yes", is_flag=True, help="Somebody compared the roots; do not ask.")
 @local
-def recover(console: Local, data: str | None, yes: bool) -> None:
+def recover(console: Local, data: str | None, store: str | None, yes: bool) -> None:
     """Make the ledger's anchor anew after it was lost; the coordinator must not run."""
     from exchange.clock import SystemClock
     from exchange.settings import CoordinatorSettings
     from exchange.setup.ledger import recover_anchor
     from protocol.text import format_base64
 
-    settings = settings_of(CoordinatorSettings, data=data)
+    settings = settings_of(CoordinatorSettings, data=data, store=store)
     require_place(settings.data, "keys/log.key", "coordinator")
 
     def agree(found: Sequence[Found]) -> None:

@@ -22,8 +22,8 @@ from exchange.pinned_root import read_pinned_root
 from exchange.restored import require_reconciled
 from exchange.settings import CoordinatorSettings
 from exchange.stores.contract import CoordinatorStore
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import LedgerStore
+from exchange.stores.opening import StorePlace, open_store
 from exchange.stores.sharing_contract import Sharing
 from keys.keyfile import KeyKind, ProtectionProvider, parse_secret
 from keys.note_keys import NoteRole, NoteSecret
@@ -77,7 +77,7 @@ async def opened(
         anchor.open()
         store = None
         try:
-            store = await SqliteCoordinatorStore.open(place.database, clock)
+            store = await open_store(store_place(settings), clock)
             verifier = Verifier()
             directory, documents = await stored_documents(store, pinned, verifier, clock.now_ms())
             code = own_code(directory, {signer.key_id for signer in signers}, settings.code)
@@ -97,6 +97,11 @@ async def opened(
             if store is not None:
                 await store.close()
             anchor.close()
+
+
+def store_place(settings: CoordinatorSettings) -> StorePlace:
+    """Return where the settings say that the store is."""
+    return StorePlace(DataDir(settings.data).database, settings.store, settings.store_password_file)
 
 
 def read_log_secret(path: Path, provider: ProtectionProvider) -> NoteSecret:

@@ -18,7 +18,8 @@ root hash and the fingerprint of each request's key.
 - ``handing_in``: a newer community file for a coordinator that runs; ``draining``: it takes its leave;
   ``standing``: how its processes are
 - ``requests``: what a request to be admitted asks for, in words
-- ``ledger``: a coordinator's anchor made anew; ``auditors``: who may read its ledger
+- ``storing``: a shared store brought up to date; ``ledger``: a coordinator's anchor made anew;
+  ``auditors``: who may read its ledger
 - ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
 - ``keyring``: key files made and opened; ``files``: public files, and places made whole or not at all
 - ``settings_file``: the file of settings; ``words``: what a person types, checked

@@ -18,7 +18,7 @@ from exchange.setup.files import REQUEST_FILE, new_place, read_file, write_file
 from exchange.setup.keyring import Protect, new_note_secret, new_signer
 from exchange.setup.renewing import CERTIFICATE_LIFE_MS, require_ours
 from exchange.setup.settings_file import settings_text
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
+from exchange.stores.opening import StorePlace, open_store
 from keys.enrolment import coordinator_entry, coordinator_request, fingerprint, load_community
 from keys.note_keys import NoteRole
 from keys.signer import Verifier
@@ -103,13 +103,16 @@ def create_coordinator(
     return NewCoordinator(code, reached_at, fingerprint(signer.public), data / REQUEST_FILE)
 
 
-async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDirectory:
+async def join_community(
+    data: Path, community: Path, clock: Clock, store_at: StorePlace | None = None
+) -> TrustedDirectory:
     """Take over a community file, or what is new in a newer one; durable when this returns.
 
     Args:
         data: The coordinator's data directory; no process may have it.
         community: The file from governance.
         clock: The source of time.
+        store_at: Where its store is, if that is not the file in its data directory.
 
     Raises:
         DataDirBusy: the coordinator runs.
@@ -119,7 +122,7 @@ async def join_community(data: Path, community: Path, clock: Clock) -> TrustedDi
     place = DataDir(data)
     with place:
         content = checked_community(data, community, clock)
-        store = await SqliteCoordinatorStore.open(place.database, clock)
+        store = await open_store(store_at or StorePlace(place.database), clock)
         try:
             return await import_community(store, content, read_pinned_root(data), Verifier(), clock.now_ms())
         finally:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from exchange.clock import Clock
 from exchange.coordinator.anchor import Anchor
 from exchange.coordinator.community import stored_directory
+from exchange.coordinator.opening import store_place
 from exchange.coordinator.recovery import Ground, require_sound, tree_of
 from exchange.datadir import DataDir
 from exchange.pinned_root import read_pinned_root
 from exchange.restored import RESTORED_FILE
 from exchange.settings import CoordinatorSettings
-from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY
+from exchange.stores.opening import AnyStore, open_store
 from keys.quorum import quorum_of
 from keys.roster import Roster
 from keys.signer import Verifier
@@ -63,7 +64,7 @@ async def recover_anchor(
         anchor = Anchor(settings.anchor)
         anchor.open()
         try:
-            store = await SqliteCoordinatorStore.open(place.database, clock)
+            store = await open_store(store_place(settings), clock)
             try:
                 found = await _recover(settings, clock, store, anchor, agree)
             finally:
@@ -77,7 +78,7 @@ async def recover_anchor(
 async def _recover(
     settings: CoordinatorSettings,
     clock: Clock,
-    store: SqliteCoordinatorStore,
+    store: AnyStore,
     anchor: Anchor,
     agree: Callable[[Sequence[Found]], None],
 ) -> tuple[Found, ...]:

@@ -10,7 +10,8 @@ The engine, which knows no table:
 The coordinator's store:
 
 - ``contract``: what may be asked of it, and what is durable then, whatever the engine;
-  ``sharing_contract``: what the processes of one coordinator share: sessions, leases, wake-ups
+  ``sharing_contract``: what the processes of one coordinator share: sessions, leases, wake-ups;
+  ``opening``: which engine it is
 - ``coordinator_sqlite``: the contract kept; ``turn_sqlite``: what is added in a turn; ``mailbox_sqlite``:
   its mailboxes; ``many_rows``: with few calls; ``alone``: what one process shares with itself;
   ``bounds``: how much is returned at once
