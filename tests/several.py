@@ -1,14 +1,15 @@
 """Several processes of one coordinator over one store, as services in one event loop, with real TLS.
 
-The store is SQLite's, whose sessions and leases are in memory: what processes share is the same contract as
-on PostgreSQL, where real processes are tested (``tests/acceptance/test_several_coordinators.py``).
+On PostgreSQL each has connections of its own. SQLite's store keeps sessions and leases in memory, so there
+all share one object: the same contract, without a server. Real processes are tested in
+``tests/acceptance/test_several_coordinators.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,16 +20,18 @@ import pytest
 
 from exchange.coordinator import duties, lookout
 from exchange.coordinator.anchor import Anchor
-from exchange.coordinator.community import stored_documents
+from exchange.coordinator.community import import_community, stored_documents
 from exchange.coordinator.opening import Parts, opened
 from exchange.coordinator.own_keys import OwnKeys, read_certificates, read_signers
 from exchange.coordinator.service import Coordinator
 from exchange.settings import CoordinatorSettings
+from exchange.stores.opening import StorePlace, open_store
+from keys import governance
 from keys.signer import Verifier
-from tests.hubs import CLOCK, everyone, no_passphrase, prepare, settings
+from tests.hubs import CLOCK, documents, everyone, no_passphrase, prepare, settings
 from tests.ledger_services import SOON
 
-FASTER = 10
+FASTER = 3
 
 
 @dataclass
@@ -77,7 +80,7 @@ async def nothing() -> None:
 
 @pytest.fixture
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let leases be a tenth as long as in the field, and look as often."""
+    """Let leases be shorter than in the field, and look more often."""
     for module, names in (
         (duties, ("LEASE_SECONDS", "RENEW_SECONDS", "LOOK_SECONDS", "FAILED_SECONDS")),
         (lookout, ("LOOK_SECONDS",)),
@@ -86,28 +89,67 @@ def faster(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, name, getattr(module, name) / FASTER)
 
 
-def quick_settings(folder: Path, name: str) -> CoordinatorSettings:
+def quick_settings(folder: Path, name: str, store: str = "") -> CoordinatorSettings:
     """Return the settings of a process whose checkpoints and rounds follow each other soon."""
-    return msgspec.structs.replace(settings(folder), process=name, checkpoint_s=SOON, witness_s=SOON)
+    return msgspec.structs.replace(
+        settings(folder), process=name, checkpoint_s=SOON, witness_s=SOON, store=store
+    )
+
+
+class Company:
+    """The processes of one coordinator.
+
+    Args:
+        folder: Where their data directories are.
+        store: The address of their database, or nothing for SQLite.
+    """
+
+    def __init__(self, folder: Path, store: str, stack: AsyncExitStack) -> None:
+        self._folder = folder
+        self._store = store
+        self._stack = stack
+        self._first: Parts | None = None
+
+    async def start(self, name: str) -> Process:
+        """Start one more process, with keys copied from the first one."""
+        return await self._stack.enter_async_context(
+            process(self.lay_out(name), name, await self.parts(name))
+        )
+
+    def lay_out(self, name: str) -> Path:
+        """Make a data directory, unless it is there, as an operator copies it from another machine."""
+        data = self._folder / name
+        first = next(self._folder.glob("*/root-hash")).parent
+        if not data.exists():
+            data.mkdir(mode=0o700)
+            shutil.copytree(first / "keys", data / "keys")
+            shutil.copy(first / "root-hash", data / "root-hash")
+        return data
+
+    async def parts(self, name: str) -> Parts:
+        """Open what a process is made of."""
+        data = self.lay_out(name)
+        if self._store or self._first is None:
+            opening = opened(quick_settings(data, name, self._store), no_passphrase, CLOCK)
+        else:
+            opening = beside(self._first, data)
+        parts = await self._stack.enter_async_context(opening)
+        self._first = self._first or parts
+        return parts
 
 
 @asynccontextmanager
-async def several(
-    folder: Path, *names: str, change: Callable[[Parts], Parts] = lambda parts: parts
-) -> AsyncIterator[list[Process]]:
-    """Run one coordinator as several processes, the first of which has the store's file."""
-    first = folder / names[0]
-    await prepare(first)
+async def several(folder: Path, store: str, *names: str) -> AsyncIterator[tuple[Company, list[Process]]]:
+    """Run one coordinator as several processes."""
+    await prepare(folder / names[0])
+    if store:
+        database = await open_store(StorePlace(Path(), store), CLOCK)
+        file = governance.community_file(documents())
+        await import_community(database, file, everyone().id, everyone().verifier, CLOCK.now_ms())
+        await database.close()
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(opened(quick_settings(first, names[0]), no_passphrase, CLOCK))
-        processes = [await stack.enter_async_context(process(first, names[0], change(parts)))]
-        for name in names[1:]:
-            data = folder / name
-            data.mkdir(mode=0o700)
-            shutil.copytree(first / "keys", data / "keys")
-            beside_parts = await stack.enter_async_context(beside(parts, data))
-            processes.append(await stack.enter_async_context(process(data, name, change(beside_parts))))
-        yield processes
+        company = Company(folder, store, stack)
+        yield company, [await company.start(name) for name in names]
 
 
 @asynccontextmanager

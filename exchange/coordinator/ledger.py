@@ -260,7 +260,11 @@ class Ledger:
             await self._confirmed(which)
 
         async def work(lease: Lease) -> None:
-            await self._sequencers[which].lead(lease, self._checkpoint_s, confirmed)
+            # What the process before has published, and this one has not seen yet.
+            await self._prefixes[which].follow()
+            await self._sequencers[which].lead(
+                lease, self._checkpoint_s, confirmed, unanchored=self._prefixes[which].began_empty
+            )
 
         return work
 

@@ -43,7 +43,7 @@ class Prefix:
         self._store = store
         self._anchor = anchor
         self._halt = halt
-        self._began_empty = False
+        self.began_empty = False
         """Whether this process saw the log before there was anything in it: its anchor begins with that."""
 
     async def follow(self, *, adopt: bool = False) -> bool:
@@ -62,15 +62,15 @@ class Prefix:
         signed = await self._store.signed(which)
         ground = Ground(signed, await asyncio.to_thread(self._anchor.read, which), published)
         if signed is None or self._is_shown(signed.extent):
-            self._began_empty |= signed is None
+            self.began_empty |= signed is None
             return True
         # What was signed and is not laid out yet, a process that died may have left to the next one.
-        require_sound(which, self._keys, ground, unanchored=adopt or self._began_empty)
+        require_sound(which, self._keys, ground, unanchored=adopt or self.began_empty)
         if signed.extent != published or ground.anchor_extent.size > published.size:
             return False
         await self._require_continued(ground.anchor_extent, signed)
         await asyncio.to_thread(self._anchor.swap, which, ground.anchor_extent, signed)
-        self._began_empty = False
+        self.began_empty = False
         self._head.published = parse_checkpoint(signed.checkpoint)
         log.debug("ledger.followed", log=which.value, size=signed.extent.size)
         return True

@@ -105,8 +105,11 @@ class Sequencer:
                 size=size,
             )
 
-    async def recover(self) -> None:
+    async def recover(self, *, unanchored: bool = False) -> None:
         """Finish what a crash interrupted, and compare everything that must agree.
+
+        Args:
+            unanchored: Accept a missing anchor: this process saw the log before there was anything in it.
 
         Raises:
             SetupError: database and anchor do not fit each other, or one of them is damaged.
@@ -117,7 +120,7 @@ class Sequencer:
             anchored=await asyncio.to_thread(self._anchor.read, self._log),
             published=await self._store.published(self._log),
         )
-        require_sound(self._log, self._keys, ground)
+        require_sound(self._log, self._keys, ground, unanchored=unanchored)
         frontier, hashes = await tree_of(self._store, self._log, ground)
         if ground.signed is not None:
             if ground.anchor_extent.size < ground.published.size:
@@ -160,13 +163,21 @@ class Sequencer:
         """Whether this process makes the checkpoints now."""
         return self._lease is not None
 
-    async def lead(self, lease: Lease, seconds: float, ready: Callable[[], Awaitable[None]]) -> None:
+    async def lead(
+        self,
+        lease: Lease,
+        seconds: float,
+        ready: Callable[[], Awaitable[None]],
+        *,
+        unanchored: bool = False,
+    ) -> None:
         """Make checkpoints for as long as this process has the lease; end by cancellation, or when halted.
 
         Args:
             lease: It goes with every checkpoint, which is refused once another process has it.
             seconds: As :meth:`run`.
             ready: Awaited before the first checkpoint.
+            unanchored: As :meth:`recover`.
 
         Raises:
             SetupError: as :meth:`recover`; another process may be able to.
@@ -175,7 +186,7 @@ class Sequencer:
         """
         self._lease = lease
         try:
-            await self.recover()
+            await self.recover(unanchored=unanchored)
             await ready()
             self._grown.set()
             await self.run(seconds)
