@@ -74,13 +74,17 @@ class Trouble(ABC):
         self.world.launch(*self.down)
         self.down.clear()
 
+    def between(self) -> bool:
+        """Wait until the next trouble, and return whether it is over."""
+        return self.pause(0.05, 0.9)
+
     def pause(self, least_s: float, most_s: float) -> bool:
         """Wait for a while, and return whether it is over."""
         return self._over.wait(self.dice.uniform(least_s, most_s))
 
     def _work(self) -> None:
         try:
-            while not self.pause(0.05, 0.9):
+            while not self.between():
                 self.make()
             self.heal()
         except BaseException as error:
