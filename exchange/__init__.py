@@ -12,6 +12,7 @@ Their faces, and how they come to be:
 - ``audit``: an auditor's bundle, its verifier and its report
 - ``api``: a node's local HTTP interface; ``cli``: the command; ``serve``: running a service
 - ``setup``: governance, enrolment and set-up, step by step; ``demo``: the story that shows it all
+- ``hammer``: an honest load on a test community
 - ``backup``: made, checked and restored; ``restored``: that a place was; ``doctor``: what is wrong with one
 
 What everything shares:

@@ -75,10 +75,16 @@ class Common:
         from exchange.cli.client import NodeClient
 
         settings = self.settings().settings
-        return NodeClient(settings.socket, _token(settings))
+        return NodeClient(settings.socket, token_of(settings))
 
 
-def _token(settings: CliSettings) -> str:
+def token_of(settings: CliSettings) -> str:
+    """Return the text of the token that the settings name.
+
+    Raises:
+        NotAuthorized: none is named.
+        KeyfileError: the token file cannot be used, or is open to others.
+    """
     from exchange.keystore import TOKEN_FILE, read_credential, read_secret
     from protocol.errors import NotAuthorized
 

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "audit": Entry("exchange.cli.auditing:audit", _RUN, "Export the ledger and verify it offline."),
         "ledger": Entry("exchange.cli.proving:ledger", _RUN, "Watch the ledger and its witnesses."),
         "demo": Entry("exchange.demo.command:demo", _RUN, "Watch three states exchange a notice."),
+        "hammer": Entry("exchange.hammer.command:hammer", _RUN, "Put load on a test community, and measure."),
         "governance": Entry("exchange.cli.setup:governance", _RUN, "Make and sign the trust documents."),
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
         "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),
