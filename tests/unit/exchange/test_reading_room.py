@@ -35,19 +35,14 @@ from protocol.session.messages import Accepted, Attest, Submit
 from protocol.statement import MAX_SIGNED_STATEMENT_BYTES, StatementKind, parse_statement
 from tests.community import HUB
 from tests.envelopes import id_of, said, sent
-from tests.hubs import CLOCK, certificate, directory, documents, everyone, node, prepare, running
+from tests.hubs import CLOCK, certificate, directory, documents, everyone, node, running
+from tests.ledger_services import folder, quickly
 from tests.patience import PATIENCE_S
 
 BYTES = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
-
-
-@pytest.fixture
-async def folder(tmp_path: Path) -> Path:
-    """Return a prepared data directory."""
-    data = tmp_path / "hub"
-    await prepare(data)
-    return data
+FIXTURES = (folder, quickly)
+"""A coordinator that hurries, as :mod:`tests.ledger_services` makes it."""
 
 
 @dataclass
@@ -139,10 +134,12 @@ async def record(coordinator: Coordinator, count: int) -> None:
 
 
 async def publish(coordinator: Coordinator) -> None:
-    """Make a checkpoint now."""
-    coordinator._ledger._sequencers[Log.ACK]._grown.clear()
-    await asyncio.sleep(0.1)
-    await coordinator._ledger._sequencers[Log.ACK].step()
+    """Wait until the coordinator, by itself, has made a checkpoint over everything that is recorded."""
+    count = len(await coordinator._parts.store.statements(0, 1000))
+    coordinator._ledger._sequencers[Log.ACK].grown()
+    async with asyncio.timeout(PATIENCE_S):
+        while coordinator._ledger.heads.ack.size < count:  # noqa: ASYNC110 - nobody is woken by it here
+            await asyncio.sleep(0.01)
 
 
 async def test_tiles_and_entries_make_the_tree_of_the_checkpoint(folder: Path) -> None:
@@ -297,7 +294,6 @@ async def test_a_member_reads_what_concerns_it(folder: Path, tmp_path: Path) -> 
             await xbb.deliver()
             made = said(everyone(), "XBB", StatementKind.RECEIVED, id_of(one), at_ms=CLOCK.now_ms())
             assert isinstance(await xbb.ask(Attest(ref=1, statement=made.data)), Accepted)
-        await publish(coordinator)
         await publish(coordinator)
         readers = {code: member(tmp_path, ledger, code) for code in ("XAA", "XBB", "XCC")}
         readers["all"] = auditor(folder, ledger)
