@@ -13,8 +13,8 @@ Out:
 
 In:
 
-- ``inbox``: takes what is delivered, round by round; ``incoming``: what that is; ``records``: how a round
-  becomes durable
+- ``inbox``: takes what is delivered, round by round; ``incoming``: what that is; ``records``: what was
+  found; ``delivery_round``: how a round becomes durable; ``receipt_round``: the receipts among it
 - ``openings``: an envelope verified and opened; ``unsealing``: the part of it that another process does
 - ``receipts``: statements about our own notices
 - ``mirror``: the community's documents; ``selfwatch``: what others are told about this state;

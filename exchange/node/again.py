@@ -72,6 +72,11 @@ def follow(db: apsw.Connection, envelope: bytes, delivery: DeliveryRow, now_ms: 
         _wait_again(db, first, envelope, delivery.recipient, cause, now_ms)
 
 
+def may_need_another(delivery: DeliveryRow) -> bool:
+    """Whether a delivery that has just moved on may need another envelope."""
+    return _cause(delivery) is not None
+
+
 def _cause(delivery: DeliveryRow) -> str | None:
     """Return why another envelope is needed, or None if none would help."""
     if delivery.state is DeliveryState.UNDELIVERED:

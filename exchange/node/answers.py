@@ -15,14 +15,21 @@ import structlog
 from exchange.node.again import CURED_BY_ANOTHER, follow
 from exchange.node.company import Company
 from exchange.node.context import NodeContext
+from exchange.node.receipt_round import store_receipts
 from exchange.node.receipts import Checked, Receipts
-from exchange.node.records import ReceiptRecord, store_receipt
-from exchange.stores.node_books import clear_alarm, raise_alarm, record_event
-from exchange.stores.node_ledger import insert_promise
-from exchange.stores.node_notices import NoticeRow, list_deliveries, update_delivery, update_state
-from exchange.stores.node_queue import OutgoingRow, remove
+from exchange.node.records import ReceiptRecord
+from exchange.stores.node_books import any_alarm, clear_alarm, raise_alarm, record_event
+from exchange.stores.node_ledger import insert_promises, recorded_unplaced
+from exchange.stores.node_notices import (
+    NoticeRow,
+    list_deliveries,
+    update_delivery,
+    update_state,
+    update_states,
+)
+from exchange.stores.node_queue import OutgoingRow, remove_all
 from exchange.stores.node_sealing import first_of, waiting_for
-from exchange.stores.node_statements import mark_recorded
+from exchange.stores.node_statements import mark_all_recorded
 from protocol.delivery import DeliveryState
 from protocol.errors import AlmenaraError, PeerCode, RemoteProtocolError
 from protocol.session.messages import Accepted, Refused
@@ -49,6 +56,11 @@ class Answered:
 
     row: OutgoingRow
     answer: Accepted | Refused
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether the coordinator has taken it."""
+        return isinstance(self.answer, Accepted)
 
     @property
     def is_final(self) -> bool:
@@ -96,8 +108,7 @@ class Answers:
         now_ms = self._context.clock.now_ms()
 
         def record(db: apsw.Connection) -> None:
-            for answered, promise in kept:
-                _record(db, self._context.state, answered, promise, now_ms)
+            _record_all(db, self._context.state, kept, now_ms)
 
         for answered, _ in kept:
             # Before the write: a coordinator that takes a new key may end this session at once, and what
@@ -150,21 +161,23 @@ class Answers:
         return receipt
 
 
-def _record(
-    db: apsw.Connection, state: str, answered: Answered, promise: ReceiptRecord | None, now_ms: int
+def _record_all(
+    db: apsw.Connection, state: str, kept: Sequence[tuple[Answered, ReceiptRecord | None]], now_ms: int
 ) -> None:
-    row, answer = answered.row, answered.answer
-    if isinstance(answer, Refused):
-        _record_refusal(db, row, answer.code, now_ms, final=answered.is_final)
-    elif promise is not None:
-        update_state(db, row.subject, DeliveryState.RELAYED)
-        store_receipt(db, state, promise, now_ms)
-    elif row.kind == "attest":
-        mark_recorded(db, row.subject)
-        insert_promise(db, row.subject, now_ms)
-    if answered.is_final:
-        remove(db, row.number)
-        clear_alarm(db, "held", row.subject.hex())
+    promised = [promise for _, promise in kept if promise is not None]
+    update_states(db, [one.statement.envelope for one in promised], DeliveryState.RELAYED)
+    store_receipts(db, state, promised, now_ms)
+    attested = [one.row.subject for one, _ in kept if one.row.kind == "attest" and one.was_accepted]
+    mark_all_recorded(db, attested)
+    insert_promises(db, recorded_unplaced(db, attested), now_ms)
+    for answered, _ in kept:
+        if isinstance(answered.answer, Refused):
+            _record_refusal(db, answered.row, answered.answer.code, now_ms, final=answered.is_final)
+    final = [answered.row for answered, _ in kept if answered.is_final]
+    remove_all(db, [row.number for row in final])
+    if any_alarm(db):
+        for row in final:
+            clear_alarm(db, "held", row.subject.hex())
 
 
 def _record_refusal(

@@ -11,17 +11,15 @@ from collections.abc import Sequence
 
 import apsw
 
-from exchange.node.evidence import Exhibit, Finding, report
-from exchange.stores.node_ledger import (
-    GossipRow,
-    find_signed,
-    insert_gossip,
-    insert_signed,
-)
+from exchange.node.evidence import Exhibit, Finding
+from exchange.stores.node_ledger import GossipRow, signed_between
 from exchange.stores.node_notices import DeliveryRow
 from exchange.stores.node_statements import StatementRow, find_statement, list_statements
 from protocol.delivery import contradicts
 from protocol.statement import Statement
+
+NEAR = 64
+"""How far two numbers of one key may lie apart and still be looked up together."""
 
 _NEXT = (
     "Notices go on. Call {party} on another channel and ask which of them it signed; keep the evidence for "
@@ -29,40 +27,66 @@ _NEXT = (
 )
 
 
-def take_evidence(
-    db: apsw.Connection,
-    state: str,
-    name: bytes,
-    statement: Statement,
-    deliveries: Sequence[DeliveryRow],
-    data: bytes,
-    now_ms: int,
-) -> None:
-    """Look at one verified statement that is news, in the transaction that stores it.
+class Signed:
+    """What keys are known to have signed under the numbers next to those of some statements.
 
     Args:
         db: The running transaction.
-        state: This node's state.
-        name: The statement's id.
-        statement: What it says.
-        deliveries: The deliveries it speaks of, as they stood before it.
-        data: The signed statement, as received.
-        now_ms: The time now, milliseconds UTC.
+        statements: Those that will be judged.
     """
-    for finding in (*_chain(db, name, statement, data), *_opposite(db, name, statement, deliveries, data)):
-        report(db, state, finding, now_ms)
-    insert_signed(db, statement.key_id, statement.sequence, statement.previous, name)
+
+    def __init__(self, db: apsw.Connection, statements: Sequence[Statement]) -> None:
+        self._known: dict[bytes, dict[int, tuple[bytes, bytes]]] = {}
+        numbers: dict[bytes, list[int]] = {}
+        for one in statements:
+            numbers.setdefault(one.key_id, []).append(one.sequence)
+        for key_id, found in numbers.items():
+            self._known[key_id] = {}
+            for first, last in _near(sorted(found)):
+                self._known[key_id] |= signed_between(db, key_id, first - 1, last + 1)
+
+    def at(self, key_id: bytes, sequence: int) -> tuple[bytes, bytes] | None:
+        """Return the statement that a key signed under a number, and the one it names before it."""
+        return self._known[key_id].get(sequence)
+
+    def add(self, statement: Statement, name: bytes) -> None:
+        """Remember one more; what is there already stays."""
+        self._known[statement.key_id].setdefault(statement.sequence, (name, statement.previous))
+
+
+def _near(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return stretches of sorted numbers without wide gaps: a key may name any number at all."""
+    stretches: list[tuple[int, int]] = []
+    for number in numbers:
+        if stretches and number - stretches[-1][1] <= NEAR:
+            stretches[-1] = stretches[-1][0], number
+        else:
+            stretches.append((number, number))
+    return stretches
+
+
+def gossip_of(statement: Statement, data: bytes, now_ms: int) -> GossipRow | None:
+    """Return the checkpoint that a statement's signer has seen, to be compared with our own."""
     seen = statement.seen
-    if seen is not None and seen.size > 0:
-        row = GossipRow(seen.origin, seen.size, seen.root, statement.party, data, now_ms)
-        insert_gossip(db, row)
+    if seen is None or seen.size == 0:
+        return None
+    return GossipRow(seen.origin, seen.size, seen.root, statement.party, data, now_ms)
 
 
-def _chain(db: apsw.Connection, name: bytes, statement: Statement, data: bytes) -> list[Finding]:
-    """Return what is wrong with a statement's place in its key's chain."""
+def chain_findings(
+    db: apsw.Connection, name: bytes, statement: Statement, data: bytes, signed: Signed
+) -> list[Finding]:
+    """Return what is wrong with a statement's place in its key's chain.
+
+    Args:
+        db: The running transaction.
+        name: The statement's id.
+        statement: What it says; it is news.
+        data: The signed statement, as received.
+        signed: What its key signed before.
+    """
     key, number = statement.key_id, statement.sequence
-    here, before = find_signed(db, key, number), find_signed(db, key, number - 1)
-    after = find_signed(db, key, number + 1)
+    here, before, after = signed.at(key, number), signed.at(key, number - 1), signed.at(key, number + 1)
     other = None
     if here is not None and here[0] != name:
         other = here[0]
@@ -88,10 +112,10 @@ def _chain(db: apsw.Connection, name: bytes, statement: Statement, data: bytes) 
     ]
 
 
-def _opposite(
+def opposite_findings(
     db: apsw.Connection, name: bytes, statement: Statement, deliveries: Sequence[DeliveryRow], data: bytes
 ) -> list[Finding]:
-    """Return which deliveries a statement contradicts."""
+    """Return which deliveries a statement contradicts; they are given as they stood before it."""
     found = []
     for delivery in deliveries:
         if not contradicts(delivery.state, statement.kind):

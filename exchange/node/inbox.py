@@ -18,11 +18,12 @@ import structlog
 from exchange.node.chains import last_of_chain, say_all
 from exchange.node.company import SEVERAL, Company
 from exchange.node.context import NodeContext
+from exchange.node.delivery_round import store_round
 from exchange.node.incoming import Found, look, prepare
 from exchange.node.link_state import LinkState
 from exchange.node.openings import BREATH, Openings, logical_key
 from exchange.node.receipts import Receipts
-from exchange.node.records import Item, NoticeRecord, Outcome, RefusalRecord, store_round
+from exchange.node.records import Item, NoticeRecord, Outcome, RefusalRecord
 from exchange.node.summary import unlock_key
 from exchange.stores.node_notices import NoticeRow, find_notice
 from exchange.stores.node_statements import has_said

@@ -15,8 +15,8 @@ import apsw
 from exchange.keystore import read_secret
 from exchange.node.chains import Said, last_of_chain, say
 from exchange.node.context import NodeContext
+from exchange.node.delivery_round import store_said
 from exchange.node.link_state import LinkState
-from exchange.node.records import store_said
 from exchange.node.summary import unlock_key
 from exchange.node.tokens import Identity, TokenRole, token_hash
 from exchange.stores.node_books import record_event
@@ -203,7 +203,7 @@ def _store(
     locked_note: bytes | None,
     now_ms: int,
 ) -> None:
-    store_said(db, state, said, now_ms, officer=officer, locked_note=locked_note)
+    store_said(db, state, [said], now_ms, officer=officer, locked_note=locked_note)
     save_chain(db, said.key_id, said.draft.chain.sequence, said.draft.chain.previous)
     # A second officer's first look does not take back what a first officer has answered.
     before = "unread" if said.saying.kind is StatementKind.OPENED else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import apsw
+
+from exchange.stores.many_rows import insert_rows
 
 MIRRORED = "mirrored"
 """The fact that holds how many of the community's documents have been asked for."""
@@ -146,6 +148,26 @@ def record_event(
     db.execute("DELETE FROM event WHERE number <= ?", (db.last_insert_rowid() - EVENTS_KEPT,))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """One event before it has a number."""
+
+    event: str
+    envelope: bytes | None = None
+    state: str | None = None
+    code: str | None = None
+    detail: str = ""
+
+
+def record_events(db: apsw.Connection, at_ms: int, events: Sequence[NewEvent]) -> None:
+    """Append events in order, as :func:`record_event` does one."""
+    if not events:
+        return
+    rows = [(at_ms, one.event, one.envelope, one.state, one.code, one.detail) for one in events]
+    insert_rows(db, "INSERT INTO event (at_ms, event, envelope, state, code, detail) VALUES", rows)
+    db.execute("DELETE FROM event WHERE number <= ?", (db.last_insert_rowid() - EVENTS_KEPT,))
+
+
 def read_events(db: apsw.Connection, since: int, limit: int) -> list[EventRow]:
     """Return up to ``limit`` events with a number above ``since``, in order."""
     query = (
@@ -162,6 +184,11 @@ def raise_alarm(db: apsw.Connection, code: str, about: str, message: str, next_:
         " WHERE (SELECT count(*) FROM alarm WHERE code = ?1) < ?6 ON CONFLICT DO NOTHING",
         (code, about, message, next_, at_ms, ALARMS_KEPT),
     )
+
+
+def any_alarm(db: apsw.Connection) -> bool:
+    """Whether anything at all is raised: mostly nothing is, and nothing need be lowered."""
+    return db.execute("SELECT 1 FROM alarm LIMIT 1").fetchone() is not None
 
 
 def has_alarm(db: apsw.Connection, code: str, about: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import apsw
+
+from exchange.stores.many_rows import insert_rows, select_among
 
 HEADS_KEPT = 1024
 """Of how many checkpoints of each log it is remembered that the log has signed them."""
@@ -164,13 +166,19 @@ def count_documents(db: apsw.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM document").get)
 
 
-def insert_promise(db: apsw.Connection, statement: bytes, now_ms: int) -> None:
-    """Remember that the coordinator has recorded a statement, which must therefore be in its log."""
-    db.execute(
-        "INSERT INTO promise SELECT ?1, ?2, NULL"
-        " WHERE NOT EXISTS (SELECT 1 FROM place WHERE statement = ?1) ON CONFLICT DO NOTHING",
-        (statement, now_ms),
+def insert_promises(db: apsw.Connection, statements: Sequence[bytes], now_ms: int) -> None:
+    """Remember that the coordinator has recorded statements that are stored only now."""
+    rows = [(statement, now_ms) for statement in statements]
+    insert_rows(db, "INSERT INTO promise (statement, since_ms) VALUES", rows, then="ON CONFLICT DO NOTHING")
+
+
+def recorded_unplaced(db: apsw.Connection, statements: Sequence[bytes]) -> list[bytes]:
+    """Return those of these stored statements whose place in the log is not known."""
+    query = (
+        "SELECT id FROM statement WHERE id IN {ids}"
+        " AND NOT EXISTS (SELECT 1 FROM place WHERE place.statement = id)"
     )
+    return [id_ for (id_,) in select_among(db, query, statements)]
 
 
 def list_promises(
@@ -284,21 +292,17 @@ def remove_strange_gossip(db: apsw.Connection, origins: tuple[str, str]) -> None
     db.execute("DELETE FROM gossip WHERE origin NOT IN (?, ?)", origins)
 
 
-def insert_signed(
-    db: apsw.Connection, key_id: bytes, sequence: int, previous: bytes, statement: bytes
-) -> None:
-    """Remember which statement a key signed under which number; what is there already stays."""
-    db.execute(
-        "INSERT INTO signed VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (key_id, sequence, previous, statement),
-    )
+def insert_all_signed(db: apsw.Connection, rows: Sequence[tuple[bytes, int, bytes, bytes]]) -> None:
+    """Remember key, number, predecessor and id of statements; what is there already stays."""
+    insert_rows(db, "INSERT INTO signed VALUES", rows, then="ON CONFLICT DO NOTHING")
 
 
-def find_signed(db: apsw.Connection, key_id: bytes, sequence: int) -> tuple[bytes, bytes] | None:
-    """Return the statement that a key signed under a number, and the one it names before it."""
-    query = "SELECT statement, previous FROM signed WHERE key_id = ? AND sequence = ?"
-    row = db.execute(query, (key_id, sequence)).fetchone()
-    return None if row is None else (row[0], row[1])
+def signed_between(
+    db: apsw.Connection, key_id: bytes, first: int, last: int
+) -> dict[int, tuple[bytes, bytes]]:
+    """Return what a key signed under these numbers, and the statement that each names before it."""
+    query = "SELECT sequence, statement, previous FROM signed WHERE key_id = ? AND sequence BETWEEN ? AND ?"
+    return {number: (name, before) for number, name, before in db.execute(query, (key_id, first, last))}
 
 
 def insert_evidence(db: apsw.Connection, name: str, code: str, about: str, at_ms: int, text: bytes) -> None:

@@ -7,12 +7,14 @@ Every function takes the connection of a running transaction (``Engine.write``) 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 import apsw
 
+from exchange.stores.many_rows import insert_rows, parts, select_among
 from protocol.delivery import DeliveryState
 
 Direction = Literal["sent", "received"]
@@ -71,12 +73,8 @@ class DeliveryRow:
 
 
 _FIELDS = tuple(NoticeRow.__dataclass_fields__)
-_INSERT = """
-    INSERT INTO notice (id, direction, sender, notice, manifest, proof, salt, created_ms, stored_ms,
-        priority, state, locked_summary, locked_key, request_id, request_digest,
-        pair_sequence, pair_previous, first, until_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_VALUES = attrgetter(*_FIELDS)
+_INSERT = f"INSERT INTO notice ({', '.join(_FIELDS)}) VALUES"
 _BY_ID = "SELECT * FROM notice WHERE id = ?"
 _BY_REQUEST = "SELECT * FROM notice WHERE request_id = ?"
 # A page ends with all notices of one moment, so that the next page, from before it, misses none.
@@ -126,13 +124,19 @@ _ACCEPT_GAPS = """
 
 def insert_notice(db: apsw.Connection, row: NoticeRow, locked_body: bytes) -> None:
     """Store a notice with its body; its id must be new."""
-    insert_envelope(db, row)
-    db.execute("INSERT INTO content VALUES (?, ?)", (row.id, locked_body))
+    insert_notices(db, [row], [locked_body])
+
+
+def insert_notices(db: apsw.Connection, rows: Sequence[NoticeRow], locked_bodies: Sequence[bytes]) -> None:
+    """Store notices in order, each with its body; their ids must be new."""
+    insert_rows(db, _INSERT, [_VALUES(row) for row in rows])
+    bodies = [(row.id, body) for row, body in zip(rows, locked_bodies, strict=True)]
+    insert_rows(db, "INSERT INTO content VALUES", bodies)
 
 
 def insert_envelope(db: apsw.Connection, row: NoticeRow) -> None:
     """Store a further envelope of a notice whose body is there."""
-    db.execute(_INSERT, tuple(getattr(row, name) for name in _FIELDS))
+    insert_rows(db, _INSERT, [_VALUES(row)])
 
 
 def find_body(db: apsw.Connection, envelope: bytes) -> bytes:
@@ -193,6 +197,13 @@ def ids_with_prefix(db: apsw.Connection, prefix: str) -> list[bytes]:
     ]
 
 
+def update_states(db: apsw.Connection, envelopes: Sequence[bytes], state: str) -> None:
+    """Set where notices stand."""
+    for part in parts(envelopes):
+        marks = ", ".join("?" * len(part))
+        db.execute(f"UPDATE notice SET state = ? WHERE id IN ({marks})", (state, *part))  # noqa: S608
+
+
 def update_state(db: apsw.Connection, envelope: bytes, state: str, *, only_from: str | None = None) -> None:
     """Set where a notice stands; with ``only_from``, only if it stands there now."""
     db.execute(
@@ -228,6 +239,34 @@ def list_deliveries(db: apsw.Connection, envelope: bytes) -> list[DeliveryRow]:
         "SELECT recipient, state, since_ms, code, tail FROM delivery WHERE envelope = ? ORDER BY recipient"
     )
     return [delivery_row(*row) for row in db.execute(query, (envelope,))]
+
+
+def deliveries_of(db: apsw.Connection, envelopes: Sequence[bytes]) -> dict[bytes, dict[str, DeliveryRow]]:
+    """Return the recipients of sent notices by envelope, and then by code in its order."""
+    query = (
+        "SELECT envelope, recipient, state, since_ms, code, tail FROM delivery WHERE envelope IN {ids}"
+        " ORDER BY envelope, recipient"
+    )
+    found: dict[bytes, dict[str, DeliveryRow]] = {}
+    for envelope, *rest in select_among(db, query, envelopes):
+        row = delivery_row(*rest)
+        found.setdefault(envelope, {})[row.recipient] = row
+    return found
+
+
+def update_deliveries(db: apsw.Connection, rows: Sequence[tuple[bytes, DeliveryRow]]) -> None:
+    """Set where deliveries stand, since when, and with which code; each must be there."""
+    values = [
+        (envelope, row.recipient, row.state.value, row.since_ms, row.code, int(row.tail))
+        for envelope, row in rows
+    ]
+    insert_rows(
+        db,
+        "INSERT INTO delivery (envelope, recipient, state, since_ms, code, tail) VALUES",
+        values,
+        then="ON CONFLICT DO UPDATE SET state = excluded.state, since_ms = excluded.since_ms,"
+        " code = excluded.code",
+    )
 
 
 def delivery_row(recipient: str, state: str, since_ms: int, code: str | None, tail: int) -> DeliveryRow:

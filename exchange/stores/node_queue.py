@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 import apsw
 
+from exchange.stores.many_rows import insert_rows, parts
+
 OutgoingKind = Literal["submit", "attest", "publish"]
 
 ATTEST_PRIORITY = 0
 PUBLISH_PRIORITY = 0
+
+
+_READ = """
+    SELECT number, kind, priority, subject,
+        CASE WHEN kind = 'attest' AND length(content) = 0
+            THEN (SELECT body FROM statement WHERE id = subject) ELSE content END
+    FROM outgoing WHERE number = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +47,18 @@ def enqueue(db: apsw.Connection, kind: OutgoingKind, priority: int, subject: byt
     )
 
 
+def enqueue_statements(db: apsw.Connection, statements: Sequence[bytes]) -> None:
+    """Add stored statements of our own to what is handed over; they are read where they are stored."""
+    rows = [("attest", ATTEST_PRIORITY, statement, b"") for statement in statements]
+    insert_rows(db, "INSERT INTO outgoing (kind, priority, subject, content) VALUES", rows)
+
+
 def read_queue(db: apsw.Connection, limit: int, except_: Collection[int]) -> list[OutgoingRow]:
     """Return the most urgent things that are not in ``except_``, oldest first among equals."""
     order = db.execute("SELECT number FROM outgoing ORDER BY priority, number")
     wanted = islice((number for (number,) in order if number not in except_), limit)
     # Only the contents that are asked for are read: an envelope may have 2 MiB.
-    query = "SELECT number, kind, priority, subject, content FROM outgoing WHERE number = ?"
-    return [OutgoingRow(*row) for number in list(wanted) for row in db.execute(query, (number,))]
+    return [OutgoingRow(*row) for number in list(wanted) for row in db.execute(_READ, (number,))]
 
 
 def read_published(db: apsw.Connection) -> list[bytes]:
@@ -55,6 +70,13 @@ def read_published(db: apsw.Connection) -> list[bytes]:
 def remove(db: apsw.Connection, number: int) -> None:
     """Forget one thing, because it was answered for good."""
     db.execute("DELETE FROM outgoing WHERE number = ?", (number,))
+
+
+def remove_all(db: apsw.Connection, numbers: Sequence[int]) -> None:
+    """Forget several things."""
+    for part in parts(numbers):
+        marks = ", ".join("?" * len(part))
+        db.execute(f"DELETE FROM outgoing WHERE number IN ({marks})", tuple(part))  # noqa: S608
 
 
 def queue_length(db: apsw.Connection) -> int:

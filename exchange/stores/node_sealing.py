@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
 
+from exchange.stores.many_rows import select_among
 from exchange.stores.node_notices import DeliveryRow, delivery_row
 
 
@@ -59,6 +61,16 @@ def first_of(db: apsw.Connection, envelope: bytes) -> bytes:
     """Return the first envelope of the notice that an envelope carries."""
     row = db.execute("SELECT first FROM notice WHERE id = ?", (envelope,)).fetchone()
     return envelope if row is None or row[0] is None else bytes(row[0])
+
+
+def firsts_of(db: apsw.Connection, envelopes: Sequence[bytes]) -> dict[bytes, bytes | None]:
+    """Return, by envelope, the first one of the same notice; None for that one itself."""
+    return dict(select_among(db, "SELECT id, first FROM notice WHERE id IN {ids}", envelopes))
+
+
+def anybody_waits(db: apsw.Connection) -> bool:
+    """Whether anybody waits for any notice."""
+    return db.execute("SELECT 1 FROM waiting LIMIT 1").fetchone() is not None
 
 
 def envelopes_of(db: apsw.Connection, first: bytes) -> list[bytes]:

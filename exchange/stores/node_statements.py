@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import apsw
 
+from exchange.stores.many_rows import insert_rows, parts, select_among
 from keys.sealing import NUMBER_BITS
 from protocol.statement import StatementKind
 
@@ -49,9 +50,15 @@ _SELECT = (
 
 def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
     """Store a statement; False if it is there already."""
-    cursor = db.execute(
-        "INSERT INTO statement (id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1",
+    if known_statements(db, [row.id]):
+        return False
+    insert_statements(db, [row])
+    return True
+
+
+def insert_statements(db: apsw.Connection, rows: Sequence[StatementRow]) -> None:
+    """Store statements in order; their ids must be new."""
+    values = [
         (
             row.id,
             row.envelope,
@@ -63,9 +70,20 @@ def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
             int(row.recorded),
             row.locked_note,
             row.body,
-        ),
+        )
+        for row in rows
+    ]
+    insert_rows(
+        db,
+        "INSERT INTO statement"
+        " (id, envelope, party, kind, at_ms, officer, code, recorded, locked_note, body) VALUES",
+        values,
     )
-    return cursor.fetchone() is not None
+
+
+def known_statements(db: apsw.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """Return which of these statements are stored."""
+    return {id_ for (id_,) in select_among(db, "SELECT id FROM statement WHERE id IN {ids}", ids)}
 
 
 def list_statements(db: apsw.Connection, envelope: bytes) -> list[StatementRow]:
@@ -94,9 +112,11 @@ def find_statement(db: apsw.Connection, statement: bytes) -> StatementRow | None
     return None if row is None else _row(*row)
 
 
-def mark_recorded(db: apsw.Connection, statement: bytes) -> None:
-    """Remember that the coordinator holds one of our statements durably."""
-    db.execute("UPDATE statement SET recorded = 1 WHERE id = ?", (statement,))
+def mark_all_recorded(db: apsw.Connection, statements: Sequence[bytes]) -> None:
+    """Remember that the coordinator holds these statements of ours durably."""
+    for part in parts(statements):
+        marks = ", ".join("?" * len(part))
+        db.execute(f"UPDATE statement SET recorded = 1 WHERE id IN ({marks})", tuple(part))  # noqa: S608
 
 
 def read_chains(db: apsw.Connection) -> dict[bytes, tuple[int, bytes]]:

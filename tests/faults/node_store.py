@@ -7,7 +7,8 @@ import random
 import apsw
 
 from exchange.node.chains import Said
-from exchange.node.records import Item, NoticeRecord, Outcome, store_round
+from exchange.node.delivery_round import store_round
+from exchange.node.records import Item, NoticeRecord, Outcome
 from exchange.node.summary import LockedContent
 from exchange.stores.migrate import packaged
 from exchange.stores.node_books import record_event
