@@ -268,7 +268,9 @@ class Courier:
                 # Then look again: something more urgent may have come meanwhile.
                 await self._room(session, len(row.content))
                 return False
-            await self._hand_over(session, row)
+            self._hand_over(session, row)
+        # All of them in one piece, as far as the connection takes it.
+        await session.link.flush()
         return True
 
     async def _room(self, session: _Session, size: int) -> None:
@@ -276,13 +278,12 @@ class Courier:
             session.room.clear()
             await session.room.wait()
 
-    async def _hand_over(self, session: _Session, row: OutgoingRow) -> None:
+    def _hand_over(self, session: _Session, row: OutgoingRow) -> None:
         session.next_ref += 1
         ref = session.next_ref
         session.sent[ref] = row
         session.under_way.add(row.number)
         session.link.send(_request(ref, row))
-        await session.link.flush()
 
     async def _settle(self, session: _Session) -> None:
         while True:

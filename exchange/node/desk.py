@@ -44,6 +44,7 @@ from exchange.node.views import (
     StatusView,
     SubmittedView,
     TranslationView,
+    WaitingView,
 )
 from exchange.stores.node_books import clear_alarms, read_events, record_event
 from exchange.stores.node_notices import (
@@ -64,7 +65,7 @@ from protocol.statement import DeclineReason, StatementKind
 
 MIN_PREFIX = 6
 _ID_DIGITS = 64
-EVENTS_CHUNK = 64
+EVENTS_CHUNK = 256
 
 
 class Desk:
@@ -105,8 +106,11 @@ class Desk:
         if request.refers_to is not None and len(request.refers_to) < _ID_DIGITS:
             request = msgspec.structs.replace(request, refers_to=await self.resolve(request.refers_to))
         submitted = await self._outbox.submit(request, request_id)
-        recipients = await self._context.engine.read(lambda db: at_recipients(db, submitted.row.id))
-        return self._submitted(submitted, recipients, request_id)
+        if submitted.sealed_for:
+            return self._submitted(submitted, submitted.sealed_for, (), request_id)
+        at = await self._context.engine.read(lambda db: at_recipients(db, submitted.row.id))
+        waiting = tuple(view for one in at if (view := self._showing.waiting(one)) is not None)
+        return self._submitted(submitted, tuple(one.recipient for one in at), waiting, request_id)
 
     async def inbox(
         self, who: Identity, *, unread: bool = False, limit: int = 100, before_ms: int | None = None
@@ -347,7 +351,11 @@ class Desk:
         return self._showing.deliveries(row, recipients, statements, who)
 
     def _submitted(
-        self, submitted: Submitted, recipients: tuple[AtRecipient, ...], request_id: str
+        self,
+        submitted: Submitted,
+        recipients: tuple[str, ...],
+        waiting: tuple[WaitingView, ...],
+        request_id: str,
     ) -> SubmittedView:
         _, header = parse_manifest(submitted.row.manifest)
         return SubmittedView(
@@ -355,13 +363,13 @@ class Desk:
             incident=self._showing.incident_of(submitted.row),
             request_id=request_id,
             exists=submitted.exists,
-            recipients=tuple(one.recipient for one in recipients),
+            recipients=recipients,
             skipped=submitted.skipped,
             reduced_forward_secrecy=submitted.tails,
             severity=self._schemas.show(header.severity),
             respond_by_ms=header.respond_by_ms,
             state=submitted.row.state,
-            waiting=tuple(view for one in recipients if (view := self._showing.waiting(one)) is not None),
+            waiting=waiting,
         )
 
 

@@ -65,6 +65,8 @@ class Submitted:
     exists: bool
     skipped: tuple[SkippedView, ...]
     tails: tuple[str, ...]
+    sealed_for: tuple[str, ...] = ()
+    """All recipients, by code, if nobody waits and the notice is new."""
 
 
 class Outbox:
@@ -118,10 +120,9 @@ class Outbox:
         def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
             made[:] = [self._store(db, asked, plan, draft, sealed)]
 
-        def make() -> Draft:
-            signer = self._context.signer
+        def make(signer: Signer) -> Draft:
             header = self._header(asked.request, signer, addressees(plan.usable), tuple(plan.usable))
-            return Draft(signer, header, asked.body, plan.usable)
+            return Draft(header, asked.body, plan.usable)
 
         await self._sealer.seal(make, store)
         return _submitted(made[0], plan)
@@ -321,7 +322,8 @@ def _store(db: apsw.Connection, row: NoticeRow, content: LockedContent, plan: _P
 
 def _submitted(row: NoticeRow, plan: _Plan) -> Submitted:
     tails = tuple(code for code, one in plan.usable.items() if one.choice.tail)
-    return Submitted(row=row, exists=False, skipped=plan.skipped, tails=tails)
+    sealed_for = () if plan.waiting else tuple(sorted(plan.usable))
+    return Submitted(row, exists=False, skipped=plan.skipped, tails=tails, sealed_for=sealed_for)
 
 
 def _repeated(known: NoticeRow, digest: bytes) -> Submitted:

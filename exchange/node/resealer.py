@@ -52,6 +52,7 @@ from protocol.text import format_utc
 
 LOOK_SECONDS = 30.0
 """How often to look though nothing has happened: keys begin and end with the day."""
+PAUSE_SECONDS = 0.05
 FAILED = "sealing-failed"
 _log = structlog.get_logger()
 
@@ -89,6 +90,8 @@ class Resealer:
             except Exception:
                 # A fault of our own with one notice must not end the node.
                 _log.exception("sealing.fault")
+            # Under load the bell rings all the time.
+            await asyncio.sleep(PAUSE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await rung.wait()
@@ -161,9 +164,8 @@ class Resealer:
         body = await self._body(row)
         _, before = parse_manifest(row.manifest)
 
-        def make() -> Draft:
-            signer = self._context.signer
-            return Draft(signer, self._header(row, before, signer, chosen), body, chosen)
+        def make(signer: Signer) -> Draft:
+            return Draft(self._header(row, before, signer, chosen), body, chosen)
 
         def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
             self._replace(db, row, draft, sealed)

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from exchange.node.views import LevelView, SchemaView, SeverityView, TranslationView
 from exchange.severity.load import bundled_schemas
+from keys.held import Documents
 from keys.roster import Published
 from keys.trust import TrustedDirectory
 from protocol.errors import BadRequest, FormatError, UnknownSeverity
@@ -57,6 +58,7 @@ class SchemaBook:
     def __init__(self, directory: TrustedDirectory, state: str) -> None:
         self._directory = directory
         self._state = state
+        self._found: tuple[Documents, list[tuple[str, Schema]]] | None = None
 
     def all(self) -> tuple[Schema, ...]:
         """Return every schema known: published ones by state, then the bundled ones."""
@@ -70,6 +72,13 @@ class SchemaBook:
         One that is no schema, whose id a schema of another issuer already has, or whose id begins
         with another member's code, is left out: no member can change or hide what others mean.
         """
+        documents = self._directory.documents
+        if self._found is None or self._found[0] is not documents:
+            # Documents change seldom, and every notice asks.
+            self._found = documents, self._published_now()
+        return self._found[1]
+
+    def _published_now(self) -> list[tuple[str, Schema]]:
         owners = {schema.id: schema.issuer for schema in _transcribed()}
         codes = {entry.code.lower(): entry.code for entry in self._directory.states()}
         found: list[tuple[str, Schema]] = []

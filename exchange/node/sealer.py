@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import apsw
 
@@ -37,7 +36,6 @@ WRAPS_AT_ONCE = 8
 class Draft:
     """A checked notice before it is sealed; ``chosen`` are the header's recipients, in order."""
 
-    signer: Signer
     header: Header
     body: Body
     chosen: Mapping[str, Chosen]
@@ -48,6 +46,7 @@ class Draft:
         return relay_priority(self.header.severity.point)
 
 
+Make = Callable[[Signer], Draft]
 Store = Callable[[apsw.Connection, Draft, SealedNotice], None]
 
 
@@ -55,7 +54,7 @@ Store = Callable[[apsw.Connection, Draft, SealedNotice], None]
 class _Asked:
     """One caller, and what it waits for."""
 
-    make: Callable[[], Draft]
+    make: Make
     store: Store
     done: asyncio.Future[tuple[Draft, SealedNotice]]
 
@@ -96,11 +95,11 @@ class Sealer:
         self._working: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    async def seal(self, make: Callable[[], Draft], store: Store) -> tuple[Draft, SealedNotice]:
+    async def seal(self, make: Make, store: Store) -> tuple[Draft, SealedNotice]:
         """Seal a draft; it is durable and will be sent when this returns.
 
         Args:
-            make: Makes the draft; called again if its numbers were overtaken.
+            make: Makes the draft for the key of its round; called again if its numbers were overtaken.
             store: Stores everything about it but numbers and queue, in the same transaction; what it
                 raises undoes that and is raised from here.
         """
@@ -137,19 +136,18 @@ class Sealer:
 
     async def _seal_round(self, taken: Sequence[_Asked]) -> list[_Signed]:
         """Number and seal what was taken, in order; what cannot be sealed is told of by itself."""
+        # One key for the whole round, whatever the time is when it is written.
+        signer = self._context.signer
         pairs, breath = await self._load_pairs(), _Breath()
         round_: list[_Sealed] = []
         for asked in taken:
             if asked.done.done():
                 continue
             try:
-                round_.append(await _seal_one(asked, pairs, breath))
+                round_.append(await _seal_one(asked, signer, pairs, breath))
             except Exception as error:
                 self._fail([asked], error)
-        signed: list[_Signed] = []
-        for _, group in groupby(round_, key=lambda one: one.draft.signer.key_id):
-            signed += await self._sign(list(group))
-        return signed
+        return await self._sign(signer, round_)
 
     async def _load_pairs(self) -> Pairs:
         if self._pairs is None:
@@ -157,14 +155,14 @@ class Sealer:
             self._pairs = await self._context.engine.write(read_pairs)
         return self._pairs
 
-    async def _sign(self, group: list[_Sealed]) -> list[_Signed]:
-        signer, envelopes = group[0].draft.signer, [one.unsigned for one in group]
-        if len(group) == 1:
-            sealed = sign_sealed(signer, envelopes)
+    async def _sign(self, signer: Signer, round_: Sequence[_Sealed]) -> list[_Signed]:
+        envelopes = [one.unsigned for one in round_]
+        if len(envelopes) <= 1:
+            sealed = sign_sealed(signer, envelopes) if envelopes else []
         else:
             # Signing lets go of the interpreter: meanwhile the loop takes what comes next.
             sealed = await asyncio.to_thread(sign_sealed, signer, envelopes)
-        return [_Signed(*parts) for parts in zip(group, sealed, strict=True)]
+        return [_Signed(*parts) for parts in zip(round_, sealed, strict=True)]
 
     async def _write(self, signed: Sequence[_Signed]) -> None:
         """Make a round durable, and only then tell each caller; what is out of step is sealed again."""
@@ -223,9 +221,9 @@ class _Breath:
                 await asyncio.sleep(0)
 
 
-async def _seal_one(asked: _Asked, pairs: Pairs, breath: _Breath) -> _Sealed:
+async def _seal_one(asked: _Asked, signer: Signer, pairs: Pairs, breath: _Breath) -> _Sealed:
     """Number one notice and seal it; it has used its numbers only when this returns."""
-    draft = asked.make()
+    draft = asked.make(signer)
     recipients = tuple(
         SealFor(code, one.choice.prekey.public, position(pairs, code)) for code, one in draft.chosen.items()
     )

@@ -63,8 +63,15 @@ class Stage:
         return sum(path.stat().st_size for path in self.folder.glob("*/almenara.db*"))
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return the processor time that each process has used until now, user and system."""
-        return {name: _cpu_seconds(process.pid) for name, process in self._running.items()}
+        """Return the processor time used until now, user and system: a node with its unsealer is one."""
+        return {
+            name: sum(map(_cpu_seconds, (process.pid, *_children(process.pid))))
+            for name, process in self._running.items()
+        }
+
+    def pid_of(self, name: str) -> int:
+        """Return the number of a running process."""
+        return self._running[name].pid
 
     def coordinator_rss_mb(self) -> float:
         """Return the coordinator's resident memory in MB (10^6 bytes)."""
@@ -157,6 +164,10 @@ def _admit(folder: Path, requests: list[Path]) -> Path:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _cpu_seconds(pid: int) -> float:

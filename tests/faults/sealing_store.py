@@ -29,7 +29,6 @@ from exchange.stores.node_statements import read_pairs
 from exchange.stores.writer import Work
 from keys.roster import PrekeyChoice
 from keys.sealing import PairPosition, SealedNotice, SealFor
-from keys.signer import Signer
 from keys.vault import Vault
 from protocol.delivery import DeliveryState
 from protocol.documents import Prekey
@@ -106,7 +105,7 @@ def seal_next(db: apsw.Connection, name: bytes, manifest: bytes, key: bytes) -> 
     row = find_notice(db, first)
     assert row is not None
     prekey = Prekey(public=key * 38, use_from_ms=0, use_until_ms=1, keep_until_ms=2)
-    draft = Draft(cast(Signer, None), HEADER, BODY, {"XCC": Chosen(PrekeyChoice(prekey, tail=False), key)})
+    draft = Draft(HEADER, BODY, {"XCC": Chosen(PrekeyChoice(prekey, tail=False), key)})
     proof = Proof(signature=bytes(3373), index=0, size=1, path=())
     submission = Submission(manifest=manifest, proof=proof, wraps=(bytes(1208),), payload=key)
     sealed = SealedNotice(id=name, submission=submission, content_key=key)
