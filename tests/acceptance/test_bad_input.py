@@ -26,6 +26,7 @@ kill -9 of any process at any time              tests/faults/test_processes
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -272,7 +273,11 @@ def test_an_address_in_use(running: World, world: World) -> None:
     taken = {"ALMENARA_PORT": str(running.founded.port)}
     ran = world.run("coordinator", "run", "--data", world.data(HUB), "--json", settings=taken)
     require_refused(ran, "setup", 1, "no other process uses the port")
-    assert ran.err == ""
+    told = [json.loads(line) for line in ran.err.splitlines()]
+    assert {one["level"] for one in told} <= {"info"}, ran.err
+    # It takes up the duties of a coordinator's processes before it listens, and gives them back.
+    took = {one["action"] for one in told if one["event"] == "duty.taken"}
+    assert took == {one["action"] for one in told if one["event"] == "duty.released"}
 
 
 def test_a_clock_that_is_a_day_ahead(world: World, report: Path) -> None:

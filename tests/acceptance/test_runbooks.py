@@ -28,7 +28,7 @@ from protocol.errors import UnknownSigner
 from protocol.text import format_utc
 from tests.acceptance.ceremony import CODES, HUB, Founded
 from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
-from tests.acceptance.world import World, living
+from tests.acceptance.world import PATIENCE_S, World, living
 
 HOUSE = Path(__file__).resolve().parents[2]
 PAGES = HOUSE / "deploy" / "runbooks"
@@ -114,7 +114,7 @@ def typed(world: World, name: str, commands: str, **more: str | Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=5 * PATIENCE_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + world.tails()
