@@ -65,12 +65,22 @@ class Admission:
         verifier: Checks signatures.
         budgets: What each member may cost.
         clock: Its time of day is compared with what is signed, its monotonic time fills budgets.
+        statements: What each member's statements may cost, if not the same.
     """
 
-    def __init__(self, directory: Roster, verifier: Verifier, budgets: Budgets, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Roster,
+        verifier: Verifier,
+        budgets: Budgets,
+        clock: Clock,
+        *,
+        statements: Budgets | None = None,
+    ) -> None:
         self._directory = directory
         self._verifier = verifier
         self._budgets = budgets
+        self._statement_budgets = statements or budgets
         self._document_budgets = Budgets(DOCUMENT_ALLOWANCE)
         self._clock = clock
 
@@ -117,7 +127,7 @@ class Admission:
             FormatError: it is not a well-formed statement.
             UnknownSigner: it is another party's, or one that only coordinators make.
         """
-        self.charge(party, len(data))
+        self._statement_budgets.charge(party, len(data), self._clock.monotonic())
         signed, statement = parse_statement(data)
         if statement.party != party:
             raise UnknownSigner(f"{party} brought a statement of {statement.party}")

@@ -30,6 +30,15 @@ DAILY_ALLOWANCE = Allowance(
 )
 """What a member may bring in a day, because the coordinator and every recipient keep it."""
 
+STATEMENT_ALLOWANCE = Allowance(items_per_second=2_000.0, items_at_once=20_000.0)
+DAILY_STATEMENT_ALLOWANCE = Allowance(
+    items_per_second=2_000_000 / _DAY_SECONDS,
+    items_at_once=2_000_000,
+    bytes_per_second=8 * 2**30 / _DAY_SECONDS,
+    bytes_at_once=8 * 2**30,
+)
+"""Statements have budgets of their own: how many receipts a member owes, others decide."""
+
 DOCUMENT_ALLOWANCE = Allowance(
     items_per_second=1 / 600, items_at_once=128, bytes_per_second=64.0, bytes_at_once=4.0 * 2**20
 )

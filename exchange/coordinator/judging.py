@@ -30,12 +30,18 @@ class Judge:
         self._verifying = verifying
 
     def read(self, brought: Brought) -> Ticket | None:
-        """Charge for a request and parse it; None if it was refused for what it is."""
+        """Charge for a request and parse it; None if it was refused for what it is.
+
+        Raises:
+            OverQuota: its party's budget is used up; it is not refused yet.
+        """
         try:
             if isinstance(brought.request, Submit):
                 submission = self._admission.read_submission(brought.party, brought.data)
                 return Ticket(brought, submission, is_urgent(submission.sealed.header))
             return Ticket(brought, self._admission.read_statement(brought.party, brought.data))
+        except OverQuota:
+            raise
         except AlmenaraError as error:
             refuse(brought, error)
             return None

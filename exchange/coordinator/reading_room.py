@@ -24,7 +24,13 @@ from protocol.errors import NotAuthorized, OverQuota, ServiceError
 
 PREFIX = "/v1/ledger/"
 
-LIMITS = ServerLimits(http_seconds=30.0, connections=128, connections_per_address=16)
+LIMITS = ServerLimits(
+    http_seconds=30.0,
+    connections=128,
+    connections_per_address=16,
+    entries_per_second=100.0,
+    entries_at_once=1_000,
+)
 
 READING_ALLOWANCE = Allowance(items_per_second=200.0, items_at_once=5_000.0)
 """How often one reader may ask; far above what an export needs, and below what would slow deliveries."""

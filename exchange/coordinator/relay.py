@@ -46,6 +46,9 @@ from exchange.stores.contract import (
 from protocol.errors import OverQuota, PeerCode
 from protocol.session.messages import Accepted, Refused
 
+PENALTY_SECONDS = 0.25
+"""So much later a member hears that it brings too much."""
+
 BREATH_ITEMS = 16
 """After so many judgements sessions are served: each may cost a signature's check."""
 
@@ -107,9 +110,13 @@ class Relay:
 
     def bring(self, brought: Brought) -> None:
         """Take a request; it is answered later, once, and not before it is durable or refused."""
-        ticket = self._judge.read(brought)
-        if ticket is not None and not self._waiting.put(ticket):
-            refuse(brought, OverQuota("more waits here than there is room for: bring it again later"))
+        try:
+            ticket = self._judge.read(brought)
+            if ticket is not None and not self._waiting.put(ticket):
+                raise OverQuota("more waits here than there is room for: bring it again later")
+        except OverQuota as error:
+            # Answered later, it holds its place in the session's window: who floods slows down by itself.
+            asyncio.get_running_loop().call_later(PENALTY_SECONDS, refuse, brought, error)
 
     async def declare_undelivered(self, items: Sequence[Uncollected]) -> None:
         """Record and mail to the senders that these items expired; durable on return.

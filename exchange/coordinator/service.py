@@ -15,7 +15,13 @@ import structlog
 from exchange.clock import Clock
 from exchange.coordinator.admission import Admission
 from exchange.coordinator.announcing import Announcer
-from exchange.coordinator.budget import DAILY_ALLOWANCE, Allowance, Budgets
+from exchange.coordinator.budget import (
+    DAILY_ALLOWANCE,
+    DAILY_STATEMENT_ALLOWANCE,
+    STATEMENT_ALLOWANCE,
+    Allowance,
+    Budgets,
+)
 from exchange.coordinator.community import pinned_certificates
 from exchange.coordinator.cursors import Cursors
 from exchange.coordinator.documents import CommunityDocuments
@@ -90,7 +96,11 @@ class Coordinator:
         self._draining = False
         self._sessions = Sessions()
         admission = Admission(
-            parts.directory, parts.verifier, Budgets(allowance or Allowance(), DAILY_ALLOWANCE), clock
+            parts.directory,
+            parts.verifier,
+            Budgets(allowance or Allowance(), DAILY_ALLOWANCE),
+            clock,
+            statements=Budgets(allowance or STATEMENT_ALLOWANCE, DAILY_STATEMENT_ALLOWANCE),
         )
         self._verifying = Verifying(parts.verifier)
         promises = Promises(self.code, parts.keys.signer, parts.directory)

@@ -29,6 +29,9 @@ ALWAYS_BYTES = 64 * 1024
 
 ANYBODYS_TURN = 4
 
+SHARE = 32
+"""While several members wait, so many items of each are taken at once."""
+
 
 @dataclass(slots=True, eq=False)
 class Brought:
@@ -134,6 +137,9 @@ class Waiting(Generic[Kind]):
         """
         taken: list[Kind] = []
         size = 0
+        if len(self._turns) > 1:
+            # Who brings one thing does not wait for hundreds of another's to be stored with it.
+            limit = min(limit, SHARE * len(self._turns))
         while self._turns and len(taken) < limit and size < max_bytes:
             taken.append(self._pop(self._next(len(taken))))
             size += taken[-1].size

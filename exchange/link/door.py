@@ -100,7 +100,7 @@ class Door:
                 if error.errno != errno.ECONNABORTED:  # which is one peer that has gone again
                     await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
-            if self.doorkeeper.enter(name[0]):
+            if self.doorkeeper.enter(name[0], loop.time()):
                 self._start(self._open(connection, name[0], secure=secure))
             else:
                 connection.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ from aiohttp import hdrs, web
 
 MAX_HEADER_LINE_BYTES = 4096
 MAX_HEADERS = 32
+ADDRESSES_KEPT = 4096
+"""Of so many addresses it is remembered how often they came; the longest unseen is forgotten first."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class ServerLimits:
         shutdown_seconds: A TLS goodbye takes at most so long.
         connections: At most this many, those still in the TLS handshake included.
         connections_per_address: At most this many from one address.
+        entries_per_second: At most so many new ones from one address, in the long run,
+        entries_at_once: and so many after a silence: a handshake costs a millisecond, a refusal nothing.
     """
 
     tls_seconds: float = 5.0
@@ -36,6 +40,8 @@ class ServerLimits:
     shutdown_seconds: float = 2.0
     connections: int = 1000
     connections_per_address: int = 16
+    entries_per_second: float = 20.0
+    entries_at_once: int = 64
 
 
 class Doorkeeper:
@@ -44,6 +50,8 @@ class Doorkeeper:
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         self._by_address: Counter[str] = Counter()
+        self._entries: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """How many entries an address has left, and when that was reckoned; who came last is last."""
         self.refused = 0
         """How many connections were turned away because there was no room."""
         self.failed = 0
@@ -52,16 +60,32 @@ class Doorkeeper:
     def __len__(self) -> int:
         return self._by_address.total()
 
-    def enter(self, address: str) -> bool:
-        """Count one more from this address, or return False if it must stay outside."""
+    def enter(self, address: str, now: float) -> bool:
+        """Count one more from this address, or return False if it must stay outside.
+
+        Args:
+            address: Where it comes from.
+            now: Monotonic seconds.
+        """
         if (
             len(self) >= self._limits.connections
-            or self._by_address[address] >= self._limits.connections_per_address
+            or self._by_address.get(address, 0) >= self._limits.connections_per_address
+            or not self._has_entry(address, now)
         ):
             self.refused += 1
             return False
         self._by_address[address] += 1
         return True
+
+    def _has_entry(self, address: str, now: float) -> bool:
+        """Take one entry of an address, if it has one left."""
+        limits = self._limits
+        left, reckoned = self._entries.pop(address, (float(limits.entries_at_once), now))
+        left = min(limits.entries_at_once, left + (now - reckoned) * limits.entries_per_second)
+        self._entries[address] = (left - 1 if left >= 1 else left, now)
+        if len(self._entries) > ADDRESSES_KEPT:
+            self._entries.popitem(last=False)
+        return left >= 1
 
     def leave(self, address: str) -> None:
         """Count one less from this address."""

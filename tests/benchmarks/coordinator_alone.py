@@ -67,9 +67,20 @@ class Alone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sender:
-    """Pushes envelopes, so many under way, and waits for the receipts of each."""
+    """Pushes envelopes, so many under way, and waits for the receipts of each.
 
-    def __init__(self, lean: Lean, sealed: Presealed, mine: list[Envelope], in_flight: int) -> None:
+    Args:
+        lean: The session.
+        sealed: What is known of all envelopes.
+        mine: What to push, in order.
+        in_flight: How many at most are under way.
+        refills: Whether each that is done lets another begin; else :meth:`begin` alone does.
+    """
+
+    def __init__(
+        self, lean: Lean, sealed: Presealed, mine: list[Envelope], in_flight: int, *, refills: bool = True
+    ) -> None:
+        self._refills = refills
         self._lean = lean
         self._sealed = sealed
         self._waiting = iter(mine)
@@ -80,7 +91,14 @@ class Sender:
         self._unanswered = 0
         self.seconds: list[float] = []
         self.done = asyncio.Event()
+        self._some = asyncio.Event()
         lean.listen(self.heard)
+
+    async def until(self, count: int) -> None:
+        """Return once so many Ws are done."""
+        while len(self.seconds) < count:
+            self._some.clear()
+            await self._some.wait()
 
     def begin(self, more: int) -> None:
         """Send so many further envelopes."""
@@ -109,7 +127,9 @@ class Sender:
         if last:
             self._lean.write([frame(msgpack.packb([COLLECTED, last]))])
         self._left -= done
-        self.begin(done)
+        self._some.set()
+        if self._refills:
+            self.begin(done)
         if not self._left:
             self.done.set()
 
