@@ -371,6 +371,13 @@ class StoreFailed(ServiceError):
     default_hint = "Check disk space and the disk's health; the service resumes by itself once it can write."
 
 
+class Overloaded(ServiceError):
+    """More waits here than there is room for; nothing was taken, and it may be asked again soon."""
+
+    code = "overloaded"
+    default_hint = "Ask again in a moment, with the same id; if it stays so, see: almenara health"
+
+
 class LeaseLost(ServiceError):
     """Another process of this coordinator has taken over what this one was doing; nothing was written."""
 

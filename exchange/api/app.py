@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from exchange.api import auth, problems
 from exchange.api.events import HEARTBEAT_S, Streams, resume_after
@@ -20,13 +20,14 @@ from exchange.api.problems import Refusal
 from exchange.api.routes import ROUTES, Call, EventsQuery, Handler, Health, Q, Route, parse_query
 from exchange.node.requests import Ask
 from exchange.node.views import View
-from protocol.errors import AlmenaraError, BadRequest, NotFound, TooLarge
+from protocol.errors import AlmenaraError, BadRequest, NotFound, Overloaded, TooLarge
 
 if TYPE_CHECKING:
     from exchange.node.desk import Desk
     from exchange.node.tokens import TokenBook
 
 MAX_BODY_BYTES = 3 * 1024 * 1024
+RETRY_AFTER_S = 5
 _HTTP_REFUSALS = {
     404: NotFound("there is nothing at this address", hint="See what this node understands: almenara --help"),
     405: BadRequest("this address does not take that method"),
@@ -96,6 +97,8 @@ def _refused(
     status: int | None = None,
     headers: dict[str, str] | None = None,
 ) -> web.Response:
+    if isinstance(error, Overloaded):
+        headers = {hdrs.RETRY_AFTER: str(RETRY_AFTER_S), **(headers or {})}
     return _problem(problems.problem_of(error, request[_REQUEST_ID], status=status), headers)
 
 

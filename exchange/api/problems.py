@@ -52,6 +52,7 @@ STATUS: Mapping[type[AlmenaraError], int] = MappingProxyType(
         errors.OutcomeUnknown: 503,
         errors.DataDirBusy: 503,
         errors.StoreFailed: 503,
+        errors.Overloaded: 503,
         errors.SetupError: 503,
     }
 )

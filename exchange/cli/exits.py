@@ -56,6 +56,7 @@ BY_ERROR: Mapping[type[AlmenaraError], Exit] = MappingProxyType(
         errors.Unreachable: Exit.UNKNOWN,
         errors.OutcomeUnknown: Exit.UNKNOWN,
         errors.StoreFailed: Exit.UNKNOWN,
+        errors.Overloaded: Exit.UNKNOWN,
     }
 )
 """The exit code of each class of error; a class that is not named has its parent's."""

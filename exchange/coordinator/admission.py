@@ -33,12 +33,13 @@ from protocol.statement import (
     parse_statement,
     statement_id,
 )
+from protocol.urgency import relay_priority
 
 MOST_STATEMENTS = 64
 """What one party may say about one envelope: its receipt, and several officers changing their minds."""
 
-URGENT_POINT = 4
-"""From this point of the reference scale on, an envelope goes before others ("severe", "emergency")."""
+URGENT_PRIORITY = 1
+"""Up to this place in the order of relay an envelope goes before others: points 4 and 5 of the scale."""
 
 SOON_MS = 60 * 60 * 1000
 """So does one that asks for an answer within so many milliseconds of its making."""
@@ -195,9 +196,8 @@ class Admission:
 
 def is_urgent(header: Header) -> bool:
     """Whether an envelope goes before others: by its severity on the reference scale, or its deadline."""
-    point = header.severity.point
     soon = header.respond_by_ms is not None and header.respond_by_ms - header.created_ms <= SOON_MS
-    return soon or (point is not None and point >= URGENT_POINT)
+    return soon or relay_priority(header.severity.point) <= URGENT_PRIORITY
 
 
 def _listeners(statement: Statement, envelope: StoredEnvelope | None) -> tuple[str, ...]:

@@ -35,6 +35,11 @@ LIMITS = ServerLimits(
 READING_ALLOWANCE = Allowance(items_per_second=200.0, items_at_once=5_000.0)
 """How often one reader may ask; far above what an export needs, and below what would slow deliveries."""
 
+MOST_WAITING = 32
+"""So many requests may wait for their page; pages are read one at a time."""
+
+RETRY_AFTER_SECONDS = 2
+
 FOR_EVER = "private, max-age=31536000, immutable"
 FOR_NOW = "private, max-age=1"
 
@@ -65,6 +70,7 @@ class ReadingRoom:
         self._clock = clock
         self._budgets = Budgets(READING_ALLOWANCE)
         self._one_at_a_time = asyncio.Lock()
+        self._waiting = 0
         self._door = Door(self._answer, limits=limits or LIMITS, report=report)
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext) -> int:
@@ -96,7 +102,7 @@ class ReadingRoom:
             answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
             return answer
         except OverQuota:
-            return plain(HTTPStatus.TOO_MANY_REQUESTS)
+            return busy(HTTPStatus.TOO_MANY_REQUESTS)
         connection = request.protocol
         assert isinstance(connection, GuardedConnection)  # noqa: S101 - we made it
         connection.goes_on()
@@ -105,19 +111,31 @@ class ReadingRoom:
     async def _page(self, path: str, reader: Reader) -> web.StreamResponse:
         if not path.startswith(PREFIX):
             return plain(HTTPStatus.NOT_FOUND)
+        if self._waiting >= MOST_WAITING:
+            return busy(HTTPStatus.SERVICE_UNAVAILABLE)
+        self._waiting += 1
         try:
             # The store has few readers' threads; deliveries need them more.
             async with self._one_at_a_time:
                 page = await self._pages.find(path.removeprefix(PREFIX), reader.state)
         except ServiceError as error:
             log.error("ledger.page_failed", code=error.code, exc_info=error)
-            return plain(HTTPStatus.SERVICE_UNAVAILABLE)
+            return busy(HTTPStatus.SERVICE_UNAVAILABLE)
+        finally:
+            self._waiting -= 1
         return plain(HTTPStatus.NOT_FOUND) if page is None else _response(page)
 
     def _identify(self, request: web.BaseRequest) -> Reader:
         tls = None if request.transport is None else request.transport.get_extra_info("ssl_object")
         certificate = None if tls is None else tls.getpeercert(binary_form=True)
         return self._readers.identify(request.headers.get(hdrs.AUTHORIZATION), certificate)
+
+
+def busy(status: HTTPStatus) -> web.Response:
+    """Return a short answer that says to come back soon."""
+    answer = plain(status)
+    answer.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
+    return answer
 
 
 def _response(page: Page) -> web.Response:

@@ -32,6 +32,7 @@ The ledger, of which this node is a witness:
 People:
 
 - ``desk``: everything that may be asked of a node, behind every face; ``tokens``: who may ask
+- ``shedding``: what is no longer taken, so that what was taken is kept
 - ``at_recipients``: where a notice stands, whatever number of envelopes it took
 - ``officers``: a person's own signature; ``chains``: statements that continue a key's chain
 - ``disclosing``: one notice opened for an auditor

@@ -25,6 +25,7 @@ from exchange.node.papers import Papers
 from exchange.node.proofs import Proofs, proof_view
 from exchange.node.requests import AnswerRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook, schema_view
+from exchange.node.shedding import Shedding
 from exchange.node.showing import Showing, event_view
 from exchange.node.standing import Standing
 from exchange.node.summary import unlock_body
@@ -99,13 +100,15 @@ class Desk:
         self._proofs = Proofs(context)
         self._standing = Standing(context)
         self.exposure = Exposure(context)
+        self._shedding = Shedding(context.engine, context.clock)
 
     async def submit(self, who: Identity, request: SubmitRequest, request_id: str) -> SubmittedView:
         """Accept a notice; it is durable and will be sent when this returns."""
         who.require(TokenRole.SENDER)
         if request.refers_to is not None and len(request.refers_to) < _ID_DIGITS:
             request = msgspec.structs.replace(request, refers_to=await self.resolve(request.refers_to))
-        submitted = await self._outbox.submit(request, request_id)
+        async with self._shedding.taking():
+            submitted = await self._outbox.submit(request, request_id)
         if submitted.sealed_for:
             return self._submitted(submitted, submitted.sealed_for, (), request_id)
         at = await self._context.engine.read(lambda db: at_recipients(db, submitted.row.id))

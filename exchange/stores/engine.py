@@ -116,6 +116,11 @@ class Engine:
             raise outcome.error
         return cast(T, outcome.value)
 
+    @property
+    def path(self) -> Path:
+        """Where the database lies."""
+        return self._writer.place.path
+
     def stats(self) -> EngineStats:
         """Return the counters of this moment."""
         counters = self._writer.counters

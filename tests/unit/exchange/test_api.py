@@ -21,7 +21,7 @@ from exchange.api.app import MAX_BODY_BYTES
 from exchange.api.routes import ROUTES
 from exchange.api.serve import LocalInterface
 from exchange.node.tokens import TokenRole
-from protocol.errors import DataDirBusy, NoUsableKey, SetupError
+from protocol.errors import DataDirBusy, NoUsableKey, Overloaded, SetupError
 from tests.logs import Log
 from tests.patience import PATIENCE_S
 from tests.unit.exchange.desk_double import (
@@ -310,6 +310,16 @@ async def test_errors_of_the_desk_keep_their_status(web: ClientSession, desk: De
     desk.fail = NoUsableKey("XCC has no usable key")
     status, problem = await ask(web, "POST", "/v1/notices", json=NOTICE, headers=KEY)
     assert (status, problem["code"]) == (409, "no-usable-key")
+
+
+async def test_a_full_node_says_when_to_come_back(web: ClientSession, desk: DeskDouble) -> None:
+    """503 with Retry-After: nothing was taken."""
+    desk.fail = Overloaded("50000 things wait for the coordinator already")
+    headers = KEY | bearer(SENDER)
+    async with web.post("/v1/notices", json=NOTICE, headers=headers) as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert (await answer.json())["code"] == "overloaded"
 
 
 async def test_an_unknown_address_and_a_wrong_method_are_problems_too(web: ClientSession) -> None:

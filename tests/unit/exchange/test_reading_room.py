@@ -422,3 +422,18 @@ def test_auditors_are_added_listed_and_taken_back(tmp_path: Path) -> None:
     assert not path.exists()
     with pytest.raises(NotFound, match="José"):
         revoke_auditor(place, "José Pérez")
+
+
+async def test_a_full_room_says_when_to_come_back(folder: Path) -> None:
+    """503 with Retry-After, before a page is even looked for."""
+    async with serving(folder) as (coordinator, _, port):
+        ana = auditor(folder, port)
+        url = f"https://127.0.0.1:{port}/v1/ledger/ack/checkpoint"
+        async with aiohttp.ClientSession(headers=ana.headers) as http:
+            coordinator._room._waiting = reading_room.MOST_WAITING
+            async with http.get(url, ssl=ana.context) as answer:
+                assert answer.status == 503
+                assert answer.headers["Retry-After"] == "2"
+            coordinator._room._waiting = 0
+            async with http.get(url, ssl=ana.context) as answer:
+                assert answer.status != 503

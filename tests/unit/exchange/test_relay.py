@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from exchange.coordinator.admission import MOST_STATEMENTS
+from exchange.coordinator.budget import Allowance
+from exchange.coordinator.relay import PENALTY_SECONDS
 from exchange.coordinator.waiting import Waiting
 from exchange.stores.contract import ChainHead, CoordinatorStore, Entry, Known
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
@@ -350,3 +352,16 @@ async def test_a_full_queue_refuses_for_now(tmp_path: Path) -> None:
         here.relay._waiting = Waiting(items=4)
         answers = await asyncio.gather(*(here.ask("XAA", sent(EVERYONE)) for _ in range(7)))
         assert [answer.code for answer in answers if isinstance(answer, Refused)] == [PeerCode.OVER_QUOTA] * 2
+
+
+async def test_who_brings_too_much_is_answered_later(tmp_path: Path) -> None:
+    """Its place in the window stays taken meanwhile, so a flood slows down by itself."""
+    allowance = Allowance(items_per_second=0.001, items_at_once=1)
+    async with inside(tmp_path, allowance=allowance) as here:
+        assert isinstance(await here.ask("XAA", sent(EVERYONE)), Accepted)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answer = await here.ask("XAA", sent(EVERYONE))
+        assert isinstance(answer, Refused)
+        assert answer.code is PeerCode.OVER_QUOTA
+        assert loop.time() - began >= PENALTY_SECONDS * 0.9

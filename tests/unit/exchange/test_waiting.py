@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.coordinator.waiting import ALWAYS_BYTES, Waiting
+from exchange.coordinator.waiting import ALWAYS_BYTES, SHARE, Waiting
 
 PLENTY = 2**30
 
@@ -93,3 +93,11 @@ def test_a_full_queue_has_room_for_what_is_urgent_and_for_who_has_nothing_in_it(
     assert not waiting.put(Thing("XCC", 1, size=ALWAYS_BYTES + 1))
     waiting = queue(*(Thing("XAA", number, is_urgent=True) for number in range(10)), items=8)
     assert not waiting.put(Thing("XAA", 11, is_urgent=True))
+
+
+def test_while_several_wait_nobody_waits_for_hundreds_of_anothers() -> None:
+    """What one brings is stored with a few of each of the others, not behind all of theirs."""
+    bulk = [Thing("XAA", number) for number in range(90)]
+    waiting = queue(*bulk, Thing("XBB", 1))
+    assert len(taken(waiting, 255)) == 2 * SHARE
+    assert len(taken(waiting, 255)) == 90 + 1 - 2 * SHARE
