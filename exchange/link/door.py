@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from exchange.link.first_record import has_first_record
 from exchange.link.guard import Doorkeeper, GuardedConnection, ServerLimits
-from exchange.link.internals import require_compiled_parsers
+from exchange.link.internals import keep_tls_small, require_compiled_parsers
 from protocol.errors import AlmenaraError, PeerNotPinned, SetupError
 
 ACCEPT_PAUSE_SECONDS = 0.2
@@ -35,6 +36,7 @@ class Door:
 
     def __init__(self, answer: Answer, *, limits: ServerLimits, report: Report) -> None:
         require_compiled_parsers()
+        keep_tls_small()
         self._report = report
         self._limits = limits
         self.doorkeeper = Doorkeeper(limits)
@@ -123,6 +125,11 @@ class Door:
 
         context = self._context if secure else None
         try:
+            if context and not await has_first_record(connection, self._limits.tls_seconds):
+                connection.close()
+                leave()
+                self.doorkeeper.failed += 1
+                return
             await loop.connect_accepted_socket(
                 guarded,
                 connection,
@@ -137,6 +144,7 @@ class Door:
             if isinstance(error, ssl.SSLCertVerificationError):
                 self._report(_not_listed(address, error))
         except BaseException:
+            connection.close()
             leave()
             raise
 

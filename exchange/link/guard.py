@@ -38,7 +38,7 @@ class ServerLimits:
     tls_seconds: float = 5.0
     http_seconds: float = 10.0
     shutdown_seconds: float = 2.0
-    connections: int = 1000
+    connections: int = 512
     connections_per_address: int = 16
     entries_per_second: float = 20.0
     entries_at_once: int = 64

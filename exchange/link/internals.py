@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import struct
+from asyncio import sslproto
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -22,6 +23,8 @@ Socket: TypeAlias = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 PIECE_BYTES = 256 * 1024
 """About so much is written at once: enough to fill a few TLS records, little enough to stay fair."""
+
+TLS_BUFFER_BYTES = 64 * 1024
 
 _BINARY = 0x82
 _MASKED = 0x80
@@ -39,6 +42,15 @@ def require_compiled_parsers() -> None:
             "aiohttp is installed without its compiled parsers",
             hint="Install the aiohttp wheel for this platform, and unset AIOHTTP_NO_EXTENSIONS.",
         )
+
+
+def keep_tls_small() -> None:
+    """Let asyncio read TLS in pieces of 64 KiB: it keeps a buffer of that size for each connection.
+
+    Its own 256 KiB are written with zeros, so a thousand strangers would cost as many times that.
+    """
+    if hasattr(sslproto.SSLProtocol, "max_size"):
+        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 
 
 def transport_of(socket: Socket) -> asyncio.Transport:
