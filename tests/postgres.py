@@ -106,6 +106,14 @@ class Server:
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"{settings}\nport = {self.port}\nunix_socket_directories = ''\n")
 
+    def touch(self, name: str) -> None:
+        """Make an empty file in its folder."""
+        path = self.data / name
+        path.touch()
+        who = someone()
+        if who is not None:
+            os.chown(path, *who)
+
     def start(self, *, until_ready: bool = True) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as output:
@@ -139,8 +147,8 @@ class Server:
 
     def pids(self) -> list[int]:
         """Return all of its processes."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [self.pid, *(int(pid) for pid in children)]
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [self.pid, *map(int, children.read_text().split())] if children.exists() else []
 
     def signal(self, number: int) -> None:
         """Send a signal to each of its processes."""

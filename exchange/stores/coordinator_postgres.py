@@ -6,6 +6,7 @@ durable: after a barrier (:mod:`exchange.stores.postgres_settling`), unless noth
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -33,8 +34,10 @@ from exchange.stores.postgres_settling import Settling
 from exchange.stores.sharing_postgres import PostgresSharing
 from exchange.stores.ticker_postgres import Ticker
 from exchange.stores.turn_postgres import TAKE, PostgresTurn, find_chain, find_known
+from protocol.errors import StoreFailed
 
 T = TypeVar("T")
+JUST_CHANGED_S = 10.0
 OWNER_BYTES = 8
 DAYS_AHEAD = 8
 """A notice lives for seven days at most, and clocks may differ a little."""
@@ -110,8 +113,9 @@ class PostgresCoordinatorStore:
         """Return which of these ids are stored."""
         async with self._database.using(Use.ACCEPT) as connection:
             known = await find_known(connection, envelopes, statements)
+            server = self._database.server_of(connection)
         if known.envelopes or known.statements:
-            await self.settled()
+            await self._settling.settled(server)
         return known
 
     async def chain(self, key_id: bytes) -> ChainHead:
@@ -198,7 +202,10 @@ class PostgresCoordinatorStore:
 
     async def settled(self) -> None:
         """Return once everything that was read before is on the standby too."""
-        await self._settling.settled()
+        if asyncio.get_running_loop().time() - self._database.changed_at < JUST_CHANGED_S:
+            # It may have been read from the server before: a marker on this one says nothing about that.
+            raise StoreFailed("the primary has just changed", hint="Nothing is wrong: ask again.")
+        await self._settling.settled(self._database.server)
 
     async def prove_writable(self, now_ms: int) -> None:
         """Write a marker."""
@@ -214,8 +221,9 @@ class PostgresCoordinatorStore:
         """Read, and return what was found once it is durable. Nothing found is nothing told."""
         async with self._database.using(use) as connection:
             found = await work(connection)
+            server = self._database.server_of(connection)
         if found:
-            await self.settled()
+            await self._settling.settled(server)
         return found
 
     async def _mark(self) -> None:

@@ -107,7 +107,8 @@ class PostgresLedgerStore:
         """Return the newest checkpoint that was signed."""
         async with self._database.using(Use.ACCEPT) as connection:
             held = await read_signed(connection, log)
-        await self._settling.settled()
+            server = self._database.server_of(connection)
+        await self._settling.settled(server)
         return held
 
     async def swap(
@@ -140,28 +141,30 @@ class PostgresLedgerStore:
         """Return what is published."""
         async with self._database.using(Use.ACCEPT) as connection:
             row = await connection.fetchrow(NEWEST, log.value)
-        await self._settling.settled()
+            server = self._database.server_of(connection)
+        await self._settling.settled(server)
         return EMPTY if row is None else Extent(*row)
 
     async def lay_out(self, log: Log, first: int, hashes: Sequence[bytes], new: Extent) -> None:
         """Write tiles and publish, in one transaction."""
 
-        async def work(connection: Connection) -> None:
+        async def work(connection: Connection) -> str:
+            server = self._database.server_of(connection)
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('almenara ' || $1))", log.value)
             row = await connection.fetchrow(NEWEST, log.value)
             held = 0 if row is None else int(row["size"])
             if held >= new.size:
-                return
+                return server
             if held != first:
                 raise StoreFailed(f"the log {log} is published up to {held}, not {first}")
             await append_hashes(connection, log, first, hashes)
             await connection.execute(
                 "INSERT INTO ledger_published VALUES ($1, $2, $3)", log.value, new.size, new.root
             )
+            return server
 
-        await self._database.write(work)
         # If there was nothing left to write, the commit waited for nobody.
-        await self._settling.settled()
+        await self._settling.settled(await self._database.write(work))
         self._ticker.tick()
 
     async def is_published(self, log: Log, low: int, high: int) -> bool:
@@ -253,9 +256,10 @@ class PostgresLedgerStore:
         query = "SELECT size, at_ms, checkpoint FROM ledger_witnessed WHERE log = $1"
         async with self._database.using(Use.READ) as connection:
             row = await connection.fetchrow(query, log.value)
+            server = self._database.server_of(connection)
         if row is None:
             return None
-        await self._settling.settled()
+        await self._settling.settled(server)
         return Witnessing(*row)
 
     async def milestones(self, log: Log) -> tuple[int, ...]:

@@ -76,10 +76,16 @@ class Postgres:
         self._pools: dict[Use, Any] = {}
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._committing: set[Connection] = set()
+        self._servers: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
         self._first = 0
-        self.committed: Callable[[object], None] = lambda _: None
-        """Called after each commit with what :attr:`committing` returned before it was sent."""
-        self.committing: Callable[[], object] = lambda: None
+        self.server = ""
+        """The server of the newest connection."""
+        self.changed_at = float("-inf")
+        """When it last became another one, by the event loop's time."""
+        self.committing: Callable[[], int] = lambda: 0
+        """Called before a commit is sent."""
+        self.committed: Callable[[int, str], None] = lambda number, server: None
+        """Called after a commit, with what :attr:`committing` returned for it, and the server."""
 
     @classmethod
     async def open(cls, place: PostgresPlace, sizes: dict[Use, int] | None = None) -> Postgres:
@@ -94,7 +100,7 @@ class Postgres:
         try:
             for use, size in (sizes or POOL_SIZES).items():
                 self._pools[use] = await asyncpg.create_pool(
-                    min_size=1,
+                    min_size=0,
                     max_size=size,
                     connect=self._connector(use),
                     init=self._prepare,
@@ -240,7 +246,9 @@ class Postgres:
         _keep_alive(connection)
         row = await connection.fetchrow(
             """SELECT pg_is_in_recovery() AS standby, current_setting('fsync') AS fsync,
-                current_setting('synchronous_commit') AS waits"""
+                current_setting('synchronous_commit') AS waits,
+                concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time())
+                    AS server"""
         )
         if row["standby"]:
             raise asyncpg.ReadOnlySQLTransactionError("the server is a standby")
@@ -251,6 +259,14 @@ class Postgres:
             )
         if row["waits"] not in ("on", "remote_apply"):
             await connection.execute("SET synchronous_commit = on")
+        self._servers[connection] = row["server"]
+        if self.server not in ("", row["server"]):
+            self.changed_at = asyncio.get_running_loop().time()
+        self.server = row["server"]
+
+    def server_of(self, connection: Connection) -> str:
+        """Return which server a connection leads to, and since when that runs: no other is the same."""
+        return self._servers[getattr(connection, "_con", connection)]
 
     async def _look_at(self, error: BaseException, connection: Connection | None) -> None:
         """Part with connections that lead nowhere any more."""
@@ -299,6 +315,7 @@ class Transaction:
                 "the transaction was ended by the server before its commit",
                 hint="Nothing was written. If it happens often, look for a machine that stands still.",
             )
+        server = self._owner.server_of(connection)
 
         def listen(_: object, message: Any) -> None:
             if getattr(message, "severity_en", "") == "WARNING":
@@ -332,7 +349,7 @@ class Transaction:
             log.error("store.not_replicated", detail=str(warnings[0].message))
             raise OutcomeUnknown("the work was committed, but perhaps not on the standby")
         self.is_committed = True
-        self._owner.committed(began)
+        self._owner.committed(began, server)
 
     async def roll_back(self) -> None:
         """Undo what was not committed; ends the connection if even that fails."""
