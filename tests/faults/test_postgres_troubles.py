@@ -1,4 +1,4 @@
-"""What befalls one PostgreSQL and its users: connections cut or used up, locks, killed migrations, old copies."""
+"""What befalls one PostgreSQL: connections cut or used up, locks, killed migrations, an old copy of it."""
 
 from __future__ import annotations
 
