@@ -26,6 +26,7 @@ from exchange.node.views import SkippedView
 from exchange.stores.node_books import record_event
 from exchange.stores.node_notices import (
     DeliveryRow,
+    NewNotice,
     NoticeRow,
     find_notice,
     find_request,
@@ -117,14 +118,20 @@ class Outbox:
             return await self._accept_unsealed(asked, plan)
         made: list[NoticeRow] = []
 
+        def rows(draft: Draft, sealed: SealedNotice) -> NewNotice:
+            new = self._new(asked, plan, draft, sealed)
+            made[:] = [new.row]
+            return new
+
         def store(db: apsw.Connection, draft: Draft, sealed: SealedNotice) -> None:
-            made[:] = [self._store(db, asked, plan, draft, sealed)]
+            new = rows(draft, sealed)
+            _store(db, new.row, new.body, plan)
 
         def make(signer: Signer) -> Draft:
             header = self._header(asked.request, signer, addressees(plan.usable), tuple(plan.usable))
             return Draft(header, asked.body, plan.usable)
 
-        await self._sealer.seal(make, store)
+        await self._sealer.seal(make, store, None if plan.waiting else rows)
         return _submitted(made[0], plan)
 
     async def _accept_unsealed(self, asked: _Asked, plan: _Plan) -> Submitted:
@@ -144,7 +151,7 @@ class Outbox:
         # A random key: nobody can claim to have opened what was never sealed.
         content = lock_content(self._context.vault, name, asked.body, secrets.token_bytes(32))
         row = self._row(asked, header, name, content, manifest=manifest, state=DeliveryState.WAITING)
-        await self._context.engine.write(lambda db: _store(db, row, content, plan))
+        await self._context.engine.write(lambda db: _store(db, row, content.body, plan))
         self._context.events.ring()
         return _submitted(row, plan)
 
@@ -237,9 +244,7 @@ class Outbox:
             attachments=_attachments(request),
         )
 
-    def _store(
-        self, db: apsw.Connection, asked: _Asked, plan: _Plan, draft: Draft, sealed: SealedNotice
-    ) -> NoticeRow:
+    def _new(self, asked: _Asked, plan: _Plan, draft: Draft, sealed: SealedNotice) -> NewNotice:
         content = lock_content(self._context.vault, sealed.id, asked.body, sealed.content_key)
         row = self._row(
             asked,
@@ -250,8 +255,7 @@ class Outbox:
             proof=codec.encode(sealed.submission.proof),
             salt=sealed.submission.payload[:SALT_BYTES],
         )
-        _store(db, row, content, plan)
-        return row
+        return NewNotice(row, content.body, queued(plan.usable, row.stored_ms))
 
     def _row(
         self,
@@ -308,9 +312,9 @@ class _Plan:
     skipped: tuple[SkippedView, ...] = ()
 
 
-def _store(db: apsw.Connection, row: NoticeRow, content: LockedContent, plan: _Plan) -> None:
+def _store(db: apsw.Connection, row: NoticeRow, body: bytes, plan: _Plan) -> None:
     """Store a notice with a delivery for each recipient; those without a key begin to wait."""
-    insert_notice(db, row, content.body)
+    insert_notice(db, row, body)
     at_ms = row.stored_ms
     waiting = [DeliveryRow(code, DeliveryState.WAITING, at_ms, NO_KEY, tail=False) for code in plan.waiting]
     insert_deliveries(db, row.id, [*queued(plan.usable, at_ms), *waiting])

@@ -18,7 +18,7 @@ from exchange.node.choosing import Chosen
 from exchange.node.company import Company
 from exchange.node.context import NodeContext
 from exchange.node.sealing_round import OutOfStep, Writing, position, write_round
-from exchange.stores.node_notices import DeliveryRow
+from exchange.stores.node_notices import DeliveryRow, NewNotice
 from exchange.stores.node_statements import Pairs, read_pairs
 from exchange.stores.writer import deliverable
 from keys.sealing import SealedNotice, SealFor, Sealing, Unsigned, sign_sealed
@@ -48,6 +48,7 @@ class Draft:
 
 Make = Callable[[Signer], Draft]
 Store = Callable[[apsw.Connection, Draft, SealedNotice], None]
+Rows = Callable[[Draft, SealedNotice], NewNotice]
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +57,7 @@ class _Asked:
 
     make: Make
     store: Store
+    rows: Rows | None
     done: asyncio.Future[tuple[Draft, SealedNotice]]
 
 
@@ -78,9 +80,13 @@ class _Signed:
 
     def writing(self) -> Writing:
         """Return what is to be stored."""
-        of, sealed = self.of, self.sealed
+        of, sealed, rows = self.of, self.sealed, self.of.asked.rows
         return Writing(
-            sealed, of.recipients, of.draft.priority, lambda db: of.asked.store(db, of.draft, sealed)
+            sealed,
+            of.recipients,
+            of.draft.priority,
+            lambda db: of.asked.store(db, of.draft, sealed),
+            None if rows is None else lambda: rows(of.draft, sealed),
         )
 
 
@@ -95,15 +101,16 @@ class Sealer:
         self._working: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    async def seal(self, make: Make, store: Store) -> tuple[Draft, SealedNotice]:
+    async def seal(self, make: Make, store: Store, rows: Rows | None = None) -> tuple[Draft, SealedNotice]:
         """Seal a draft; it is durable and will be sent when this returns.
 
         Args:
             make: Makes the draft for the key of its round; called again if its numbers were overtaken.
             store: Stores everything about it but numbers and queue, in the same transaction; what it
                 raises undoes that and is raised from here.
+            rows: Returns what that stores, if it is only rows, so that a round can be stored at once.
         """
-        asked = _Asked(make, store, asyncio.get_running_loop().create_future())
+        asked = _Asked(make, store, rows, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         self._begin()
         return await asked.done

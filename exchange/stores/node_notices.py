@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -70,6 +70,15 @@ class DeliveryRow:
     tail: bool
     prekey: bytes | None = None
     prekey_signer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A notice to be stored for the first time, with its locked body and all its recipients."""
+
+    row: NoticeRow
+    body: bytes = field(repr=False)
+    deliveries: Sequence[DeliveryRow]
 
 
 _FIELDS = tuple(NoticeRow.__dataclass_fields__)
@@ -214,22 +223,29 @@ def update_state(db: apsw.Connection, envelope: bytes, state: str, *, only_from:
 
 def insert_deliveries(db: apsw.Connection, envelope: bytes, rows: Iterable[DeliveryRow]) -> None:
     """Store one row per recipient of a sent notice."""
-    db.executemany(
-        "INSERT INTO delivery (envelope, recipient, state, since_ms, code, tail, prekey, prekey_signer)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                envelope,
-                row.recipient,
-                row.state.value,
-                row.since_ms,
-                row.code,
-                int(row.tail),
-                row.prekey,
-                row.prekey_signer,
-            )
-            for row in rows
-        ],
+    insert_all_deliveries(db, [(envelope, row) for row in rows])
+
+
+def insert_all_deliveries(db: apsw.Connection, rows: Sequence[tuple[bytes, DeliveryRow]]) -> None:
+    """Store one row per recipient of each of several sent notices, whose envelopes are named."""
+    values = [
+        (
+            envelope,
+            row.recipient,
+            row.state.value,
+            row.since_ms,
+            row.code,
+            int(row.tail),
+            row.prekey,
+            row.prekey_signer,
+        )
+        for envelope, row in rows
+    ]
+    insert_rows(
+        db,
+        "INSERT INTO delivery"
+        " (envelope, recipient, state, since_ms, code, tail, prekey, prekey_signer) VALUES",
+        values,
     )
 
 

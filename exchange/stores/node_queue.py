@@ -40,11 +40,17 @@ class OutgoingRow:
 
 
 def enqueue(db: apsw.Connection, kind: OutgoingKind, priority: int, subject: bytes, content: bytes) -> None:
-    """Add one thing to hand over; it stays until :func:`remove`."""
+    """Add one thing to hand over; it stays until :func:`remove_all`."""
     db.execute(
         "INSERT INTO outgoing (kind, priority, subject, content) VALUES (?, ?, ?, ?)",
         (kind, priority, subject, content),
     )
+
+
+def enqueue_envelopes(db: apsw.Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+    """Add envelopes in order: priority, id, and the submission."""
+    values = [("submit", *row) for row in rows]
+    insert_rows(db, "INSERT INTO outgoing (kind, priority, subject, content) VALUES", values)
 
 
 def enqueue_statements(db: apsw.Connection, statements: Sequence[bytes]) -> None:
@@ -67,16 +73,21 @@ def read_published(db: apsw.Connection) -> list[bytes]:
     return [row[0] for row in db.execute(query)]
 
 
-def remove(db: apsw.Connection, number: int) -> None:
-    """Forget one thing, because it was answered for good."""
-    db.execute("DELETE FROM outgoing WHERE number = ?", (number,))
-
-
 def remove_all(db: apsw.Connection, numbers: Sequence[int]) -> None:
-    """Forget several things."""
-    for part in parts(numbers):
-        marks = ", ".join("?" * len(part))
-        db.execute(f"DELETE FROM outgoing WHERE number IN ({marks})", tuple(part))  # noqa: S608
+    """Forget several things, because they were answered for good.
+
+    What is sealed, signed or public need not be overwritten where a whole page of it is given back: that
+    would write each envelope a second time. Whatever else this store deletes is.
+    """
+    if not numbers:
+        return
+    db.execute("PRAGMA secure_delete = FAST")
+    try:
+        for part in parts(numbers):
+            marks = ", ".join("?" * len(part))
+            db.execute(f"DELETE FROM outgoing WHERE number IN ({marks})", tuple(part))  # noqa: S608
+    finally:
+        db.execute("PRAGMA secure_delete = ON")
 
 
 def queue_length(db: apsw.Connection) -> int:
