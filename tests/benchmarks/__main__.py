@@ -20,12 +20,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="about four minutes, with few notices")
+    parser.add_argument("--whole", action="store_true", help="whole notices only: rate, latency, processor")
     parser.add_argument("--folder", type=Path, help="where to measure; a fresh folder is made inside")
     asked = parser.parse_args()
     rounds, plan, leaves, seconds, lies = QUICK if asked.quick else FULL
     with tempfile.TemporaryDirectory(prefix="almenara-bench-", dir=asked.folder) as name:
         folder = Path(name)
         machine = facts(folder)
+        if asked.whole:
+            whole = asyncio.run(endtoend.measure(folder, plan))
+            sys.stdout.write(report.whole_as_text(machine, whole) + "\n")
+            return
         costs = micro.measure(rounds)
         for part in ("endtoend", "evidence", "lies"):
             (folder / part).mkdir()

@@ -70,6 +70,11 @@ def as_text(found: Found) -> str:
     return "\n\n".join("\n".join(part) for part in parts)
 
 
+def whole_as_text(machine: Facts, whole: EndToEnd) -> str:
+    """Return the report on whole notices alone."""
+    return "\n\n".join("\n".join(part) for part in (_machine(machine), _whole(whole)))
+
+
 def _machine(facts: Facts) -> list[str]:
     busy = ["The machine is busy with other work: compare ratios, not times."]
     return [

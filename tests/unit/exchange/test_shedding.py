@@ -10,7 +10,7 @@ import pytest
 
 from exchange.node.shedding import LOOK_SECONDS, Shedding
 from exchange.stores.engine import Engine
-from exchange.stores.node_queue import enqueue, remove
+from exchange.stores.node_queue import enqueue, remove_all
 from protocol.errors import Overloaded
 from tests.clocks import FixedClock
 from tests.nodes import a_node
@@ -33,7 +33,7 @@ async def test_a_full_queue_takes_nothing_and_has_room_again(tmp_path: Path) -> 
             async with shedding.taking():
                 pass
         newest = await engine.read(lambda db: int(db.execute("SELECT max(number) FROM outgoing").get))
-        await engine.write(lambda db: remove(db, newest))
+        await engine.write(lambda db: remove_all(db, [newest]))
         clock.advance(round(LOOK_SECONDS * 1000) + 1)
         async with shedding.taking():
             pass
