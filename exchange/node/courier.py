@@ -29,7 +29,7 @@ from exchange.node.mirror import Mirror
 from exchange.node.records import Item
 from exchange.node.tls_files import Certificates, TlsFiles
 from exchange.node.together import until_first
-from exchange.stores.node_queue import OutgoingRow, read_queue
+from exchange.stores.node_queue import OutgoingRow, read_queue, read_small_queue
 from keys.signer import Signer
 from protocol.errors import AlmenaraError, RemoteProtocolError, Unreachable
 from protocol.session.messages import (
@@ -52,6 +52,8 @@ from protocol.session.messages import Mirror as MirrorRequest
 from protocol.session.table import State
 
 QUEUE_CHUNK = 32
+SMALL_BYTES = 512 * 1024
+"""What is read on the loop itself."""
 CATCH_UP_SECONDS = 5.0
 HELD_SECONDS = 15.0
 CLOCK_SECONDS = 1.0
@@ -260,7 +262,12 @@ class Courier:
                 await _wait(rung, HELD_SECONDS if session.held else None)
 
     async def _next_rows(self, busy: set[int]) -> list[OutgoingRow]:
-        return await self._context.engine.read(lambda db: read_queue(db, QUEUE_CHUNK, busy))
+        engine = self._context.engine
+        rows = engine.look_up(lambda db: read_small_queue(db, QUEUE_CHUNK, busy, SMALL_BYTES))
+        if rows is not None:
+            # Waking a thread would cost more than this read.
+            return rows
+        return await engine.read(lambda db: read_queue(db, QUEUE_CHUNK, busy))
 
     async def _hand_over_all(self, session: _Session, rows: list[OutgoingRow]) -> bool:
         for row in rows:

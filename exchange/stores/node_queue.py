@@ -61,10 +61,26 @@ def enqueue_statements(db: apsw.Connection, statements: Sequence[bytes]) -> None
 
 def read_queue(db: apsw.Connection, limit: int, except_: Collection[int]) -> list[OutgoingRow]:
     """Return the most urgent things that are not in ``except_``, oldest first among equals."""
-    order = db.execute("SELECT number FROM outgoing ORDER BY priority, number")
-    wanted = islice((number for (number,) in order if number not in except_), limit)
+    return _read(db, _most_urgent(db, limit, except_))
+
+
+def read_small_queue(
+    db: apsw.Connection, limit: int, except_: Collection[int], most_bytes: int
+) -> list[OutgoingRow] | None:
+    """Return the same, or None, before anything large is read, if their contents have more bytes in all."""
+    wanted = _most_urgent(db, limit, except_)
+    return None if sum(size for _, size in wanted) > most_bytes else _read(db, wanted)
+
+
+def _most_urgent(db: apsw.Connection, limit: int, except_: Collection[int]) -> list[tuple[int, int]]:
+    """Return numbers, and how many bytes each has."""
+    order = db.execute("SELECT number, length(content) FROM outgoing ORDER BY priority, number")
+    return list(islice((one for one in order if one[0] not in except_), limit))
+
+
+def _read(db: apsw.Connection, wanted: Sequence[tuple[int, int]]) -> list[OutgoingRow]:
     # Only the contents that are asked for are read: an envelope may have 2 MiB.
-    return [OutgoingRow(*row) for number in list(wanted) for row in db.execute(_READ, (number,))]
+    return [OutgoingRow(*row) for number, _ in wanted for row in db.execute(_READ, (number,))]
 
 
 def read_published(db: apsw.Connection) -> list[bytes]:

@@ -11,7 +11,13 @@ import pytest
 
 from exchange.stores.connection import Place, open_writer
 from exchange.stores.migrate import migrate, packaged
-from exchange.stores.node_queue import enqueue_envelopes, queue_length, read_queue, remove_all
+from exchange.stores.node_queue import (
+    enqueue_envelopes,
+    queue_length,
+    read_queue,
+    read_small_queue,
+    remove_all,
+)
 
 
 @pytest.fixture
@@ -49,3 +55,12 @@ def test_a_failure_leaves_it_so_too(db: apsw.Connection) -> None:
     with pytest.raises(apsw.ConstraintError):
         remove_all(db, [1])
     assert db.execute("PRAGMA secure_delete").get == 1
+
+
+def test_a_small_queue_is_read_at_once_and_a_large_one_is_not_touched(db: apsw.Connection) -> None:
+    """What is read on the loop must not hold it up."""
+    enqueue_envelopes(db, [(1, secrets.token_bytes(32), b"x" * 1_000) for _ in range(3)])
+    small = read_small_queue(db, 10, (), 3_000)
+    assert small == read_queue(db, 10, ())
+    assert read_small_queue(db, 10, (), 2_999) is None
+    assert [row.number for row in read_small_queue(db, 10, (1,), 2_000) or ()] == [2, 3]
