@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,58 @@ if TYPE_CHECKING:
     from exchange.setup.ledger import Found
 
 
-@click.command("recover", cls=Command, examples=("almenara coordinator recover --data HUB",))
+class SizeOfLog(click.ParamType[tuple[str, int]]):
+    """A log and a size, such as ``ack=1042``."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return both; anything else is a usage error."""
+        match = re.fullmatch(r"(ack|dir)=([0-9]{1,15})", str(value))
+        if match is None:
+            self.fail(f"{str(value)!r:.40} is not ack=SIZE or dir=SIZE", param, ctx)
+        return match[1], int(match[2])
+
+
+@click.command(
+    "recover",
+    cls=Command,
+    examples=(
+        "almenara coordinator recover --data HUB",
+        "almenara coordinator recover --data HUB --members-have ack=1042 --members-have dir=31",
+    ),
+)
 @data_option
 @store_option
-@click.option("--yes", is_flag=True, help="Somebody compared the roots; do not ask.")
+@click.option(
+    "--members-have",
+    "members",
+    multiple=True,
+    type=SizeOfLog(),
+    metavar="LOG=SIZE",
+    help="The largest size of a log, ack or dir, that any member shows; needed where there is no anchor.",
+)
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Sizes and roots were compared with the members': do not ask. DANGER: if that is not so, "
+    "the ledger forks, and no command mends it.",
+)
 @local
-def recover(console: Local, data: str | None, store: str | None, yes: bool) -> None:
-    """Make the ledger's anchor anew after it was lost; the coordinator must not run."""
+def recover(
+    console: Local, data: str | None, store: str | None, members: Sequence[tuple[str, int]], yes: bool
+) -> None:
+    """Say that the coordinator's copy is the newest, and make a lost anchor anew; it must not run.
+
+    An anchor shows whether the database is an older copy. Without one only the members can: read the
+    size of each log at two of them or more with "almenara ledger watch --once".
+    """
     from exchange.clock import SystemClock
     from exchange.settings import CoordinatorSettings
-    from exchange.setup.ledger import recover_anchor
+    from exchange.setup.ledger import recover_anchor, require_newest
+    from protocol.ledger.origins import Log
     from protocol.text import format_base64
 
     settings = settings_of(CoordinatorSettings, data=data, store=store)
@@ -34,8 +77,21 @@ def recover(console: Local, data: str | None, store: str | None, yes: bool) -> N
 
     def agree(found: Sequence[Found]) -> None:
         for one in found:
-            anchored = "no anchor" if one.anchored is None else f"anchored at {one.anchored}"
+            anchored = "NO ANCHOR" if one.anchored is None else f"anchored at {one.anchored}"
             console.tell(f"{one.log}: size {one.size}, root {format_base64(one.root)} ({anchored})")
+        alone = [one for one in found if one.alone]
+        if alone:
+            console.tell(
+                "WARNING: there is no anchor, so nothing on this machine can tell whether this database is "
+                "the newest. If any member has more than the sizes above, it is an older copy: the next "
+                "checkpoint would fork the ledger, every node would raise an alarm, and this log would end."
+            )
+        have = {Log(log): max(n for name, n in members if name == log) for log, _ in members}
+        for one in alone if console.may_ask else ():
+            if one.log not in have:
+                question = f"The largest size of the log {one.log} that any member shows"
+                have[one.log] = click.prompt(question, type=click.IntRange(0), err=True)
+        require_newest(found, have)
         console.confirm("Does no member show a larger size, or another root for one of these?", yes=yes)
 
     found = asyncio.run(recover_anchor(settings, SystemClock(), agree))
@@ -48,7 +104,8 @@ def recover(console: Local, data: str | None, store: str | None, yes: bool) -> N
         {"logs": rows, "made": made},
         f"The anchor in {settings.anchor} was made anew for: {', '.join(made)}."
         if made
-        else "Nothing was missing, and nothing was changed.",
+        else "The anchor was there, and is as it was.",
+        "This place counts as the newest copy from now on, on your word.",
         f"Next: almenara coordinator run --data {settings.data}",
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exchange.backup.contents import Role
-from exchange.doctor.patient import Finding, Patient, note, ok, problem, warning
+from exchange.doctor.patient import Finding, Patient, ok, problem, warning
 from exchange.keystore import read_secret
 from keys.keyfile import KeyDescription, KeyKind, describe
 from protocol.digest import certificate_id, signing_key_id
@@ -135,24 +135,6 @@ def tokens_are_handed_over(patient: Patient) -> Finding:
             f"Give each to its person or program, then delete it from {patient.place.tokens}.",
         )
     return ok("no token waits to be handed over")
-
-
-def anchor_is_apart(patient: Patient) -> Finding:
-    """The ledger's second copy would survive what destroys the first."""
-    anchor = getattr(patient.settings, "anchor", None)
-    if anchor is None:
-        return ok("a node has no anchor")
-    if not any(anchor.glob("*.checkpoint")):
-        return note(
-            f"there is no anchor in {anchor} yet",
-            "It is made with the first checkpoint; if it was lost: almenara coordinator recover",
-        )
-    if anchor.stat().st_dev == patient.data.stat().st_dev:
-        return warning(
-            f"the anchor {anchor} lies on the same disk as the database",
-            "Set anchor in almenara.toml to a folder on another disk, and move it there while stopped.",
-        )
-    return ok("the anchor lies on another disk than the database")
 
 
 def _secret_files(patient: Patient) -> Iterator[Path]:

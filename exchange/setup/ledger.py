@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from exchange.clock import Clock
 from exchange.coordinator.anchor import Anchor
@@ -20,7 +22,7 @@ from exchange.stores.opening import AnyStore, open_store
 from keys.quorum import quorum_of
 from keys.roster import Roster
 from keys.signer import Verifier
-from protocol.errors import Forked, SetupError
+from protocol.errors import BadRequest, Forked, SetupError
 from protocol.ledger.origins import Log
 
 
@@ -33,12 +35,43 @@ class Found:
         size: How many leaves the newest checkpoint of the database has.
         root: Its root.
         anchored: How many the anchor's has, or None if there is no anchor.
+        alone: Whether nothing here can tell that this is the newest copy: only the members can.
     """
 
     log: Log
     size: int
     root: bytes
     anchored: int | None
+    alone: bool
+
+
+def require_newest(found: Sequence[Found], members: Mapping[Log, int]) -> None:
+    """Return only if no member holds more of a log than the database, as far as people have looked.
+
+    Args:
+        found: What the disks have.
+        members: The largest size of each log that any member shows; without an anchor, both are needed.
+
+    Raises:
+        BadRequest: nobody looked at the members, and nothing else can tell.
+        SetupError: a member holds more: this database is an older copy.
+    """
+    for one in found:
+        theirs = members.get(one.log)
+        if theirs is None and one.alone:
+            raise BadRequest(
+                f"there is no anchor of the log {one.log}, so nothing here can tell whether checkpoint "
+                f"{one.size} is the newest; if it is not, the next one forks the ledger for good",
+                hint="Read the sizes at two members or more: almenara ledger watch --once; then repeat with "
+                f"the largest: {' '.join(f'--members-have {item.log}=SIZE' for item in found)}",
+            )
+        if theirs is not None and theirs > one.size:
+            raise SetupError(
+                f"a member has checkpoint {theirs} of the log {one.log}, the database {one.size}: the "
+                "database is an older copy, and signing would fork the log",
+                hint="Look for a newer copy of the database; nothing was changed. If there is none, see the "
+                "end of deploy/runbooks/restore-the-coordinator.md.",
+            )
 
 
 async def recover_anchor(
@@ -56,23 +89,40 @@ async def recover_anchor(
 
     Raises:
         DataDirBusy: the coordinator runs.
-        SetupError: the database is an older copy than the anchor, or damaged; nothing was written.
+        SetupError: the database is an older copy than the anchor, or damaged; nothing was written, and no
+            folder is left behind that would look like an anchor.
         StoreFailed: the disk refuses.
     """
     place = DataDir(settings.data)
-    with place:
-        anchor = Anchor(settings.anchor)
-        anchor.open()
+    with place, _opened(settings.anchor) as anchor:
+        store = await open_store(store_place(settings), clock)
         try:
-            store = await open_store(store_place(settings), clock)
-            try:
-                found = await _recover(settings, clock, store, anchor, agree)
-            finally:
-                await store.close()
-            (place.path / RESTORED_FILE).unlink(missing_ok=True)
-            return found
+            found = await _recover(settings, clock, store, anchor, agree)
         finally:
-            anchor.close()
+            await store.close()
+        (place.path / RESTORED_FILE).unlink(missing_ok=True)
+        return found
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Anchor]:
+    """Take an anchor's folder; if it was made for this and the work fails, it is taken away again.
+
+    An empty folder left behind would be copied around as if it were the anchor.
+    """
+    is_new, anchor = not folder.exists(), Anchor(folder)
+    anchor.open()
+    try:
+        yield anchor
+    except BaseException:
+        if is_new and not any(folder.glob("*.checkpoint")):
+            # Whoever waits for the lock in it is refused at its next look: nothing was anchored here.
+            with suppress(OSError):
+                (folder / "lock").unlink()
+                folder.rmdir()
+        raise
+    finally:
+        anchor.close()
 
 
 async def _recover(
@@ -95,7 +145,8 @@ async def _recover(
         require_sound(log, quorum_of(directory, code, log).log, ground, unanchored=True)
         await tree_of(store.ledger, log, ground)
         grounds[log] = ground
-    found = tuple(_found(log, ground) for log, ground in grounds.items())
+    is_restored = (settings.data / RESTORED_FILE).exists()
+    found = tuple(_found(log, ground, is_restored=is_restored) for log, ground in grounds.items())
     agree(found)
     for log, ground in grounds.items():
         if ground.signed is not None and ground.anchored is None:
@@ -120,6 +171,7 @@ def only_coordinator(directory: Roster) -> str:
     return codes[0]
 
 
-def _found(log: Log, ground: Ground) -> Found:
+def _found(log: Log, ground: Ground, *, is_restored: bool) -> Found:
     anchored = None if ground.anchored is None else ground.anchored.extent.size
-    return Found(log, ground.extent.size, ground.extent.root, anchored)
+    alone = anchored is None and (is_restored or ground.extent.size > 0)
+    return Found(log, ground.extent.size, ground.extent.root, anchored, alone)

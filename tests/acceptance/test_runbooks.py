@@ -27,7 +27,7 @@ from keys.keyfile import describe
 from protocol.errors import UnknownSigner
 from protocol.text import format_utc
 from tests.acceptance.ceremony import CODES, HUB, Founded
-from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, subjects
+from tests.acceptance.test_recovery import is_witnessed, put_identity_away, request, send, sizes, subjects
 from tests.acceptance.world import PATIENCE_S, World, living
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -166,7 +166,13 @@ def test_the_coordinator_is_restored_as_the_page_says(settled: Founded) -> None:
         backup = backed_up(world, HUB)
         queued = world.submit("XAA", request_to("XBB"), "request-queued").id
         page = sections("restore-the-coordinator.md")
-        more = {"MEMBER": world.data("XAA"), "TOKEN": token}
+        ack, directory = (sizes(world, "XAA")[log] for log in ("ack", "dir"))
+        more: dict[str, str | Path] = {
+            "MEMBER": world.data("XAA"),
+            "TOKEN": token,
+            "ACK": str(ack),
+            "DIR": str(directory),
+        }
         typed(world, HUB, "".join(page.values()), BACKUP=backup, **more)
         assert world.status("XAA", queued, wait="received").deliveries[0].state == "received"
 
@@ -179,7 +185,8 @@ def test_an_old_copy_of_the_coordinator_is_refused_as_the_page_says(settled: Fou
         world.until(lambda: is_witnessed(world, "XAA"), "a quorum")
         world.stop(HUB)
         steps = sections("restore-the-coordinator.md")["Steps"].split("almenara coordinator recover")[0]
-        typed(world, HUB, steps, BACKUP=backup)
+        more = {"MEMBER": world.data("XAA"), "TOKEN": pocket(world, "XAA")}
+        typed(world, HUB, steps, BACKUP=backup, **more)
         refused = world.run("coordinator", "recover", "--data", world.data(HUB), "--yes", "--json")
         assert refused.code == Exit.FAILED
         assert "older copy" in refused.error["message"]

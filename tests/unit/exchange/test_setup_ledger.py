@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import apsw
+import click
 import pytest
 
 from exchange.cli.exits import Exit
@@ -54,17 +56,57 @@ def command(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
 def test_a_lost_anchor_is_made_anew_after_somebody_compared(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Size and root are shown; without a word from a person nothing is written."""
+    """Size and root are shown; without a word from a person nothing is written, and no folder is left."""
     shutil.rmtree(folder / "anchor")
-    code, _ = command(capsys, "coordinator", "recover", "--data", folder)
-    assert code == Exit.USAGE
-    assert not (folder / "anchor" / "ack.checkpoint").exists()
-    code, shown = command(capsys, "coordinator", "recover", "--data", folder, "--yes")
+    have = ("--members-have", "ack=2", "--members-have", f"dir={len(documents())}")
+    for words in (have, (), ("--yes",), ("--yes", *have[:2])):
+        code, shown = command(capsys, "coordinator", "recover", "--data", folder, *words)
+        assert code == Exit.USAGE, words
+        assert not (folder / "anchor").exists()
+    assert "--members-have ack=SIZE --members-have dir=SIZE" in shown["error"]["next"]
+    code, shown = command(capsys, "coordinator", "recover", "--data", folder, "--yes", *have)
     assert code == Exit.OK
     assert shown["made"] == ["ack", "dir"]
     assert [(row["log"], row["size"]) for row in shown["logs"]] == [("ack", 2), ("dir", len(documents()))]
     code, shown = command(capsys, "coordinator", "recover", "--data", folder, "--yes")
     assert (code, shown["made"]) == (Exit.OK, [])
+
+
+def test_a_database_that_is_behind_the_members_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With an anchor or without, whatever is said besides: the sizes are named, and nothing is written."""
+    for keep in (True, False):
+        if not keep:
+            shutil.rmtree(folder / "anchor")
+        have = ("--members-have", "ack=2", "--members-have", "ack=3", "--members-have", "dir=1")
+        code, shown = command(capsys, "coordinator", "recover", "--data", folder, "--yes", *have)
+        assert code == Exit.FAILED
+        assert "a member has checkpoint 3 of the log ack, the database 2" in shown["error"]["message"]
+        assert (folder / "anchor").exists() is keep
+
+
+def test_whoever_has_no_anchor_is_warned_and_asked_for_the_members_sizes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal the sizes are asked for, one by one, before the question that --yes answers."""
+    shutil.rmtree(folder / "anchor")
+    answers = iter([2, len(documents())])
+    asked: list[str] = []
+
+    def prompt(question: str, **_: object) -> int:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(click, "confirm", lambda question, **_: asked.append(question))
+    assert run(["coordinator", "recover", "--data", str(folder)]) == Exit.OK
+    told = capsys.readouterr().err
+    assert "WARNING: there is no anchor" in told
+    assert "ack: size 2" in told
+    assert [question.split()[-1] for question in asked] == ["shows", "shows", "these?"]
 
 
 async def test_the_coordinator_starts_again_with_the_new_anchor(
