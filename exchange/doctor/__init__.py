@@ -4,6 +4,7 @@ It reads, and changes nothing: a stopped place needs no lock for it, and a runni
 addition, if a token for it is at hand. A check is one small function in a table.
 
 - ``checks``: the table, and how it is gone through; ``patient``: what there is to look at
-- ``files``: the directory, its keys and tokens; ``machine``: disk, database, libraries, memory
+- ``files``: the directory, its keys and tokens; ``anchoring``: the ledger's second copy
+- ``machine``: disk, database, libraries, memory
 - ``standing``: membership, expiries, witnesses; ``traffic``: queue, alarms, clock, and restored places
 """

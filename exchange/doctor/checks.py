@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from exchange.doctor import files, machine, standing, traffic
+from exchange.doctor import anchoring, files, machine, standing, traffic
 from exchange.doctor.patient import Finding, Patient, problem
 from protocol.errors import AlmenaraError
 
@@ -21,7 +21,7 @@ CHECKS: tuple[Check, ...] = (
     files.keys_are_those_published,
     files.identity_key_is_away,
     files.tokens_are_handed_over,
-    files.anchor_is_apart,
+    anchoring.anchor_is_apart,
     machine.disk_has_room,
     machine.sqlite_is_safe,
     machine.database_is_whole,
@@ -37,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     traffic.queue_is_short,
     traffic.nobody_is_alarmed,
     traffic.place_was_not_restored,
+    standing.keys_are_what_others_hold,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exchange.doctor.patient import DAY_MS, Finding, Patient, note, ok, problem, warning
 from exchange.keystore import read_secret
+from exchange.setup.checking import Glance, keys_found
 from exchange.stores.node_books import find_prekey
 from exchange.stores.node_ledger import newest_checkpoint
 from keys.calendar import day_of
@@ -50,7 +51,8 @@ def own_keys_are_fresh(patient: Patient) -> Finding:
     if manifest is None:
         return problem(
             "this state has no manifest signed by its present identity key",
-            "Sign the next one with the identity key: see almenara key --help",
+            "Sign the next one with the identity key: almenara key rotate manifest --data DIR --identity "
+            "FILE",
         )
     dates = {"the manifest": manifest.expires_ms}
     newest: dict[str, int] = {}
@@ -58,7 +60,21 @@ def own_keys_are_fresh(patient: Patient) -> Finding:
         if (patient.owner.party, key.key_id) not in patient.directory.documents.revoked:
             name = "the node key" if key.role is KeyRole.NODE else f"the key of {key.owner}"
             newest[name] = max(newest.get(name, 0), key.until_ms)
-    return _judged(patient, dates | newest, "Renew it with the identity key: see almenara key --help")
+    return _judged(patient, dates | newest, "Renew it with the identity key: see almenara key rotate --help")
+
+
+def keys_are_what_others_hold(patient: Patient) -> Finding:
+    """What others hold of this node is what it holds: the findings of "almenara key check" about keys."""
+    if not patient.is_node:
+        return ok("a coordinator's keys are compared with the directory above")
+    party, now_ms = patient.owner.party, patient.now_ms
+    seen = Glance(patient.place, party, patient.directory, True, patient.asked.runs, (), now_ms)
+    found = sorted(keys_found(seen), key=lambda one: not one.grave)
+    if not found:
+        return ok("others hold of this node's keys what it holds")
+    more = f" (and {len(found) - 1} more: almenara key check --data DIR)" if len(found) > 1 else ""
+    told = problem if found[0].grave else warning
+    return told(f"{found[0].message}{more}", found[0].fix)
 
 
 def sealing_keys_are_ahead(patient: Patient) -> Finding:
@@ -112,7 +128,9 @@ def witnesses_are_at_work(patient: Patient) -> Finding:
     if patient.now_ms - at_ms > STALE_MS:
         return note(
             f"the newest witnessed checkpoint is of {format_utc(at_ms)}",
-            "Normal if nothing was said since. Otherwise see who is silent: almenara ledger watch --once",
+            "Normal if nothing was said since. Otherwise see who is silent: almenara ledger watch --once "
+            "--data DIR "
+            "--token-file TOKEN",
         )
     return ok(f"a quorum cosigned the ledger at {format_utc(at_ms)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exchange.doctor.patient import Finding, Level, Patient, note, ok, problem, warning
+from exchange.node.signing import NOT_LET_IN
 from exchange.restored import RESTORED_FACT, RESTORED_FILE
 from exchange.stores.node_books import read_alarms, read_fact
 from keys.trust import MAX_SKEW_MS
@@ -18,11 +19,22 @@ def service_answers(patient: Patient) -> Finding:
         return ok("a coordinator is not asked")
     asked = patient.asked
     if not asked.runs:
-        return note("the node does not run; what follows is read from its files", "Start: almenara node run")
+        return note(
+            "the node does not run; what follows is read from its files",
+            "Start it: almenara node run --data DIR",
+        )
     if asked.view is None:
-        return note("the node runs", "Name a token with --token-file to have it asked as well.")
+        return note(
+            "the node runs",
+            "To have it asked as well: almenara doctor --data DIR --token-file TOKEN; tokens that were not "
+            "handed "
+            f"over yet lie in {patient.place.tokens}",
+        )
     if not asked.view.connected:
         why = asked.view.last_error or "it has just started"
+        refused = [alarm for alarm in asked.view.alarms if alarm.code == NOT_LET_IN]
+        if refused:
+            return problem(f"the node runs and is not let in: {refused[0].message}", refused[0].next)
         return warning(
             f"the node runs and has no session with {asked.view.coordinator}: {why}",
             "It goes on trying. Check the network, and ask the coordinator's operator.",
@@ -67,7 +79,7 @@ def queue_is_short(patient: Patient) -> Finding:
     if oldest is not None and patient.now_ms - int(oldest) > LATE_MS:
         return problem(
             f"{count} things wait for the coordinator, a notice since {format_utc(int(oldest))}",
-            "Start the node, or see why it has no session: almenara health",
+            "Start the node, or see why it has no session: almenara health --data DIR --token-file TOKEN",
         )
     return note(f"{count} things wait for the coordinator")
 
@@ -81,7 +93,11 @@ def nobody_is_alarmed(patient: Patient) -> Finding:
     if patient.asked.view is not None:
         codes |= {alarm.code for alarm in patient.asked.view.alarms}
     if codes:
-        return warning(f"alarms stand: {', '.join(sorted(codes))}", "Read them with: almenara health")
+        return warning(
+            f"alarms stand: {', '.join(sorted(codes))}",
+            "Read them with: almenara health --data DIR --token-file TOKEN; tokens that were not handed over "
+            f"yet lie in {patient.place.tokens}",
+        )
     return ok("no alarm stands")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,19 @@ from exchange.node.expiring import ALARM as EXPIRY
 from exchange.node.expiring import NEXT as RENEW
 from exchange.node.keykeeper import ALARM as NOT_HELD
 from exchange.node.mirror import load_directory
+from exchange.node.restored import ALARM as RESTORED
 from exchange.node.secrets import NODE
 from exchange.node.selfwatch import ALARM as FOREIGN
+from exchange.node.signing import BY_FILE, NOT_LET_IN, ROTATE
 from exchange.pinned_root import read_pinned_root
 from exchange.setup.amending import Alarm, Reach, open_node
-from exchange.setup.holdings import TLS, Holding, Standing, holdings
+from exchange.setup.holdings import TLS, Holding, Standing, holdings, may_sign
 from exchange.setup.joining import own_identities, own_request
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol.documents import Role, StateStatus
 
-TELLING = frozenset({NOT_HELD, FOREIGN, "prekeys", "prekeys-lost", "documents-missing"})
+TELLING = frozenset({NOT_HELD, FOREIGN, "prekeys", "prekeys-lost", "documents-missing", RESTORED, NOT_LET_IN})
 """Alarms of the node that are about keys and are found by nobody else; those about expiry are found here."""
 
 
@@ -54,10 +57,17 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be, and what to do."""
+    """Something that is not as it must be, and what to do.
+
+    Attributes:
+        message: What is wrong.
+        fix: What to do.
+        grave: Whether the node cannot do its work until then; otherwise something is to be tidied up.
+    """
 
     message: str
     fix: str
+    grave: bool = False
 
 
 async def glance(data: Path, clock: Clock, reach: Reach | None) -> Glance:
@@ -89,26 +99,43 @@ def check(seen: Glance) -> tuple[Finding, ...]:
     Raises:
         KeyfileError: a file is damaged, or open to others.
     """
-    held = holdings(seen.place, seen.state, seen.directory, seen.now_ms)
     return (
         *_membership(seen),
         *_documents(seen),
-        *_listed_and_not_held(held),
-        *_held_and_not_listed(held),
-        *_node_keys(held),
-        *_tls(held),
+        *keys_found(seen),
         *_ending(seen),
-        *(Finding(alarm.message, alarm.next) for alarm in seen.alarms if alarm.code in TELLING),
+        *_alarms(seen.alarms),
     )
+
+
+def keys_found(seen: Glance) -> tuple[Finding, ...]:
+    """Return what is not as it must be about keys and certificates alone; the doctor asks for it too.
+
+    Raises:
+        KeyfileError: as :func:`check`.
+    """
+    held = holdings(seen.place, seen.state, seen.directory, seen.now_ms)
+    return (
+        *_listed_and_not_held(held),
+        *_held_and_not_listed(held, seen.now_ms),
+        *_node_keys(seen),
+        *_tls(held),
+    )
+
+
+def _alarms(alarms: Iterable[Alarm]) -> Iterator[Finding]:
+    for alarm in alarms:
+        if alarm.code in TELLING:
+            yield Finding(alarm.message, alarm.next, grave=alarm.code == RESTORED)
 
 
 def _membership(seen: Glance) -> Iterator[Finding]:
     entry = seen.directory.documents.entry(seen.state)
     if entry is None:
-        yield Finding(f"the directory does not list {seen.state}", "Ask the secretariat why.")
+        yield Finding(f"the directory does not list {seen.state}", "Ask the secretariat why.", grave=True)
         return
     if entry.status is not StateStatus.ACTIVE:
-        yield Finding(f"{seen.state} is suspended", "Ask the secretariat why, and what lifts it.")
+        yield Finding(f"{seen.state} is suspended", "Ask the secretariat why, and what lifts it.", grave=True)
     if entry.identity not in own_identities(seen.place.path):
         yield Finding(
             "the directory lists an identity key that was not made here",
@@ -120,12 +147,14 @@ def _documents(seen: Glance) -> Iterator[Finding]:
     if seen.directory.documents.manifest(seen.state) is None:
         yield Finding(
             f"{seen.state} has no manifest signed by the identity key that is listed",
-            "Sign the next one with that key: almenara key rotate manifest",
+            "Sign the next one with that key: almenara key rotate manifest --data DIR --identity FILE",
+            grave=True,
         )
     if not seen.handed_over:
         yield Finding(
             "the coordinator has not accepted the newest documents of this state: nobody else knows them",
-            "Let the node run and reach its coordinator; see: almenara health",
+            "Let the node run and reach its coordinator. If that refuses it (almenara health --data DIR "
+            f"--token-file TOKEN), because it knows none of the keys here that count: {BY_FILE}",
         )
 
 
@@ -134,30 +163,68 @@ def _listed_and_not_held(held: Iterable[Holding]) -> Iterator[Finding]:
         if one.role in (NODE, TLS, Role.OFFICER.value) and one.path is None and _counts(one):
             yield Finding(
                 f"{_named(one)} is listed, and its private half is not here",
-                "Copy the file here from where it was made. If it is lost: almenara key revoke",
+                _when_lost(one),
             )
 
 
-def _held_and_not_listed(held: Iterable[Holding]) -> Iterator[Finding]:
+def _when_lost(one: Holding) -> str:
+    if one.role == TLS:
+        return (
+            "Copy both files here from where they were made. If they are lost: almenara key rotate tls "
+            "--data DIR "
+            "--identity FILE"
+        )
+    return (
+        "Copy the file here from where it was made. If it is lost, end it: almenara key revoke "
+        f"{one.id[:16]} --since TIME --reason lost --data DIR --identity FILE"
+    )
+
+
+def _held_and_not_listed(held: Sequence[Holding], now_ms: int) -> Iterator[Finding]:
     for one in held:
         if one.standing is Standing.UNLISTED:
             yield Finding(
                 f"{one.path} is here, and no manifest lists {_named(one)}: nobody else knows it",
-                "Delete it if it was made in vain; a listed one is made with: almenara key rotate",
+                f"Delete it if it was made in vain; a listed one is made with: {_rotation(one)}",
             )
-        elif one.path is not None and one.standing in (Standing.ENDED, Standing.REVOKED):
-            yield Finding(
-                f"{_named(one)} is {one.standing}, and {one.path} is still here",
-                "Delete it with: almenara key rotate finish",
-            )
+        elif one.path is not None and one.is_over(now_ms):
+            if _has_successor(one, held, now_ms):
+                yield Finding(
+                    f"{_named(one)} is {one.standing}, and {one.path} is still here",
+                    "Delete it with: almenara key rotate finish --data DIR --identity FILE",
+                )
+            elif one.role == Role.OFFICER.value:
+                owner = shlex.quote(one.owner)
+                yield Finding(
+                    f"{_named(one)} is {one.standing}: {one.owner} can answer nothing",
+                    f"Take the token back: almenara officer revoke {owner} --data DIR --identity FILE; "
+                    f"then, if {one.owner} stays: almenara officer add {owner} --data DIR --identity FILE",
+                )
 
 
-def _node_keys(held: Iterable[Holding]) -> Iterator[Finding]:
-    mine = [one for one in held if one.role == NODE and one.path is not None]
-    if not any(one.standing is Standing.ACTIVE for one in mine):
+def _has_successor(gone: Holding, held: Iterable[Holding], now_ms: int) -> bool:
+    """Whether another of its kind stays: the last file of a kind is never deleted."""
+    return any(
+        one.path is not None and not one.is_over(now_ms)
+        for one in held
+        if one.role == gone.role and (one.owner == gone.owner or one.role != Role.OFFICER.value)
+    )
+
+
+def _rotation(one: Holding) -> str:
+    """Return the command that makes the next key of a kind."""
+    what = f"officer {shlex.quote(one.owner)}" if one.role == Role.OFFICER.value else one.role
+    return f"almenara key rotate {what} --data DIR --identity FILE"
+
+
+def _node_keys(seen: Glance) -> Iterator[Finding]:
+    if not may_sign(seen.place, seen.state, seen.directory, seen.now_ms):
         yield Finding(
-            "no node key that lies here may sign now: nothing can be sent or acknowledged",
-            "Make one with the identity key: almenara key rotate node --announce 0",
+            "no node key that lies here may sign now: nothing can be sent or acknowledged, and the "
+            "coordinator "
+            "lets nobody in by it",
+            f"Make one with the identity key, used at once: {ROTATE}; then {BY_FILE}",
+            grave=True,
         )
 
 
@@ -166,13 +233,16 @@ def _tls(held: Iterable[Holding]) -> Iterator[Finding]:
     if not any(one.standing is Standing.ACTIVE for one in mine):
         yield Finding(
             "no TLS certificate that lies here is listed and valid: the coordinator refuses this node",
-            "Make one with the identity key: almenara key rotate tls",
+            "Make one with the identity key: almenara key rotate tls --data DIR --identity FILE",
+            grave=True,
         )
     for one in mine:
         if one.path is not None and not _fits(one.path):
             yield Finding(
                 f"{one.path} and its private key do not belong together, or cannot be loaded",
-                "Restore both from backup, or make new ones with: almenara key rotate tls",
+                "Restore both from backup, or make new ones with: almenara key rotate tls --data DIR "
+                "--identity FILE",
+                grave=True,
             )
 
 

@@ -20,7 +20,7 @@ from exchange.setup.keyring import described
 from keys.roster import Roster
 from keys.trust import MAX_SKEW_MS
 from protocol.digest import certificate_id, note_key_id
-from protocol.documents import KeyEntry, StateManifest
+from protocol.documents import KeyEntry, Role, StateManifest
 from protocol.errors import FormatError, KeyfileError
 
 TLS = "tls"
@@ -64,6 +64,11 @@ class Holding:
     path: Path | None
     protection: str
 
+    def is_over(self, now_ms: int) -> bool:
+        """Whether nobody needs its file any more: by no clock that may be right does it still count."""
+        ended = self.until_ms is not None and self.until_ms + MAX_SKEW_MS <= now_ms
+        return self.standing is Standing.REVOKED or (self.standing is Standing.ENDED and ended)
+
     def days_left(self, now_ms: int) -> int | None:
         """Return how many whole days are left, or None if it does not end."""
         return None if self.until_ms is None else (self.until_ms - now_ms) // DAY_MS
@@ -89,6 +94,22 @@ def holdings(place: DataDir, state: str, roster: Roster, now_ms: int) -> tuple[H
             Holding(MANIFEST, state, digest, None, manifest.issued_ms, ends_ms, standing, None, "signed")
         )
     return (*found, *_daily(state, roster, now_ms))
+
+
+def may_sign(place: DataDir, state: str, roster: Roster, now_ms: int) -> bool:
+    """Whether a node key that lies here may sign now; no other file is looked at.
+
+    Raises:
+        KeyfileError: a node key's file is damaged, or open to others.
+    """
+    manifest = roster.documents.manifest(state)
+    here = {described(path).key_id for path in key_files(place.keys, NODE) if path.exists()}
+    return any(
+        entry.key_id in here
+        and entry.role is Role.NODE
+        and _standing(entry, roster.documents.revoked.get((state, entry.key_id)), now_ms) is Standing.ACTIVE
+        for entry in (() if manifest is None else manifest.keys)
+    )
 
 
 def _signing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -17,16 +18,22 @@ from exchange.cli.exits import Exit
 from exchange.cli.program import run
 from exchange.clock import SystemClock
 from exchange.doctor import machine
+from exchange.doctor.anchoring import anchor_is_apart
 from exchange.doctor.checks import CHECKS, examine
 from exchange.doctor.patient import DAY_MS, Asked, Finding, Level, Patient
 from exchange.keystore import write_secret
 from exchange.node.views import AddressView, AlarmView, NodeView
 from exchange.restored import RESTORED_FACT, RESTORED_FILE
+from exchange.setup.amending import amending
+from exchange.setup.checking import check, glance
 from exchange.setup.keyring import write_key
+from exchange.setup.revoking import plan, revoke
 from exchange.stores.node_books import raise_alarm, save_fact
 from keys.keyfile import KeyKind
 from keys.protection import Passphrase
-from tests.acceptance.ceremony import HUB, Founded
+from tests.acceptance.ceremony import HUB, NO_PASSPHRASE, Founded
+from tests.hubs import node, prepare, running, settings
+from tests.unit.exchange.test_setup_ledger import publish
 
 YEAR_MS = 365 * DAY_MS
 """Longer than anything that the set-up makes is in force."""
@@ -209,6 +216,35 @@ def test_each_check_finds_the_place_that_is_broken_its_way(world: Founded, name:
     assert len(findings) == len(CHECKS)
 
 
+@pytest.mark.parametrize("spoil", ["revoked", "restored", "lost"])
+def test_the_doctor_is_red_where_the_check_of_keys_is(ceremony: Founded, tmp_path: Path, spoil: str) -> None:
+    """A key that is revoked or lost, and a store that is an older copy: neither calls the node well alone."""
+    data = ceremony.copy(tmp_path / "w").data("XAA")
+    identity = data / "keys" / "identity.key"
+
+    async def end() -> None:
+        async with amending(data, identity, NO_PASSPHRASE, SystemClock()) as amendment:
+            await revoke(amendment, plan(amendment, "node", 0, "compromised"), None, silence=True)
+
+    if spoil == "revoked":
+        asyncio.run(end())
+    elif spoil == "restored":
+        change(data, lambda db: save_fact(db, RESTORED_FACT, 5))
+    else:
+        (data / "keys" / "node.key").unlink()
+    assert [name for name, one in found(data).items() if one.level is Level.PROBLEM] != []
+    assert [one for one in check(asyncio.run(glance(data, SystemClock(), None))) if one.grave] != []
+
+
+def test_a_node_that_is_not_let_in_is_told_what_to_carry(world: Founded) -> None:
+    """The check of the service names the file, because the network is well."""
+    alarm = AlarmView(code="not-let-in", message="m", next="carry it", since_ms=1)
+    told = found(
+        world.data("XAA"), asked=Asked(runs=True, view=view(connected=False, last_error="x", alarms=(alarm,)))
+    )
+    assert (told["service-answers"].level, told["service-answers"].fix) == (Level.PROBLEM, "carry it")
+
+
 @pytest.mark.parametrize("check", ["documents-are-fresh", "own-keys-are-fresh", "sealing-keys-are-ahead"])
 def test_what_ends_is_told_before_and_after(world: Founded, check: str) -> None:
     """A warning in time, and a problem when it is over."""
@@ -216,15 +252,39 @@ def test_what_ends_is_told_before_and_after(world: Founded, check: str) -> None:
     assert levels == {Level.OK, Level.WARNING, Level.PROBLEM}
 
 
-def test_a_coordinator_that_was_restored_and_one_with_a_lone_disk_are_told(world: Founded) -> None:
-    """The mark of a restore is a problem; an anchor beside the database a warning."""
+def test_a_coordinator_that_was_restored_and_has_no_anchor_is_red(world: Founded) -> None:
+    """The mark of a restore is a problem, and an anchor that is not there another one."""
     data = world.data(HUB)
     (data / RESTORED_FILE).write_text("2026-03-01T00:00:00.000Z\n")
-    (data / "anchor").mkdir()
-    (data / "anchor" / "ack.checkpoint").write_text("x")
     findings = found(data)
     assert findings["place-was-not-restored"].level is Level.PROBLEM
-    assert findings["anchor-is-apart"].level is Level.WARNING
+    assert findings["anchor-is-apart"].level is Level.PROBLEM
+    assert "--members-have" in findings["anchor-is-apart"].fix
+
+
+async def test_an_anchor_is_compared_with_the_database(tmp_path: Path) -> None:
+    """On the same disk it is a warning; gone, or newer than the database, it is a problem."""
+    data = tmp_path / "hub"
+    await prepare(data)
+    async with running(data) as (coordinator, port), node(tmp_path, "XAA", port) as xaa:
+        await publish(coordinator, xaa)
+    assert anchoring(data).level is Level.WARNING
+    change(data, lambda db: db.execute("UPDATE ledger_signed SET size = 1 WHERE log = 'ack'"))
+    older = anchoring(data)
+    assert older.level is Level.PROBLEM
+    assert "ack: 2 against 1" in older.message
+    shutil.rmtree(data / "anchor")
+    assert anchoring(data).level is Level.PROBLEM
+    change(data, lambda db: db.execute("DELETE FROM ledger_signed"))
+    assert anchoring(data).level is Level.NOTE
+    assert not (data / "anchor").exists()
+
+
+def anchoring(data: Path) -> Finding:
+    """Return what the check of the anchor finds, in a place that has settings of its own only."""
+    patient = Patient(data, SystemClock().now_ms())
+    patient.__dict__["settings"] = settings(data)
+    return anchor_is_apart(patient)
 
 
 def test_the_machine_is_looked_at(world: Founded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

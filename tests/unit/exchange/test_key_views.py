@@ -140,7 +140,7 @@ def test_an_ended_key_whose_file_is_still_here_is_found(place: Path) -> None:
     rotate_node(place)
     accept(place)
     assert [one.fix for one in findings(place, days=38) if "node key" in one.message] == [
-        "Delete it with: almenara key rotate finish"
+        "Delete it with: almenara key rotate finish --data DIR --identity FILE"
     ]
 
 
