@@ -6,6 +6,7 @@ The program:
 - ``exits``: what exit codes mean; ``output``: JSON or text, never mixed
 - ``render``: views as text
 - ``words``: lengths of time, states and labels as people write them
+- ``filling``: what is known here, filled into the commands that messages tell to type
 
 Commands that ask a node:
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from exchange.cli.filling import filled, filling
 from exchange.cli.output import Colour, Output
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Common:
     out: Output
     flags: dict[str, object]
     may_ask: bool
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def fill(self, text: str) -> str:
+        """Return a message with this command's own places in the commands that it tells to type."""
+        return filled(text, self.names)
 
     def settings(self) -> Resolved[CliSettings]:
         """Return the settings that hold, with their origins.
@@ -113,7 +119,8 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
         flags: dict[str, object] = {"data": data, "socket": socket, "token_file": token_file}
         out = Output(as_json=as_json, colour=cast(Colour, color))
         may_ask = not no_input and sys.stdin.isatty() and sys.stderr.isatty()
-        return function(Common(out, flags, may_ask), *args, **kwargs)
+        with filling(flags) as names:
+            return function(Common(out, flags, may_ask, names), *args, **kwargs)
 
     options = [
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),

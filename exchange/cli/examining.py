@@ -40,7 +40,7 @@ def doctor(console: Local, data: str | None, token_file: Path | None) -> int:
             "name": result.name,
             "level": result.finding.level.value,
             "message": result.finding.message,
-            "fix": result.finding.fix,
+            "fix": console.fill(result.finding.fix),
         }
         for result in results
     ]

@@ -127,7 +127,10 @@ def check(console: Local, data: str | None) -> int:
 
     seen = _look(data)
     found = found_by(seen)
-    rows = [{"number": number, "message": one.message, "fix": one.fix} for number, one in enumerate(found, 1)]
+    rows = [
+        {"number": number, "message": one.message, "fix": console.fill(one.fix)}
+        for number, one in enumerate(found, 1)
+    ]
     lines = [
         line for row in rows for line in (f"{row['number']:>3} {row['message']}", f"     fix: {row['fix']}")
     ]

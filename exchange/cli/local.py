@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from exchange.cli.filling import filled, filling
 from exchange.cli.output import Colour, Output
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """How a set-up command talks: where its result goes, and whether it may ask somebody."""
+    """How a set-up command talks: where its result goes, whether it may ask somebody, what is filled in."""
 
     out: Output
     may_ask: bool
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def fill(self, text: str) -> str:
+        """Return a message with this command's own places in the commands that it tells to type."""
+        return filled(text, self.names)
 
     def source(
         self, label: str, file: Path | None, *, confirm: bool = False, data: Path | None = None
@@ -116,7 +122,7 @@ class Local:
         """Tell a person one line that is not the result; text from elsewhere cannot act."""
         from exchange.safe import safe_line
 
-        self.out.message(safe_line(line))
+        self.out.message(safe_line(self.fill(line)))
 
     def show(self, fields: Mapping[str, object], *lines: str) -> None:
         """Print a result: the fields as one JSON object, or the lines for people."""
@@ -124,7 +130,7 @@ class Local:
 
         def text(console: Any) -> None:
             for line in lines:
-                console.print(safe_line(line), soft_wrap=True)
+                console.print(safe_line(self.fill(line)), soft_wrap=True)
 
         self.out.result(fields, text)
 
@@ -145,7 +151,9 @@ def local(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_local(*args: Any, as_json: bool, color: str, no_input: bool, **kwargs: Any) -> Any:
         may_ask = not no_input and sys.stdin.isatty() and sys.stderr.isatty()
-        return function(Local(Output(as_json=as_json, colour=cast(Colour, color)), may_ask), *args, **kwargs)
+        with filling(kwargs) as names:
+            out = Output(as_json=as_json, colour=cast(Colour, color))
+            return function(Local(out, may_ask, names), *args, **kwargs)
 
     options = [
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),

@@ -175,10 +175,10 @@ def health(common: Common, dismiss: bool) -> None:
     An alarm stands until an officer dismisses it; one whose cause lasts comes back.
     """
     view = common.node().ask(*(("POST", "/v1/node/dismiss") if dismiss else ("GET", "/v1/node")), NodeView)
-    common.out.result(view, lambda console: _print_health(console, view))
+    common.out.result(view, lambda console: _print_health(console, view, common))
 
 
-def _print_health(console: Console, view: NodeView) -> None:
+def _print_health(console: Console, view: NodeView, common: Common) -> None:
     from exchange.cli.render import print_facts, when
 
     link = (
@@ -197,7 +197,7 @@ def _print_health(console: Console, view: NodeView) -> None:
         ("unread", str(view.inbox_unread)),
         ("directory", f"version {view.directory_version}"),
         ("clock differs by", skew),
-        *((f"ALARM {alarm.code}", f"{alarm.message}. {alarm.next}") for alarm in view.alarms),
+        *((f"ALARM {alarm.code}", f"{alarm.message}. {common.fill(alarm.next)}") for alarm in view.alarms),
         *(("note", note) for note in view.notes),
     ]
     print_facts(console, [row for row in rows if row[1] != "-"])

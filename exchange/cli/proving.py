@@ -125,7 +125,7 @@ def watch(common: Common, once: bool) -> None:
             shown = _say_gone(common, shown)
         elif (news := _essence(view)) != shown:
             shown, was_there = news, True
-            common.out.line(view, partial(_print_ledger, view=view))
+            common.out.line(view, partial(_print_ledger, view=view, common=common))
         if once:
             return
         threading.Event().wait(_PAUSE_S)
@@ -142,10 +142,10 @@ def _essence(view: LedgerView) -> object:
     return (view.connected, view.logs, view.promised, view.unwitnessed, view.evidence, view.alarms)
 
 
-def _print_ledger(console: Console, view: LedgerView) -> None:
+def _print_ledger(console: Console, view: LedgerView, common: Common) -> None:
     from exchange.cli.render import print_facts, print_table, when
 
-    print_facts(console, [row for row in _facts(view) if row[1] != "-"])
+    print_facts(console, [row for row in _facts(view, common) if row[1] != "-"])
     rows = [
         (
             log.log,
@@ -162,7 +162,7 @@ def _print_ledger(console: Console, view: LedgerView) -> None:
     print_table(console, columns, rows)
 
 
-def _facts(view: LedgerView) -> list[tuple[str, str]]:
+def _facts(view: LedgerView, common: Common) -> list[tuple[str, str]]:
     delay = "-"
     if view.merge_delay_ms is not None and view.worst_merge_delay_ms is not None:
         delay = f"{view.merge_delay_ms / 1000:.1f} s, at worst {view.worst_merge_delay_ms / 1000:.1f} s"
@@ -172,7 +172,7 @@ def _facts(view: LedgerView) -> list[tuple[str, str]]:
         ("merge delay", delay),
         ("not in it yet", f"{view.promised} statements" if view.promised else "-"),
         ("pending witness", f"{view.unwitnessed} statements" if view.unwitnessed else "-"),
-        *((f"ALARM {alarm.code}", f"{alarm.message}. {alarm.next}") for alarm in view.alarms),
+        *((f"ALARM {alarm.code}", f"{alarm.message}. {common.fill(alarm.next)}") for alarm in view.alarms),
         *(("evidence", f"evidence/{name}") for name in view.evidence),
     ]
 
