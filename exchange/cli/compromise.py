@@ -114,9 +114,11 @@ def revoke(
     async def run() -> tuple[Plan, Revoked]:
         async with amending(settings.data, identity, source, SystemClock(), reach(settings)) as amendment:
             planned = work.plan(amendment, key, since, reason)
+            work.require_said(planned, replace=replace, silence=silence)
             for step in planned.steps:
                 console.tell(f"- {step}")
-            console.confirm("Revoke this key now?", yes=yes)
+            silent = " and let the node be silent until somebody carries a file" * (silence and not replace)
+            console.confirm(f"Revoke this key now{silent * planned.silences}?", yes=yes)
             return planned, await work.revoke(amendment, planned, protect(), silence=silence)
 
     planned, done = asyncio.run(run())
@@ -133,8 +135,18 @@ def revoke(
         },
         f"The {planned.entry.role} key {done.key[:16]} is revoked in manifest version {done.version}.",
         *new,
-        "It counts when the coordinator has it, which takes seconds while the node runs.",
+        *_until_it_counts(is_silent=planned.silences and done.replacement is None),
     )
+
+
+def _until_it_counts(*, is_silent: bool) -> list[str]:
+    from exchange.node.signing import BY_FILE, ROTATE
+
+    lines = ["It counts when the coordinator has it, which takes seconds while the node runs."]
+    if is_silent:
+        return [*lines, f"The node is silent now. To end that: {ROTATE}; then {BY_FILE}"]
+    lines.append(f"If the node is not let in any more (suspended, or stopped since before): {BY_FILE}")
+    return lines
 
 
 @click.command(

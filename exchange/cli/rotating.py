@@ -75,7 +75,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return data_option(identity(passphrase_option(other(local(function)))))
 
 
-def _windows(announce: int) -> Callable[[F], F]:
+def _windows(announce: int | None) -> Callable[[F], F]:
     """Add ``--announce`` and ``--overlap``."""
 
     def add(function: F) -> F:
@@ -83,7 +83,7 @@ def _windows(announce: int) -> Callable[[F], F]:
             "--announce",
             type=click.IntRange(0, 365),
             default=announce,
-            show_default=True,
+            show_default=True if announce is not None else "7, or 0 if no key here may sign now",
             metavar="DAYS",
             help="How long before its use the key is listed; 0 uses it as soon as the coordinator knows it.",
         )
@@ -113,10 +113,10 @@ def _place(
     return _Place(settings, identity, for_identity, for_node)
 
 
-def _days(announce: int, overlap: int) -> Windows:
+def _days(announce: int | None, overlap: int) -> Windows:
     from exchange.setup.rotating import Windows
 
-    return Windows(announce * _DAY_MS, overlap * _DAY_MS)
+    return Windows(None if announce is None else announce * _DAY_MS, overlap * _DAY_MS)
 
 
 @rotate.command(
@@ -127,7 +127,7 @@ def _days(announce: int, overlap: int) -> Windows:
         "almenara key rotate node --data XAA --identity /media/card/identity.key --announce 0",
     ),
 )
-@_windows(7)
+@_windows(None)
 @_options
 def rotate_node(
     console: Local,
@@ -135,7 +135,7 @@ def rotate_node(
     identity: Path,
     passphrase_file: Path | None,
     identity_passphrase_file: Path | None,
-    announce: int,
+    announce: int | None,
     overlap: int,
 ) -> None:
     """Make the next node key: it signs notices, receipts and daily keys from its day on."""
@@ -270,7 +270,7 @@ def finish(
     deleted = [str(path) for path in cleared.deleted]
     console.show(
         {"deleted": deleted, "staying": cleared.staying, "manifest_version": cleared.version},
-        *([f"deleted: {path}" for path in deleted] or ["Nothing was to be deleted."]),
+        *([f"deleted: {path}" for path in deleted] or ["Nothing was deleted."]),
         *cleared.staying,
     )
 
@@ -287,11 +287,26 @@ def _show(console: Local, made: Rotated, *more: str) -> None:
             "until_ms": made.until_ms,
             "old_until_ms": made.old_until_ms,
             "manifest_version": made.version,
+            "by_file": made.by_file,
         },
         *_lines(made, when),
         *more,
-        "It counts when the coordinator has it; see: almenara key check",
+        *_until_it_counts(made),
     )
+
+
+def _until_it_counts(made: Rotated) -> list[str]:
+    from exchange.node.signing import BY_FILE
+
+    lines = ["It counts when the coordinator has it; see: almenara key check --data DIR"]
+    if made.by_file:
+        lines = [
+            "The coordinator knows no other key of this node that counts, so the node cannot hand the "
+            "manifest in.",
+            f"Next: {BY_FILE}",
+            "Then start the node, and see that it is let in: almenara key check --data DIR",
+        ]
+    return lines
 
 
 def _lines(made: Rotated, when: Callable[[int | None], str]) -> list[str]:
@@ -301,7 +316,11 @@ def _lines(made: Rotated, when: Callable[[int | None], str]) -> list[str]:
     lines += [f"  {path}" for path in made.files]
     lines.append(f"It is used from {when(made.from_ms)} on, and counts until {when(made.until_ms)}.")
     if made.old_until_ms is None:
-        lines.append("It replaces the old one as a whole, as soon as the coordinator has the manifest.")
+        lines.append(
+            "It replaces the old one as a whole, as soon as the coordinator has the manifest."
+            if made.what == "witness"
+            else "No older one counts any more."
+        )
     else:
         lines.append(f"The old one counts until {when(made.old_until_ms)}.")
     return lines

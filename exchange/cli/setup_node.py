@@ -274,10 +274,11 @@ def officer_add(
 @click.argument("name")
 @data_option
 @identity_option
+@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 @passphrase_option
 @local
 def officer_revoke(
-    console: Local, name: str, data: str | None, identity: Path, passphrase_file: Path | None
+    console: Local, name: str, data: str | None, identity: Path, yes: bool, passphrase_file: Path | None
 ) -> None:
     """Revoke an officer's key and take the token back; what was signed before stays valid."""
     from exchange.clock import SystemClock
@@ -291,6 +292,9 @@ def officer_revoke(
         async with work.amending(
             settings.data, identity, source, SystemClock(), reach(settings)
         ) as amendment:
+            for line in work.before_revoking(amendment, name):
+                console.tell(f"- {line}")
+            console.confirm(f"End every key of {name} now?", yes=yes)
             await work.revoke_officer(amendment, name)
 
     asyncio.run(revoke())

@@ -15,6 +15,7 @@ from exchange.node.link_state import LinkState
 from exchange.node.restored import ALARM as RESTORED
 from exchange.node.restored import NEXT, either
 from exchange.node.showing import alarm_view
+from exchange.node.signing import BY_FILE, NOT_LET_IN, ROTATE
 from exchange.node.standing import waiting_for_witnesses
 from exchange.node.suspended import alarms as suspended_alarms
 from exchange.node.suspended import suspended_states, what_helps
@@ -154,6 +155,8 @@ class Health:
             )
         if restored.since_ms is not None:
             alarms.append(_restored(restored.since_ms, caught_up=restored.caught_up))
+        if self._link.connected_since_ms is None and not self._context.keys.can_come_in(now_ms):
+            alarms.append(_not_let_in(now_ms, is_made=self._context.keys.awaits_coordinator))
         skew = self._link.skew_ms
         if skew is not None and self._link.clock_is_wrong:
             alarms.append(
@@ -169,6 +172,17 @@ class Health:
         except (DocumentExpired, VersionGap) as error:
             alarms.append(AlarmView(code=error.code, message=error.message, next=error.hint, since_ms=now_ms))
         return tuple(alarms)
+
+
+def _not_let_in(now_ms: int, *, is_made: bool) -> AlarmView:
+    first = "If the next key is made already, and else after" if is_made else "After"
+    return AlarmView(
+        code=NOT_LET_IN,
+        message="the coordinator knows no key of this node that counts, so it does not let it in: nothing is "
+        "sent and nothing comes in",
+        next=f"{first} {ROTATE}: {BY_FILE}",
+        since_ms=now_ms,
+    )
 
 
 def _restored(since_ms: int, *, caught_up: bool) -> AlarmView:

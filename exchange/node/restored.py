@@ -28,7 +28,9 @@ CAUGHT_UP = "restored-caught-up"
 NEXT = (
     "What comes in can be read, and waits at the coordinator. If somebody restored this node, follow "
     "deploy/runbooks/restore-a-node.md. If nobody did, take its node key for stolen: stop the node, end the "
-    "key with: almenara key revoke node --replace; then: almenara node reconcile"
+    "key with: almenara key revoke node --since TIME --reason compromised --replace --data DIR --identity "
+    "FILE; "
+    "then: almenara node reconcile --data DIR --identity FILE"
 )
 _log = structlog.get_logger()
 

@@ -16,6 +16,16 @@ from keys.trust import MAX_SKEW_MS
 from protocol.documents import Role, StateManifest
 from protocol.errors import UnknownSigner
 
+NOT_LET_IN = "not-let-in"
+"""The alarm of a node of which the coordinator knows no key that counts."""
+ROTATE = "almenara key rotate node --data DIR --identity FILE"
+BY_FILE = (
+    "carry the newest manifest to the coordinator as a file: almenara node community --data DIR -o "
+    "community.alm; it is not secret; the coordinator's operator types: almenara coordinator join --data HUB "
+    "community.alm"
+)
+"""What to do when the coordinator knows no key by which it would let this node in."""
+
 
 class NodeKeys:
     """The node keys and witness keys that this node holds.
@@ -114,7 +124,8 @@ class NodeKeys:
         if not usable:
             raise UnknownSigner(
                 f"no node key of {self._state} may sign now: {why}",
-                hint="See what is held: almenara key list; make a new one with: almenara key rotate node",
+                hint="See what is wrong with each: almenara key check --data DIR; make one that is used at "
+                f"once: {ROTATE}; then {BY_FILE}",
             )
         return usable[0]
 
@@ -125,6 +136,18 @@ class NodeKeys:
         """
         usable, _ = self._usable(now_ms)
         return usable or tuple(reversed(self._signers.values()))
+
+    def can_come_in(self, now_ms: int) -> bool:
+        """Whether the coordinator knows a key of this node that counts, so that it would let it in."""
+        manifest = self.accepted
+        if manifest is None:
+            return True
+        revoked = {item.key_id for item in manifest.revoked}
+        return any(
+            key.key_id in self._signers and key.from_ms <= now_ms < key.until_ms and key.key_id not in revoked
+            for key in manifest.keys
+            if key.role is Role.NODE
+        )
 
     def witness(self) -> NoteSecret:
         """Return the keys to cosign with: those of the manifest that the coordinator has."""

@@ -18,17 +18,20 @@ import apsw
 from exchange.clock import Clock
 from exchange.datadir import DataDir
 from exchange.node.mirror import load_directory, store_document
+from exchange.node.restored import ALARM as RESTORED
+from exchange.node.restored import NEXT, either
 from exchange.node.service import MIGRATIONS
 from exchange.node.tokens import TokenRole
 from exchange.passphrases import PassphraseSource
 from exchange.pinned_root import read_pinned_root
+from exchange.restored import RESTORED_FACT
 from exchange.setup import people
 from exchange.setup.joining import own_identities, own_request
 from exchange.setup.keyring import open_signer
 from exchange.setup.node import KEY_LIFE_MS, MANIFEST_LIFE_MS
 from exchange.setup.severities import find_schema, publication_of
 from exchange.stores.engine import Engine
-from exchange.stores.node_books import read_alarms, read_documents, record_event
+from exchange.stores.node_books import read_alarms, read_documents, read_fact, record_event
 from exchange.stores.node_queue import PUBLISH_PRIORITY, enqueue, read_published
 from keys.documents import sign_document
 from keys.enrolment import key_entry, next_manifest
@@ -45,6 +48,7 @@ from protocol.documents import (
     signed_document_hash,
 )
 from protocol.errors import DataDirBusy, FormatError, KeyfileError, SetupError, TrustError
+from protocol.text import format_utc
 
 WITHDRAWN = "withdrawn"
 
@@ -248,7 +252,12 @@ class _Stopped:
         return documents, not await self.engine.read(read_published)
 
     async def alarms(self) -> list[Alarm]:
-        return [Alarm(row.code, row.message, row.next) for row in await self.engine.read(read_alarms)]
+        stored = [Alarm(row.code, row.message, row.next) for row in await self.engine.read(read_alarms)]
+        since_ms = await self.engine.read(lambda db: read_fact(db, RESTORED_FACT))
+        if since_ms:
+            # A running node says so by itself.
+            stored.append(Alarm(RESTORED, f"{either(format_utc(since_ms))}, so it signs nothing", NEXT))
+        return stored
 
     async def deliver(self, data: bytes, about: str) -> None:
         now_ms = self.clock.now_ms()
@@ -310,6 +319,24 @@ async def add_officer(amendment: Amendment, name: str) -> Path:
         people.forget(place, people.officer_named(place, identity.name))
         raise
     return token
+
+
+def before_revoking(amendment: Amendment, name: str) -> tuple[str, ...]:
+    """Return what revoking an officer does, one sentence each.
+
+    Raises:
+        NotFound: there is no such officer.
+    """
+    place = amendment.place
+    keys = [one.description.key_id.hex()[:16] for one in people.officer_keys(place, name)]
+    others = {one.name for one in people.officers(place)} - {name}
+    return (
+        f"{name} can answer nothing here any more: the key{'s' * (len(keys) > 1)} {', '.join(keys)} and "
+        "every "
+        "token end now, for good.",
+        "What was answered before stays valid.",
+        f"Who can still answer: {', '.join(sorted(others)) or 'NOBODY'}.",
+    )
 
 
 async def revoke_officer(amendment: Amendment, name: str) -> None:

@@ -15,6 +15,7 @@ from exchange.keystore import read_secret, sync_folder, write_secret
 from exchange.link.certificate import certificate_der, expires_ms
 from exchange.node.key_files import key_files
 from exchange.node.secrets import NODE, WITNESS, unlock_witness
+from exchange.node.signing import ROTATE
 from exchange.passphrases import PassphraseSource
 from exchange.setup import people
 from exchange.setup.amending import Amendment
@@ -50,7 +51,8 @@ async def clear(amendment: Amendment, passphrase: PassphraseSource) -> Cleared:
     if not amendment.handed_over:
         raise BadRequest(
             "the coordinator has not accepted the newest documents of this state yet",
-            hint="Let the node reach its coordinator, then repeat. See: almenara health",
+            hint="Let the node reach its coordinator, then repeat. See why it has not: almenara key check "
+            "--data DIR",
         )
     manifest, keys = amendment.held.document, amendment.place.keys
     ended = _ended(manifest, amendment.now_ms)
@@ -62,8 +64,11 @@ async def clear(amendment: Amendment, passphrase: PassphraseSource) -> Cleared:
     certificates = _sort(
         key_files(keys, "tls", ".crt"), lambda path: _is_over(path, manifest, amendment.now_ms)
     )
-    # Before anything is deleted: what stays may take over the name of what goes.
-    staying = [_why(path, manifest) for path in nodes.stay[:-1]]
+    # Before anything is deleted: what stays may take over the name of what goes, and is named by that.
+    staying = [
+        _why(path, _name_after(path, nodes, keys / "node.key"), manifest, ended)
+        for path in _told(nodes, ended)
+    ]
     deleted = [
         *_delete(nodes, keys / "node.key"),
         *_delete(witnesses, keys / "witness.key"),
@@ -135,12 +140,29 @@ def _is_over(path: Path, manifest: StateManifest, now_ms: int) -> bool:
     return der not in manifest.certificates or expires_ms(der) <= now_ms
 
 
-def _why(path: Path, manifest: StateManifest) -> str:
+def _told(files: _Sorted, ended: frozenset[bytes]) -> tuple[Path, ...]:
+    """Return the files of which people must know why they stay: not the newest, unless it is over too."""
+    if not files.stay:
+        return ()
+    newest_is_over = described(files.stay[-1]).key_id in ended
+    return files.stay if newest_is_over else files.stay[:-1]
+
+
+def _name_after(path: Path, files: _Sorted, first: Path) -> Path:
+    """Return what a file that stays is called when the others are gone."""
+    return first if first in files.go and path == files.stay[0] else path
+
+
+def _why(path: Path, name: Path, manifest: StateManifest, ended: frozenset[bytes]) -> str:
+    """Return why a file stays: read from where it lies now, said of the name that it will have."""
     key_id = described(path).key_id
+    if key_id in ended:
+        why = "although its key is over: it is the only one here. Make the next one first"
+        return f"{name} stays, {why}: {ROTATE}"
     for key in manifest.keys:
         if key.key_id == key_id:
-            return f"{path} stays: its key counts until {format_utc(key.until_ms)}"
-    return f"{path} stays: no manifest lists its key; delete it by hand if nobody needs it"
+            return f"{name} stays: its key counts until {format_utc(key.until_ms + MAX_SKEW_MS)}"
+    return f"{name} stays: no manifest lists its key; delete it by hand if nobody needs it"
 
 
 async def _list_newest_certificate(amendment: Amendment, staying: list[str]) -> int | None:

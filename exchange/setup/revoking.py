@@ -6,6 +6,7 @@ governance can make doubtful what a thief may have said since.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from exchange.node.key_files import next_key_file
 from exchange.node.secrets import NODE
+from exchange.node.signing import BY_FILE, ROTATE
 from exchange.setup import people
 from exchange.setup.amending import Amendment
 from exchange.setup.keyring import Protect, new_signer
@@ -24,12 +26,22 @@ from protocol.errors import BadRequest, FormatError, NotFound, SetupError, Trust
 from protocol.text import format_utc
 
 MIN_PREFIX = 6
+SILENCED = (
+    "It is the last node key: without --replace the node is silent from then on, and the coordinator does "
+    "not "
+    f"let it in any more. To end that, make the next key: {ROTATE}; then {BY_FILE}."
+)
 REASONS = ("compromised", "lost", "retired")
 OTHERS = {
-    "witness": "almenara key rotate witness",
-    "tls": "almenara key rotate tls, then almenara key rotate finish",
-    "identity": "almenara node succeed, or governance if the key is lost",
-    "prekeys": "almenara key revoke node --replace: it replaces every daily key too",
+    "witness": "almenara key rotate witness --data DIR --identity FILE",
+    "tls": "almenara key rotate tls --data DIR --identity FILE; then, when the coordinator has it: almenara "
+    "key "
+    "rotate finish --data DIR --identity FILE",
+    "identity": "almenara node succeed-identity --data DIR --identity FILE --new-key NEW; if it is lost: see "
+    "deploy/runbooks/lost-identity-key.md",
+    "prekeys": "almenara key revoke node --since TIME --reason compromised --replace --data DIR --identity "
+    "FILE; "
+    "it replaces every daily key too",
 }
 """What is replaced, not revoked: nothing is judged by it later."""
 
@@ -84,27 +96,43 @@ def plan(amendment: Amendment, wanted: str, since_ms: int, reason: str) -> Plan:
     entry = _find(amendment, wanted)
     others = [key for key in _usable(amendment) if key.key_id != entry.key_id]
     silences = entry.role is Role.NODE and not others
-    return Plan(entry, since_ms, reason, silences, tuple(_steps(amendment, entry, since_ms, reason)))
+    steps = _steps(amendment, entry, since_ms, reason)
+    if silences:
+        steps.append(SILENCED)
+    return Plan(entry, since_ms, reason, silences, tuple(steps))
+
+
+def require_said(planned: Plan, *, replace: bool, silence: bool) -> None:
+    """Return only if what was asked for is possible, and a silence was asked for if there will be one.
+
+    Raises:
+        BadRequest: a key that is no node key cannot be replaced in the same step.
+        SetupError: the state could sign nothing afterwards, and that was not asked for.
+    """
+    if replace and planned.entry.role is not Role.NODE:
+        raise BadRequest(
+            "only a node key is replaced in the same step",
+            hint="Leave --replace out, then: almenara officer add NAME --data DIR --identity FILE",
+        )
+    if planned.silences and not replace and not silence:
+        raise SetupError(
+            "this is the last node key: the node could send nothing and confirm nothing",
+            hint="Make a new one in the same step with --replace. With --silence the node is silent, and "
+            "not let "
+            "in any more: its next key then reaches the coordinator only as a file that somebody carries.",
+        )
 
 
 async def revoke(amendment: Amendment, planned: Plan, protect: Protect | None, *, silence: bool) -> Revoked:
     """Publish the revocation; with ``protect``, a new node key stands in the same manifest.
 
     Raises:
-        SetupError: the state could sign nothing afterwards, and that was not asked for.
+        BadRequest, SetupError: as :func:`require_said`.
         KeyfileError: the new key's file cannot be written.
         TrustError, FormatError: this node's own rules refuse the manifest; nothing is changed.
     """
     entry, present = planned.entry, amendment.held.document
-    if protect is not None and entry.role is not Role.NODE:
-        raise BadRequest(
-            "only a node key is replaced in the same step", hint="Add an officer with: almenara officer add"
-        )
-    if planned.silences and protect is None and not silence:
-        raise SetupError(
-            f"{amendment.state} has no other node key: it could send nothing and confirm nothing",
-            hint="Make a new one in the same step with --replace; or let the node be silent with --silence.",
-        )
+    require_said(planned, replace=protect is not None, silence=silence)
     revocation = Revocation(key_id=entry.key_id, reason=planned.reason, at_ms=planned.since_ms)
     keys: Sequence[KeyEntry] = present.keys
     file = made = None
@@ -170,17 +198,23 @@ def _steps(amendment: Amendment, entry: KeyEntry, since_ms: int, reason: str) ->
         f"The {entry.role} key {name} of {entry.owner} signs nothing from now on; no coordinator takes it.",
         "What it said before stays said: receipts and answers in the ledger keep their weight.",
         f"Notices that it signed since {format_utc(since_ms)} and that are still on their way are refused.",
-        f"See what it signed and could open: almenara key exposure {name} --since {format_utc(since_ms)}",
+        "See what it signed and could open, while the node runs: almenara key exposure "
+        f"{name} --since {format_utc(since_ms)} --data DIR --token-file TOKEN",
     ]
     if entry.role is Role.NODE:
         steps.append("The daily keys that it signed are used by nobody; a new node key publishes new ones.")
     else:
-        steps.append(f"The token of {entry.owner} is taken back; give a new one with: almenara officer add")
+        steps.append(
+            f"The token of {entry.owner} is taken back; give a new one with: "
+            f"almenara officer add {shlex.quote(entry.owner)} --data DIR --identity FILE"
+        )
     if reason == "compromised":
         steps.append(
             "Call the members that were concerned, and ask the custodians to confirm the theft: only then "
             "does what the thief may have said become doubtful. They prepare it with: almenara governance "
-            f"propose confirm-compromise {amendment.state} {name} --since {format_utc(since_ms)}"
+            f"propose confirm-compromise {amendment.state} {name} --since {format_utc(since_ms)} --in "
+            "governance "
+            f"-o {amendment.state.lower()}.proposal"
         )
     return steps
 

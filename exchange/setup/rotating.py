@@ -7,7 +7,7 @@ windows; who signs chooses the newest whose window has begun, who verifies takes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import structs
@@ -20,6 +20,7 @@ from exchange.node.tokens import TokenRole
 from exchange.setup import people
 from exchange.setup.amending import Amendment
 from exchange.setup.files import write_file
+from exchange.setup.holdings import may_sign
 from exchange.setup.keyring import Protect, new_note_secret, new_signer
 from exchange.setup.node import CERTIFICATE_LIFE_MS, KEY_LIFE_MS
 from exchange.setup.words import DAY_MS
@@ -46,9 +47,12 @@ MOST_CERTIFICATES = 4
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """When the new key is used from, and how long the old one counts beside it; milliseconds."""
+    """When the new key is used from, and how long the old one counts beside it; milliseconds.
 
-    announce_ms: int = ANNOUNCE_DAYS * DAY_MS
+    Nothing said about the announcement means a week, or none where the node could sign nothing meanwhile.
+    """
+
+    announce_ms: int | None = None
     overlap_ms: int = OVERLAP_DAYS * DAY_MS
 
     def require_possible(self) -> None:
@@ -57,10 +61,31 @@ class Windows:
             raise BadRequest(
                 f"an overlap of {self.overlap_ms // DAY_MS} days is too short: a notice may wait "
                 f"{MAX_LIFE_MS // DAY_MS} days for its coordinator",
-                hint=f"Give {LEAST_OVERLAP_MS // DAY_MS} or more. To end a key at once: almenara key revoke",
+                hint=f"Give --overlap {LEAST_OVERLAP_MS // DAY_MS} or more. To end a key at once, not in "
+                "days: "
+                "almenara key revoke --help",
             )
-        if not 0 <= self.announce_ms <= KEY_LIFE_MS:
+        if self.announce_ms is not None and not 0 <= self.announce_ms <= KEY_LIFE_MS:
             raise BadRequest("a key is announced at most a year ahead", hint="Give fewer days.")
+
+    def ahead_ms(self, *, silent: bool) -> int:
+        """Return how long ahead the key is announced.
+
+        Args:
+            silent: Whether nothing can be signed until it is in use.
+
+        Raises:
+            BadRequest: the node would be silent for as long as was asked for.
+        """
+        if not silent:
+            return ANNOUNCE_DAYS * DAY_MS if self.announce_ms is None else self.announce_ms
+        if self.announce_ms:
+            raise BadRequest(
+                "no node key that lies here may sign now: announced ahead, the new one would leave the node "
+                f"silent for {self.announce_ms // DAY_MS} days",
+                hint="Leave --announce out: the new key is used as soon as the coordinator knows it.",
+            )
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +100,8 @@ class Rotated:
         old_until_ms: Until when the old one counts, or None if it is replaced as a whole.
         version: The version of the manifest that lists it.
         until_ms: How long the new one counts.
+        by_file: Whether the coordinator lets the node in by no key that it has, so that the manifest reaches
+            it as a file only.
     """
 
     what: str
@@ -84,6 +111,7 @@ class Rotated:
     old_until_ms: int | None
     version: int
     until_ms: int
+    by_file: bool = False
 
 
 async def rotate_node(amendment: Amendment, protect: Protect, windows: Windows) -> Rotated:
@@ -95,12 +123,16 @@ async def rotate_node(amendment: Amendment, protect: Protect, windows: Windows) 
         TrustError, FormatError: the node's own rules refuse the manifest; nothing is changed.
     """
     windows.require_possible()
+    place, state = amendment.place, amendment.state
+    silent = not may_sign(place, state, amendment.directory, amendment.now_ms)
+    windows = replace(windows, announce_ms=windows.ahead_ms(silent=silent))
     _require_none_announced(amendment, Role.NODE, f"node of {amendment.state}")
     path = next_key_file(amendment.place.keys, NODE)
     fresh = new_signer(path, f"{amendment.state} node", Role.NODE, protect(), amendment.now_ms)
     entry, keys, until_ms = _with_next(amendment, fresh, f"node of {amendment.state}", windows)
     manifest = await _published(amendment, keys, undo=path.unlink)
-    return _rotated("node", entry, (path,), until_ms, manifest)
+    made = _rotated("node", entry, (path,), until_ms, manifest)
+    return replace(made, by_file=silent)
 
 
 async def rotate_officer(amendment: Amendment, name: str, windows: Windows) -> Rotated:
@@ -111,9 +143,11 @@ async def rotate_officer(amendment: Amendment, name: str, windows: Windows) -> R
         BadRequest, KeyfileError, TrustError, FormatError: as :func:`rotate_node`.
     """
     windows.require_possible()
+    windows = replace(windows, announce_ms=windows.announce_ms or 0)
     place = amendment.place
     officer = people.officer_named(place, name)
     _require_none_announced(amendment, Role.OFFICER, officer.name)
+    _require_one(amendment, officer.name)
     identity = people.new_identity(TokenRole.OFFICER, officer.name)
     fresh = people.new_officer_key(place, identity, amendment.now_ms)
     entry, keys, until_ms = _with_next(amendment, fresh, officer.name, windows)
@@ -183,9 +217,9 @@ async def renew_manifest(amendment: Amendment) -> Rotated:
 
 def _with_next(
     amendment: Amendment, fresh: Signer, owner: str, windows: Windows
-) -> tuple[KeyEntry, list[KeyEntry], int]:
-    """Return the entry of a new key, all the keys of the next manifest, and when the old one ends."""
-    use_from_ms = amendment.now_ms + windows.announce_ms
+) -> tuple[KeyEntry, list[KeyEntry], int | None]:
+    """Return a new key's entry, all keys of the next manifest, and when the old one ends, if it counts."""
+    use_from_ms = amendment.now_ms + (windows.announce_ms or 0)
     until_ms = use_from_ms + windows.overlap_ms
     entry = key_entry(
         fresh,
@@ -196,13 +230,23 @@ def _with_next(
         from_ms=use_from_ms - MAX_SKEW_MS,
         until_ms=use_from_ms + KEY_LIFE_MS,
     )
-    keys = [
-        structs.replace(key, until_ms=until_ms)
-        if (key.role, key.owner) == (fresh.role, owner) and key.until_ms > amendment.now_ms
-        else key
-        for key in _listed(amendment)
+    listed = _listed(amendment)
+    counting = {key.key_id for key in _counting(amendment, fresh.role, owner)}
+    keys = [structs.replace(key, until_ms=until_ms) if key.key_id in counting else key for key in listed]
+    return entry, [*keys, entry], until_ms if counting else None
+
+
+def _counting(amendment: Amendment, role: Role, owner: str) -> list[KeyEntry]:
+    """Return the listed keys of this kind that count, now or later: neither ended nor revoked."""
+    manifest = amendment.held.document
+    revoked = {item.key_id for item in manifest.revoked}
+    return [
+        key
+        for key in manifest.keys
+        if (key.role, key.owner) == (role, owner)
+        and key.until_ms > amendment.now_ms
+        and key.key_id not in revoked
     ]
-    return entry, [*keys, entry], until_ms
 
 
 def _listed(amendment: Amendment) -> list[KeyEntry]:
@@ -212,16 +256,37 @@ def _listed(amendment: Amendment) -> list[KeyEntry]:
 
 
 def _require_none_announced(amendment: Amendment, role: Role, owner: str) -> None:
-    manifest = amendment.held.document
-    revoked = {item.key_id for item in manifest.revoked}
-    for key in manifest.keys:
+    for key in _counting(amendment, role, owner):
         begins_ms = key.from_ms + MAX_SKEW_MS
-        same = (key.role, key.owner) == (role, owner) and key.key_id not in revoked
-        if same and begins_ms > amendment.now_ms:
+        if begins_ms > amendment.now_ms:
             raise BadRequest(
                 f"the next {role} key {key.key_id.hex()[:16]} is announced for {format_utc(begins_ms)}",
-                hint="Wait until it is in use. If it was made by mistake, withdraw it: almenara key revoke",
+                hint="Wait until it is in use. If you need one sooner, or it was made by mistake, withdraw "
+                "it "
+                f"and repeat this: {_ending(amendment, key)}",
             )
+
+
+def _require_one(amendment: Amendment, owner: str) -> None:
+    """Refuse a third key of an officer: a token that works and that nobody knows of is as good as stolen."""
+    counting = _counting(amendment, Role.OFFICER, owner)
+    if len(counting) > 1:
+        older, newer = counting[0], counting[-1]
+        raise BadRequest(
+            f"{owner} has {len(counting)} keys that count: {newer.key_id.hex()[:16]} is the newest, and "
+            f"{older.key_id.hex()[:16]} counts until {format_utc(older.until_ms)}",
+            hint="Use the newest one's token. If that was lost, end its key and repeat this: "
+            f"{_ending(amendment, newer, reason='lost')}",
+        )
+
+
+def _ending(amendment: Amendment, key: KeyEntry, reason: str = "retired") -> str:
+    """Return the command that ends a key now."""
+    return (
+        f"almenara key revoke {key.key_id.hex()[:16]} --since {format_utc(amendment.now_ms)} --reason "
+        f"{reason} "
+        "--data DIR --identity FILE"
+    )
 
 
 async def _published(
@@ -236,7 +301,7 @@ async def _published(
 
 
 def _rotated(
-    what: str, entry: KeyEntry, files: tuple[Path, ...], old_until_ms: int, manifest: StateManifest
+    what: str, entry: KeyEntry, files: tuple[Path, ...], old_until_ms: int | None, manifest: StateManifest
 ) -> Rotated:
     return Rotated(
         what,

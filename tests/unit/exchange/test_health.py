@@ -9,10 +9,12 @@ import pytest
 
 from exchange.node.link_state import LinkState
 from keys.trust import MAX_SKEW_MS
+from protocol.documents import Revocation
 from protocol.errors import Unreachable
 from tests.clocks import FixedClock
-from tests.community import YEAR_MS
+from tests.community import DAY_MS, NOW_MS, YEAR_MS
 from tests.nodes import MONITOR, SENDER, TestNode, a_node, a_request, delivery_to
+from tests.rotations import entry, manifest, node_key
 
 
 @pytest.fixture
@@ -71,6 +73,22 @@ async def test_a_small_difference_of_clocks_is_no_alarm(node: TestNode) -> None:
     assert await codes(node) == []
 
 
+async def test_a_node_whose_only_key_is_revoked_says_that_a_file_must_be_carried(node: TestNode) -> None:
+    """The coordinator lets it in by nothing that it knows; while a session lasts, nobody is troubled."""
+    now_ms, keys = node.clock.now_ms(), node.context.keys
+    old = entry("XAA", node_key("XAA", 1), NOW_MS - DAY_MS, NOW_MS + YEAR_MS)
+    revoked = Revocation(key_id=old.key_id, reason="compromised", at_ms=now_ms)
+    node.context.directory.update(
+        manifest(node.context.directory, "XAA", [old], now_ms, revoked=[revoked]), now_ms
+    )
+    assert not keys.can_come_in(now_ms)
+    (alarm,) = [one for one in (await node.desk.node(MONITOR)).alarms if one.code == "not-let-in"]
+    assert "almenara node community --data DIR" in alarm.next
+    assert "almenara coordinator join" in alarm.next
+    node.link_state.connected_since_ms = now_ms
+    assert "not-let-in" not in await codes(node)
+
+
 async def test_a_corrected_clock_ends_the_alarm_and_notices_leave_again(node: TestNode) -> None:
     """No new session is needed: the node sees that its own clock was put right."""
     node.link_state.opened(3_600_000)
@@ -80,9 +98,9 @@ async def test_a_corrected_clock_ends_the_alarm_and_notices_leave_again(node: Te
 
 
 async def test_expired_documents_are_an_alarm(node: TestNode) -> None:
-    """A community that does not renew its documents is told in time to act."""
+    """A community that does not renew its documents is told in time; here its keys end that day too."""
     node.clock.advance(YEAR_MS)
-    assert await codes(node) == ["document-expired"]
+    assert await codes(node) == ["not-let-in", "document-expired"]
 
 
 def test_skew_follows_time_only_as_far_as_the_clocks_differ() -> None:

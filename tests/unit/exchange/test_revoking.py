@@ -45,7 +45,7 @@ def test_the_only_node_key_is_not_revoked_by_accident(ceremony: Founded, tmp_pat
     """Without another key a state could send nothing and confirm nothing; so that must be asked for."""
     founded = ceremony.copy(tmp_path)
     assert planned(founded, "node").silences
-    with pytest.raises(SetupError, match="no other node key"):
+    with pytest.raises(SetupError, match="the last node key"):
         ended(founded, "node")
     assert afterwards(founded)[1] == []
     done = ended(founded, "node", silence=True)

@@ -22,8 +22,10 @@ from exchange.passphrases import Once, PassphraseFile
 from exchange.setup import people
 from exchange.setup import rotating as work
 from exchange.setup.amending import Amendment, amending, revoke_officer
+from exchange.setup.checking import glance, keys_found
 from exchange.setup.clearing import Cleared, clear
 from exchange.setup.keyring import protected_like, unprotected
+from exchange.setup.revoking import plan, revoke
 from exchange.setup.rotating import LISTED_AFTER_MS, Rotated, Windows
 from exchange.stores.engine import Engine
 from keys.keyfile import KeyKind, KeyRecord, describe, format_secret
@@ -49,11 +51,11 @@ def place(ceremony: Founded, tmp_path: Path) -> Path:
     return ceremony.copy(tmp_path).data("XAA")
 
 
-def change(place: Path, made: Callable[[Amendment], Awaitable[T]], *, days: int = 0) -> T:
+def change(place: Path, made: Callable[[Amendment], Awaitable[T]], *, days: float = 0) -> T:
     """Change the node, so many days from now."""
 
     async def run() -> T:
-        identity, clock = place / "keys" / "identity.key", FixedClock(NOW_MS + days * DAY_MS)
+        identity, clock = place / "keys" / "identity.key", FixedClock(NOW_MS + round(days * DAY_MS))
         async with amending(place, identity, NO_PASSPHRASE, clock) as amendment:
             return await made(amendment)
 
@@ -319,3 +321,89 @@ def test_the_administrators_token_is_gone_when_the_command_ends(place: Path) -> 
     with people.passing_token(DataDir(place)) as text:
         assert TokenBook(place / "access").identify(text).name == people.ADMINISTRATOR
     assert set((place / "access").iterdir()) == before
+
+
+# A node that could sign nothing meanwhile.
+
+
+def silence(place: Path, key: str = "node") -> None:
+    """Revoke a node key, and let the coordinator know."""
+
+    async def end(amendment: Amendment) -> None:
+        planned = plan(amendment, key, amendment.now_ms, "compromised")
+        await revoke(amendment, planned, None, silence=True)
+
+    change(place, end, days=1)
+    accept(place)
+
+
+def test_without_a_usable_key_the_next_one_is_used_at_once_and_must_be_carried(place: Path) -> None:
+    """A week of announcement would be a week of silence; nothing is said of an old key that counts."""
+    silence(place)
+    made = rotate_node(place, days=2)
+    assert (made.by_file, made.from_ms, made.old_until_ms) == (True, NOW_MS + 2 * DAY_MS, None)
+    assert not rotate_node(place, days=3).by_file
+
+
+def test_an_announcement_that_would_silence_the_node_is_refused(place: Path) -> None:
+    """Nothing is made; the message says for how long the node would be silent."""
+    silence(place)
+    with pytest.raises(BadRequest, match="silent for 7 days"):
+        rotate_node(place, Windows(announce_ms=7 * DAY_MS), days=2)
+    assert not (place / "keys" / "node-2.key").exists()
+
+
+def test_a_revoked_key_is_not_said_to_count(place: Path) -> None:
+    """Its window stays as it was: what is revoked is over, whatever its dates say."""
+    silence(place)
+    before = next(key for key in manifest(place).keys if key.role is Role.NODE)
+    rotate_node(place, days=2)
+    assert before in manifest(place).keys
+
+
+def test_a_third_key_of_an_officer_is_refused_and_the_way_out_is_named(place: Path) -> None:
+    """Repeating the command would leave a token that works and that nobody remembers."""
+    made = change(place, lambda one: work.rotate_officer(one, NAME, Windows()))
+    with pytest.raises(BadRequest, match="2 keys that count") as refused:
+        change(place, lambda one: work.rotate_officer(one, NAME, Windows()), days=1)
+    assert f"almenara key revoke {made.key[:16]} --since" in refused.value.hint
+    assert change(place, lambda one: work.rotate_officer(one, NAME, Windows()), days=31).version == 3
+
+
+# The order in which a rotation is finished.
+
+
+def test_finishing_reads_every_reason_before_anything_is_renamed(place: Path) -> None:
+    """The file that stays takes the first name over, and is named by the name that it has afterwards."""
+    first, at_once = node_keys(place)[0], Windows(announce_ms=0)
+    second = rotate_node(place, at_once).key
+    rotate_node(place, at_once, days=1)
+    silence(place, first)
+    done = finish(place, days=2)
+    assert [path.name for path in done.deleted] == ["node.key"]
+    assert done.staying == (done.staying[0],)
+    assert done.staying[0].startswith(f"{place / 'keys' / 'node.key'} stays: its key counts until")
+    assert describe((place / "keys" / "node.key").read_text()).key_id.hex() == second
+    assert not (place / "keys" / "node-2.key").exists()
+
+
+def test_the_only_key_stays_even_if_it_is_revoked_and_the_reason_is_said(place: Path) -> None:
+    """Nothing deleted without a word would look as if all were well."""
+    silence(place)
+    done = finish(place, days=2)
+    assert done.deleted == ()
+    assert "it is the only one here" in done.staying[0]
+    assert "almenara key rotate node" in done.staying[0]
+
+
+def test_finishing_and_checking_agree_when_a_key_file_may_go(place: Path) -> None:
+    """Within the clocks' skew after a key's end neither speaks of it; then both do."""
+    made = rotate_node(place)
+    accept(place)
+    assert made.old_until_ms is not None
+    for later_ms, goes in ((MAX_SKEW_MS - 1, False), (MAX_SKEW_MS, True)):
+        now_ms = made.old_until_ms + later_ms
+        seen = asyncio.run(glance(place, FixedClock(now_ms), None))
+        assert any("still here" in one.message for one in keys_found(seen)) is goes
+        days = (now_ms - NOW_MS) / DAY_MS
+        assert bool(change(place, lambda one: clear(one, NO_PASSPHRASE), days=days).deleted) is goes

@@ -254,7 +254,9 @@ def test_officers_are_added_listed_and_taken_back(
     assert Path(terminal.json("officer", "add", "José Pérez", *card)["token"]).exists()
     names = [one["name"] for one in terminal.json("officer", "list", "--data", data)["officers"]]
     assert names == ["José Pérez", "Officer of XAA"]
-    assert terminal.json("officer", "revoke", "Officer of XAA", *card)["revoked"] is True
+    code, error = terminal.refused("officer", "revoke", "Officer of XAA", *card)
+    assert (code, "--yes" in error["message"]) == (Exit.USAGE, True)
+    assert terminal.json("officer", "revoke", "Officer of XAA", *card, "--yes")["revoked"] is True
     code, out, _ = terminal.run("officer", "list", "--data", data)
     assert (code, len(out.splitlines())) == (Exit.OK, 1)
     code, error = terminal.refused("officer", "revoke", "Officer of XAA", *card)
