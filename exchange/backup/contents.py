@@ -16,7 +16,7 @@ from pathlib import Path
 
 from exchange.datadir import DataDir
 from exchange.pinned_root import read_pinned_root
-from exchange.setup.files import REQUEST_FILE, read_file
+from exchange.setup.files import REQUEST_FILE, read_file, require_data
 from exchange.setup.joining import SUCCESSION_FILE
 from protocol.enrolment import MAX_REQUEST_BYTES, StateRequest, parse_request
 from protocol.errors import SetupError
@@ -63,6 +63,7 @@ def owner_of(place: DataDir) -> Owner:
         SetupError: it is no complete data directory.
         FormatError: its request is damaged.
     """
+    require_data(place.path)
     request = parse_request(read_file(place.path / REQUEST_FILE, MAX_REQUEST_BYTES, "request"))
     root_hash = read_pinned_root(place.path)
     if isinstance(request, StateRequest):

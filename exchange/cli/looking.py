@@ -200,4 +200,7 @@ def _print_health(console: Console, view: NodeView, common: Common) -> None:
         *((f"ALARM {alarm.code}", f"{alarm.message}. {common.fill(alarm.next)}") for alarm in view.alarms),
         *(("note", note) for note in view.notes),
     ]
+    if view.alarms:
+        step = "almenara health --dismiss --data DIR --token-file TOKEN"
+        rows.append(("next", common.fill(f"When you have dealt with the alarms: {step}")))
     print_facts(console, [row for row in rows if row[1] != "-"])

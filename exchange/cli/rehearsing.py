@@ -36,8 +36,12 @@ def rehearse(common: Common, node: NodeClient, request: SubmitRequest) -> int:
     for code in request.to:
         if code not in members:
             raise UnknownState(f"{code} is no member of this community")
-        if members[code].status != StateStatus.ACTIVE:
-            raise UnknownState(f"{code} is {members[code].status}")
+        if members[code].status != StateStatus.ACTIVE and not request.partial:
+            raise UnknownState(
+                f"{code} is {members[code].status}",
+                hint=f"Leave out {code}, or repeat with --partial, which leaves out whoever cannot be sent "
+                "to.",
+            )
     query = {"from": request.severity, "to": parse_reference(request.severity).schema}
     severity = node.ask("GET", "/v1/severity/translate", TranslationView, query=query).source
     readers = tuple(members[code] for code in request.to)

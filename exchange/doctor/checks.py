@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from exchange.doctor import anchoring, files, machine, standing, traffic
-from exchange.doctor.patient import Finding, Patient, problem
+from exchange.doctor.patient import Finding, Level, Patient, note, problem
 from protocol.errors import AlmenaraError
 
 Check = Callable[[Patient], Finding]
@@ -51,9 +51,17 @@ class Result:
 
 
 def examine(patient: Patient) -> Iterator[Result]:
-    """Yield what each check finds, in order; one that cannot be made is a problem, and stops no other."""
+    """Yield what each check finds, in order; one that cannot be made is a problem, and stops no other.
+
+    What keeps several checks from being made is told once: whoever reads this has one thing to put right.
+    """
+    told: dict[Finding, int] = {}
     for number, check in enumerate(CHECKS, start=1):
-        yield Result(number, check.__name__.replace("_", "-"), _found(check, patient))
+        finding = _found(check, patient)
+        if finding.level is Level.PROBLEM and finding in told:
+            finding = note(f"not looked at, for the reason of check {told[finding]}")
+        told.setdefault(finding, number)
+        yield Result(number, check.__name__.replace("_", "-"), finding)
 
 
 def _found(check: Check, patient: Patient) -> Finding:

@@ -95,7 +95,9 @@ def nobody_is_alarmed(patient: Patient) -> Finding:
     if codes:
         return warning(
             f"alarms stand: {', '.join(sorted(codes))}",
-            "Read them with: almenara health --data DIR --token-file TOKEN; tokens that were not handed over "
+            "Read them with: almenara health --data DIR --token-file TOKEN; what you have dealt with, take "
+            "down with "
+            "--dismiss; tokens that were not handed over "
             f"yet lie in {patient.place.tokens}",
         )
     return ok("no alarm stands")

@@ -17,7 +17,7 @@ import structlog
 from exchange.node.bell import Bell
 from exchange.node.context import NodeContext
 from exchange.node.restored import caught_up, find_out, take_note
-from exchange.node.selfwatch import ALARM, NEXT, Foreign, changed_entry, foreign_document
+from exchange.node.selfwatch import ALARM, CHANGED, Foreign, changed_entry, foreign_document
 from exchange.node.suspended import status_changes
 from exchange.node.withdrawn import Withdrawn, newly_withdrawn, tell_withdrawn
 from exchange.stores.node_books import (
@@ -316,8 +316,11 @@ def _save(db: apsw.Connection, read: _Read, publish: Sequence[bytes], now_ms: in
     for data in publish:
         enqueue(db, "publish", PUBLISH_PRIORITY, signed_document_hash(data), data)
     for found in read.foreign:
-        raise_alarm(db, ALARM, found.about, found.message, NEXT, now_ms)
-        record_event(db, now_ms, "directory.foreign", code=ALARM, detail=found.message)
+        if found.code == CHANGED:
+            # The newest decision is the one that holds.
+            clear_alarm(db, CHANGED, found.about)
+        raise_alarm(db, found.code, found.about, found.message, found.next, now_ms)
+        record_event(db, now_ms, "directory.foreign", code=found.code, detail=found.message)
     for key in read.withdrawn:
         tell_withdrawn(db, key, now_ms)
     for event, code in read.statuses:

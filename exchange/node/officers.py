@@ -7,6 +7,7 @@ holds the token only while it serves the request, so it cannot answer for a pers
 from __future__ import annotations
 
 import asyncio
+import shlex
 from functools import reduce
 from pathlib import Path
 
@@ -30,8 +31,9 @@ from keys.sealing import decryption_proof
 from keys.signer import Signer
 from protocol.delivery import TRANSITIONS, DeliveryState, advance
 from protocol.documents import Role
-from protocol.errors import BadRequest, KeyfileError, NotAuthorized, UnknownSigner
+from protocol.errors import BadRequest, KeyfileError, KeyRevoked, NotAuthorized, UnknownSigner
 from protocol.statement import SealedDetail, StatementKind
+from protocol.text import format_utc
 
 STATE_AFTER = {
     StatementKind.OPENED: "opened",
@@ -163,19 +165,39 @@ class Officers:
         except KeyfileError as error:
             raise NotAuthorized(
                 f"there is no key of officer {who.name} that this token opens",
-                hint="Ask the administrator to add you again with: almenara officer add",
+                hint="Use your newest token. If you have none, ask the administrator: almenara officer add "
+                f"{shlex.quote(who.name)} --data DIR --identity FILE",
             ) from error
         signer = Signer(record.signing_key, Role.OFFICER)
         try:
             entry = self._context.directory.officer_key(self._context.state, signer.key_id, now_ms)
         except UnknownSigner as error:
-            raise NotAuthorized(
-                f"the directory does not list {who.name} as an officer now: {error.message}",
-                hint="Wait until the new manifest is published, or ask the administrator.",
-            ) from error
+            raise self._refusal(who, signer.key_id, now_ms, error) from error
         if entry.owner != who.name:
             raise NotAuthorized(f"the directory lists this officer key for {entry.owner}, not {who.name}")
         return signer
+
+    def _refusal(self, who: Identity, key_id: bytes, now_ms: int, error: UnknownSigner) -> NotAuthorized:
+        """Return why an officer cannot answer now, and what helps."""
+        state, directory = self._context.state, self._context.directory
+        if directory.is_suspended(state):
+            return NotAuthorized(
+                f"{state} is suspended, so nobody would believe the answer of {who.name}",
+                hint="Answer when governance has reinstated it; until then tell the sender on another "
+                "channel. "
+                "See: almenara health --data DIR --token-file TOKEN",
+            )
+        manifest = directory.documents.manifest(state)
+        entry = next((key for key in manifest.keys if key.key_id == key_id), None) if manifest else None
+        hint = f"Ask the administrator for a new token: almenara officer add {shlex.quote(who.name)} "
+        hint += "--data DIR --identity FILE"
+        if entry is not None and entry.from_ms > now_ms:
+            hint = f"Use the earlier token until {format_utc(entry.from_ms)}: this one is announced for then."
+        elif entry is not None and not isinstance(error, KeyRevoked):
+            hint = "Ask the administrator: almenara key check --data DIR shows what is wrong with the key."
+        return NotAuthorized(
+            f"the directory does not list {who.name} as an officer now: {error.message}", hint=hint
+        )
 
 
 def _earlier(by_officer: list[StatementRow], kind: StatementKind) -> StatementRow | None:

@@ -22,6 +22,7 @@ from exchange.node.requests import AttachmentRequest, SubmitRequest
 from exchange.node.schemas import SchemaBook
 from exchange.node.sealer import Draft, Sealer, addressees, queued
 from exchange.node.summary import LockedContent, lock_content, unlock_summary
+from exchange.node.suspended import SUSPENDED
 from exchange.node.views import SkippedView
 from exchange.stores.node_books import record_event
 from exchange.stores.node_notices import (
@@ -179,7 +180,12 @@ class Outbox:
         for code in codes:
             if code == self._context.state:
                 raise BadRequest(f"{code} is this node's own state; a notice goes to others")
-            self._require_member(code, now_ms)
+            if not self._context.directory.is_suspended(code):
+                self._require_member(code, now_ms)
+        suspended = [code for code in codes if self._context.directory.is_suspended(code)]
+        codes = [code for code in codes if code not in suspended]
+        if suspended and not (request.partial and codes):
+            raise _suspended(suspended, codes)
         usable, missing = choose_all(self._context.directory, codes, now_ms)
         if missing and not (request.wait_for_keys or (request.partial and usable)):
             raise NoUsableKey(
@@ -188,9 +194,12 @@ class Outbox:
             )
         if request.wait_for_keys:
             return _Plan(usable, waiting=tuple(missing))
-        skipped = (
+        skipped = [
             SkippedView(state=code, code=one.code, reason=one.message) for code, one in missing.items()
-        )
+        ]
+        skipped += [
+            SkippedView(state=code, code=SUSPENDED, reason=f"{code} is suspended") for code in suspended
+        ]
         return _Plan(usable, skipped=tuple(skipped))
 
     def _require_member(self, code: str, now_ms: int) -> None:
@@ -361,3 +370,16 @@ def _attachments(request: SubmitRequest) -> tuple[Attachment, ...]:
     if size > MAX_ATTACHED_BYTES:
         raise TooLarge(f"the attachments have {size} bytes; at most 1 MiB in all travels with a notice")
     return files
+
+
+def _suspended(suspended: Sequence[str], others: Sequence[str]) -> UnknownState:
+    """Return the refusal of a notice that names suspended states: who could be warned now, and how."""
+    names = " and ".join(suspended)
+    hint = "Nothing can be sent to it. If it must know now, ask the secretariat first."
+    if others:
+        hint = (
+            f"To warn the others now, leave out {names}: --to {','.join(others)}; or repeat with --partial, "
+            "which leaves out whoever cannot be sent to, and says so. The secretariat knows why."
+        )
+    verb = "is" if len(suspended) == 1 else "are"
+    return UnknownState(f"{names} {verb} suspended; nothing was sealed or sent, to nobody", hint=hint)

@@ -42,6 +42,12 @@ FIRST_LOOK_SECONDS = 600.0
 """How long to wait for a session that shows whether this clock is right, before the first look."""
 ALARM = "prekeys"
 LOST = "prekeys-lost"
+RECONCILED = "reconciled"
+"""The fact that holds when this node was reconciled, until it has published daily keys since."""
+SEALED_AGAIN = (
+    "What was sealed to them is rejected here, and its senders seal it again by themselves. When it is read: "
+    "almenara health --dismiss --data DIR --token-file TOKEN"
+)
 LOOKED = "prekeys-looked"
 """The fact that holds when the last look was, by a clock that was believed then."""
 UNCONFIRMED_JUMP_MS = 2 * DAY_MS
@@ -255,15 +261,16 @@ def _publish(db: apsw.Connection, fresh: _List, now_ms: int) -> None:
     enqueue(db, "publish", PUBLISH_PRIORITY, name, fresh.data)
     record_event(db, now_ms, "prekeys.published", detail=f"{len(fresh.made)} days")
     if fresh.lost:
-        raise_alarm(
-            db,
-            LOST,
-            "",
-            f"the secret halves of {fresh.lost} published daily keys were gone; new keys took their place",
-            "Find out who or what removed them. What was sealed to them is rejected here, and its senders "
-            "seal it again by themselves.",
-            now_ms,
+        message = (
+            f"the secret halves of {fresh.lost} published daily keys were gone; new keys took their place"
         )
+        helps = "Find out who or what removed them."
+        if read_fact(db, RECONCILED):
+            message += ", as expected after a restore: no backup holds them"
+            helps = "Nothing is to be found out."
+        raise_alarm(db, LOST, "", message, f"{helps} {SEALED_AGAIN}", now_ms)
+    # Whatever is lost from now on was not lost by the restore.
+    db.execute("DELETE FROM fact WHERE name = ?", (RECONCILED,))
     if fresh.replaced_tail is not None:
         # Notices sealed to it may be on their way for a notice's longest life.
         keep_prekey(db, fresh.replaced_tail, now_ms + KEEP_MS)

@@ -18,17 +18,42 @@ from protocol.documents import (
 )
 
 ALARM = "own-entry-foreign"
+CHANGED = "own-entry-changed"
+"""The alarm for what governance has decided about this state, and what only governance can change."""
 NEXT = (
     "If nobody here did this, call two custodians on another channel at once: somebody acts in your name. "
-    "Compare what is yours with: almenara key check; withdraw a key with: almenara key revoke."
+    "Compare what is yours with: almenara key check --data DIR; withdraw a key with: almenara key revoke "
+    "KEYID "
+    "--since TIME --reason compromised --data DIR --identity FILE"
 )
+SUSPENDED_NEXT = (
+    "Two custodians or more have signed this; no document says why. If nobody told you, ask the secretariat "
+    "on "
+    "another channel, today. Nothing is lost: this node keeps what you write and goes on by itself when "
+    "governance reinstates the state. If your machine or a key may be in other hands, follow "
+    "deploy/runbooks/suspected-compromise.md"
+)
+REINSTATED_NEXT = (
+    "Nothing is to be done: the node goes on by itself, and what waited comes now. When it is read, take it "
+    "down with: almenara health --dismiss --data DIR --token-file TOKEN"
+)
+REMOVED_NEXT = "Ask the secretariat why, on another channel: nobody takes anything from this node any more."
 
 
 class Foreign(NamedTuple):
-    """Something about this state that this node did not issue: what it is about, and a sentence."""
+    """Something about this state that this node did not issue.
+
+    Attributes:
+        about: What it is about.
+        message: A sentence.
+        next: The next step.
+        code: The code of the alarm.
+    """
 
     about: str
     message: str
+    next: str = NEXT
+    code: str = ALARM
 
 
 def foreign_document(state: str, document: Document, digest: bytes) -> tuple[Foreign, ...]:
@@ -60,7 +85,8 @@ def changed_entry(before: StateEntry | None, after: StateEntry | None) -> tuple[
         return ()
     state = before.code
     if after is None:
-        return (Foreign(f"{state} removed", f"the directory does not list {state} any more"),)
+        gone = f"the directory does not list {state} any more"
+        return (Foreign(f"{state} removed", gone, REMOVED_NEXT, CHANGED),)
     found: list[Foreign] = []
     if after.identity != before.identity:
         shown = fingerprint(after.identity)
@@ -68,8 +94,14 @@ def changed_entry(before: StateEntry | None, after: StateEntry | None) -> tuple[
         found.append(Foreign(shown, message))
     if after.status is not before.status:
         suspended = after.status is StateStatus.SUSPENDED
-        message = f"the directory {'suspends' if suspended else 'reinstates'} {state}"
-        found.append(Foreign(f"{state} {after.status}", message))
+        message = (
+            f"the custodians have suspended {state}: nobody takes anything from it, and what is sent to it "
+            "waits"
+            if suspended
+            else f"the custodians have reinstated {state}: it takes part again"
+        )
+        helps = SUSPENDED_NEXT if suspended else REINSTATED_NEXT
+        found.append(Foreign(f"{state} status", message, helps, CHANGED))
     if after.name != before.name:
         message = f"the directory calls {state} {after.name!r} now, and called it {before.name!r}"
         found.append(Foreign(f"{state} name", message))

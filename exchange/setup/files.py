@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exchange.keystore import sync_folder
+from exchange.setup.kinds import require_kind
 from protocol.errors import SetupError, TooLarge
 
 REQUEST_FILE = "request.alm"
@@ -30,16 +31,21 @@ def read_file(path: Path, limit: int, what: str) -> bytes:
 
     Raises:
         SetupError: it is missing or cannot be read.
+        UnknownKind: it is a file of another kind.
         TooLarge: it is larger than the limit.
     """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"there is no {what} {path}", hint="Check the path; copy the file here again if it is missing."
+        ) from error
     except OSError as error:
         raise SetupError(
-            f"the {what} {path} cannot be read: {error.strerror}",
-            hint="Check the path; copy the file here again if it is missing.",
+            f"the {what} {path} cannot be read: {error.strerror}", hint="Check the path, and who may read it."
         ) from error
+    require_kind(data, path, what)
     if len(data) > limit:
         raise TooLarge(f"the {what} {path} has more than {limit} bytes", hint="Ask for the right file.")
     return data
@@ -76,6 +82,26 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             f"{path} cannot be written: {error.strerror}",
             hint="Check that the folder exists, belongs to this user, and that the disk has space.",
         ) from error
+
+
+def require_data(data: Path) -> None:
+    """Return only if a directory looks like a data directory.
+
+    Raises:
+        SetupError: it is missing, or something else.
+    """
+    if not data.is_dir():
+        raise SetupError(
+            f"there is no data directory {data}",
+            hint="Name the right one with --data DIR, or by the variable ALMENARA_DATA.",
+        )
+    if not (data / REQUEST_FILE).exists():
+        raise SetupError(
+            f"{data} is not a whole data directory: it has no {REQUEST_FILE}",
+            hint="Name the right one with --data DIR. If files of it are lost, restore it from a backup "
+            "into an "
+            "empty directory: almenara restore BACKUP --data NEW",
+        )
 
 
 def make_folder(path: Path) -> None:

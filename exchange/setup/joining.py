@@ -13,7 +13,7 @@ from exchange.datadir import DataDir
 from exchange.node.mirror import load_directory, store_document
 from exchange.node.service import MIGRATIONS
 from exchange.pinned_root import read_pinned_root
-from exchange.setup.files import COMMUNITY_FILE, REQUEST_FILE, read_file
+from exchange.setup.files import COMMUNITY_FILE, REQUEST_FILE, read_file, require_data
 from exchange.setup.settings_file import change_setting
 from exchange.stores.engine import Engine
 from exchange.stores.node_books import read_documents
@@ -93,11 +93,14 @@ def own_request(data: Path, name: str = REQUEST_FILE) -> StateRequest:
         SetupError: it is missing, or is a coordinator's.
         FormatError: it is damaged.
     """
+    require_data(data)
     request = parse_request(read_file(data / name, MAX_REQUEST_BYTES, "request"))
     if not isinstance(request, StateRequest):
         raise SetupError(
             f"{data} is the data directory of a coordinator, not of a node",
-            hint="Name the node's data directory with --data, or use: almenara coordinator join",
+            hint="Name a node's data directory with --data. A coordinator takes a community file with: "
+            "almenara "
+            "coordinator join --data HUB community.alm",
         )
     return request
 

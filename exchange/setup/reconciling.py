@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from exchange.node.key_files import next_key_file
 from exchange.node.officers import officer_key_path
+from exchange.node.prekeeper import RECONCILED
 from exchange.node.restored import CAUGHT_UP
 from exchange.node.secrets import NODE
 from exchange.node.tokens import Identity, TokenRole
@@ -113,7 +114,9 @@ def _next_epoch(db: apsw.Connection, now_ms: int) -> int:
     if not restored_ms:
         raise BadRequest(
             "this node goes on from its own last word: there is nothing to reconcile",
-            hint="Nothing needs to be done. To change its keys see: almenara key --help",
+            hint="Nothing needs to be done. If this was typed before, it has worked. To change keys: "
+            "almenara "
+            "key rotate --help",
         )
     if read_fact(db, CAUGHT_UP) < restored_ms:
         raise SetupError(
@@ -170,5 +173,6 @@ def _entry(amendment: Amendment, signer: Signer, owner: str) -> KeyEntry:
 
 def _go_on(db: apsw.Connection, amendment: Amendment, epoch: int) -> None:
     save_fact(db, PAIR_EPOCH, epoch)
+    save_fact(db, RECONCILED, amendment.now_ms)
     db.execute("DELETE FROM fact WHERE name = ?", (RESTORED_FACT,))
     record_event(db, amendment.now_ms, "node.reconciled", state=amendment.state, detail=f"epoch {epoch}")

@@ -18,7 +18,7 @@ from exchange.datadir import DataDir
 from exchange.keystore import write_secret
 from exchange.link.certificate import certificate_der, make_certificate
 from exchange.pinned_root import read_pinned_root
-from exchange.setup.files import REQUEST_FILE, read_file, write_file
+from exchange.setup.files import REQUEST_FILE, read_file, require_data, write_file
 from exchange.setup.keyring import Protect, described, new_signer
 from exchange.setup.words import YEAR_MS, addresses
 from keys.enrolment import coordinator_request
@@ -49,6 +49,7 @@ def asked_entry(data: Path) -> CoordinatorEntry:
         SetupError: the request is missing, or is a state's.
         FormatError: it is damaged.
     """
+    require_data(data)
     path = data / REQUEST_FILE
     request = parse_request(read_file(path, MAX_REQUEST_BYTES, "request"))
     if not isinstance(request, CoordinatorRequest):

@@ -15,7 +15,7 @@ from keys import chain
 from keys.attesting import attestations, attestations_needed
 from keys.governors import Authority, authorities
 from keys.trust import TrustedDirectory
-from protocol.documents import Directory, Root, StateEntry
+from protocol.documents import Directory, Root, StateEntry, document_hash
 from protocol.errors import SetupError, ThresholdNotMet
 from protocol.governance import Proposal, proposed
 
@@ -56,11 +56,13 @@ def review(trusted: TrustedDirectory, proposal: Proposal, now_ms: int) -> Review
         now_ms: The time now, milliseconds UTC.
 
     Raises:
-        SetupError: it follows other documents than those that are trusted now, or has expired.
+        SetupError: it follows other documents than those that are trusted now, is published already, or has
+            expired.
         ThresholdNotMet: a new identity key is attested by too few members, and no reason is given.
         FormatError, TrustError, ClockSkew: no signatures could make it trusted.
     """
     document = proposed(proposal)
+    _require_unpublished(trusted, document, proposal)
     _require_next(trusted, document)
     if document.expires_ms <= now_ms:
         raise SetupError(
@@ -84,6 +86,20 @@ def review(trusted: TrustedDirectory, proposal: Proposal, now_ms: int) -> Review
     )
 
 
+def _require_unpublished(trusted: TrustedDirectory, document: Root | Directory, proposal: Proposal) -> None:
+    """Say of a proposal that has come true that it has: whoever repeats a command must not start over."""
+    is_root = isinstance(document, Root)
+    held = trusted.documents.root if is_root else trusted.documents.directory
+    if held is not None and held.hash == document_hash(proposal.body):
+        raise SetupError(
+            f"{'root' if is_root else 'directory'} version {document.version}, which this proposal makes, is "
+            "published already",
+            hint="Nothing more is to be signed. Hand it to the coordinator, if that was not done yet; "
+            "repeating "
+            "is harmless: almenara coordinator join --data HUB community.alm",
+        )
+
+
 def _require_next(trusted: TrustedDirectory, document: Root | Directory) -> None:
     """Refuse what does not follow; an unsigned proposal that is late is no fork, and raises no alarm."""
     documents = trusted.documents
@@ -101,7 +117,9 @@ def _require_next(trusted: TrustedDirectory, document: Root | Directory) -> None
         raise SetupError(
             f"the community has moved on: version {version - 1} of the {what} is not the one that this "
             "proposal follows",
-            hint="Propose again: almenara governance propose ...",
+            hint="If it was published before, nothing is to be done. Otherwise write it down anew, on what "
+            "holds "
+            "now, and have it signed again; see: almenara governance propose --help",
         )
 
 
@@ -136,8 +154,11 @@ def _attesters(
     if unattested is None:
         raise ThresholdNotMet(
             f"{len(found)} members attest the identity key of {entry.code}; {needed} must",
-            hint="Have two members confirm it: almenara node attest REQUEST; then name what they made with "
-            "--attestation FILE. Without them, say why with: --unattested REASON",
+            hint="Have two members confirm it: almenara node attest REQUEST --data DIR --identity FILE "
+            "--channel "
+            "ONE --channel OTHER -o ATTESTATION; then name what they made with --attestation. Without them, "
+            "say "
+            "why with --unattested REASON",
         )
     detail = f"{len(found)} of {needed} attestations: {unattested}"
     return [*shown, Change(UNATTESTED, "state", entry.code, entry.name, detail, unsafe=True)]

@@ -36,6 +36,7 @@ TYPED = {
     "restore-a-node.md",
     "restore-the-coordinator.md",
     "lost-node-key.md",
+    "stolen-node-key.md",
     "lost-governance-key.md",
     "lost-identity-key.md",
     "suspected-compromise.md",
@@ -269,6 +270,36 @@ def test_a_machine_in_other_hands_is_dealt_with_as_the_page_says(settled: Founde
         assert "by whomever" in said
         send(world, "XBB", "XAA", "XCC", subject="after the night")
         assert "after the night" in subjects(world, "XAA")
+
+
+def test_a_stolen_node_key_is_ended_as_the_page_says(settled: Founded) -> None:
+    """With its successor in one step; the node is never silent, and what the old one signed is known."""
+    with night(settled) as world:
+        since = format_utc(SystemClock().now_ms())
+        send(world, "XBB", "XAA", subject="by whomever")
+        page = sections("stolen-node-key.md")
+        said = typed(world, "XBB", page["Steps"] + page["It is over when"], **compromised(world, since))
+        assert "Warn on another channel: XAA" in said
+        send(world, "XBB", "XAA", "XCC", subject="after the night")
+        assert "after the night" in subjects(world, "XAA")
+
+
+def test_a_silenced_node_comes_back_by_a_file_as_the_page_says(settled: Founded) -> None:
+    """Its own health and the checks tell whoever did not read the page what has to be carried."""
+    with night(settled) as world:
+        page = sections("stolen-node-key.md")
+        silence, rotate = page["If the node shall be silent first"].split("almenara key rotate node")
+        more = compromised(world, format_utc(SystemClock().now_ms()))
+        assert "The node is silent now" in typed(world, "XBB", silence, **more)
+        world.until(lambda: not world.node("XBB").connected, "the coordinator to end the session")
+        codes = {alarm.code for alarm in world.node("XBB").alarms}
+        told = world.run("doctor", "--data", world.data("XBB"), "--token-file", more["TOKEN"])
+        assert "not-let-in" in codes
+        assert told.code == Exit.FAILED
+        assert f"almenara node community --data {world.data('XBB')} -o community.alm" in told.out
+        said = typed(world, "XBB", f"almenara key rotate node{rotate}{page['It is over when']}", **more)
+        assert "The coordinator knows no other key of this node that counts" in said
+        send(world, "XBB", "XAA", "XCC", subject="after the night")
 
 
 def test_a_stolen_officers_token_is_taken_back_as_the_page_says(settled: Founded) -> None:

@@ -85,6 +85,22 @@ async def test_a_peers_revocation_is_an_alarm_with_counts(xbb: tuple[TestNode, s
     assert f"almenara key exposure {key_id.hex()[:16]}" in alarm.next
 
 
+@pytest.mark.parametrize("reason", ["withdrawn", "retired", "compromised"])
+async def test_an_ordinary_departure_is_an_event_and_alarms_nobody(
+    xbb: tuple[TestNode, str, bytes], reason: str
+) -> None:
+    """Officers leave; a key of which nothing came here concerns nobody here, stolen or not."""
+    here, _, key_id = xbb
+    unheard = bytes(32) if reason == "compromised" else key_id
+    found = Withdrawn("XAA", unheard, 0, confirmed=False, reason=reason)
+    await here.context.engine.write(lambda db: tell_withdrawn(db, found, 1))
+    assert await here.context.engine.read(read_alarms) == []
+    events = await here.context.engine.read(lambda db: list(db.execute("SELECT event, detail FROM event")))
+    assert [detail for event, detail in events if event == "keys.ended"] == [
+        f"XAA has ended the key {unheard.hex()[:16]} ({reason}); nothing is to be done here"
+    ]
+
+
 def test_a_revocation_of_what_was_never_a_key_is_told_to_nobody() -> None:
     """A member could bury real alarms under thousands of invented ids."""
     before = community().directory().documents

@@ -204,7 +204,37 @@ def test_a_proposal_is_late_when_the_community_has_moved_on(desk: Desk) -> None:
         code, error = desk.refused(*words)
         assert (code, error["code"]) == (Exit.FAILED, "setup")
         assert "moved on" in error["message"]
-        assert error["next"].startswith("Propose again")
+        assert "write it down anew" in error["next"]
+
+
+def test_publishing_twice_says_that_it_worked_the_first_time(desk: Desk) -> None:
+    """Whoever is not sure types it again: nothing is to be signed anew, and the next command is named."""
+    proposal = desk.propose("suspend", "XCC", "--reason", "its node is in foreign hands")
+    signatures = desk.sign(proposal, "directory-1", "directory-2")
+    desk.publish(proposal, signatures)
+    commands: list[tuple[str | Path, ...]] = [
+        ("governance", "publish", proposal, *signatures, *desk.place),
+        ("governance", "status", proposal, *signatures, *desk.place),
+        desk.words_to_sign(proposal, "directory-3"),
+    ]
+    for words in commands:
+        code, error = desk.refused(*words)
+        assert (code, error["code"]) == (Exit.FAILED, "setup")
+        assert "is published already" in error["message"]
+        assert "almenara coordinator join --data HUB community.alm" in error["next"]
+
+
+@pytest.mark.parametrize("wrong", ["request", "key", "proposal"])
+def test_a_file_in_anothers_place_is_called_by_its_name(desk: Desk, wrong: str) -> None:
+    """Two arguments in the wrong order, and a secret key where a signature belongs."""
+    proposal = desk.propose("refresh")
+    folder = desk.founded.governance
+    given = {"request": desk.founded.request("XAA"), "key": folder / "keys" / "directory-1.key"}
+    file = given.get(wrong, proposal)
+    code, error = desk.refused("governance", "publish", proposal, file, *desk.place)
+    assert (code, error["code"]) == (Exit.FAILED, "unknown-kind")
+    assert f"{file} is a {wrong}" in error["message"].replace("secret ", "")
+    assert "this command needs a signature file there" in error["message"]
 
 
 def changed(proposal: Path, path: Path, **changes: Any) -> Path:

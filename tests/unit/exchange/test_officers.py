@@ -13,11 +13,11 @@ import pytest
 from exchange.node.officers import officer_key_path
 from exchange.node.requests import AnswerRequest
 from exchange.node.tokens import Identity, TokenRole
-from keys import enrolment
+from keys import enrolment, governance
 from keys.documents import sign_document
 from keys.keyfile import KeyKind, KeyRecord, format_secret
 from keys.protection import Token
-from protocol.documents import Role
+from protocol.documents import Role, StateStatus
 from protocol.errors import BadRequest, ClockSkew, NotAuthorized
 from protocol.session.messages import ItemKind
 from protocol.statement import Statement, StatementKind, parse_statement
@@ -283,6 +283,23 @@ async def test_an_officer_who_is_not_in_the_directory_signs_nothing(pair: Pair, 
     add_second_officer(pair, tmp_path, listed=False)
     with pytest.raises(NotAuthorized, match="directory"):
         await pair.xbb.desk.open(SECOND, pair.id)
+
+
+async def test_an_officer_of_a_suspended_state_is_told_what_to_wait_for(pair: Pair) -> None:
+    """No manifest would help: the directory decides, and the node goes on by itself afterwards."""
+    trusted = pair.xbb.context.directory
+    states = [
+        msgspec.structs.replace(one, status=StateStatus.SUSPENDED) if one.code == "XBB" else one
+        for one in trusted.states()
+    ]
+    now_ms = pair.xbb.clock.now_ms()
+    document = governance.next_directory(
+        trusted, states, trusted.coordinators(), now_ms=now_ms, life_ms=YEAR_MS
+    )
+    trusted.update(pair.xbb.everyone.signed_by_governance(document), now_ms)
+    with pytest.raises(NotAuthorized, match="XBB is suspended") as caught:
+        await pair.xbb.desk.answer(pair.xbb.officer, pair.id, ACCEPT)
+    assert "when governance has reinstated it" in caught.value.hint
 
 
 async def test_an_officer_who_is_listed_under_another_name_signs_nothing(pair: Pair, tmp_path: Path) -> None:

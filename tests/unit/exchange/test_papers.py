@@ -16,7 +16,7 @@ from exchange.node.expiring import Expiring
 from exchange.node.keykeeper import ALARM as NOT_HELD
 from exchange.node.keykeeper import Keykeeper
 from exchange.node.mirror import load_directory
-from exchange.node.selfwatch import ALARM, NEXT
+from exchange.node.selfwatch import ALARM, CHANGED, NEXT
 from exchange.passphrases import Once, PassphraseFile, PassphrasePrompt, lasting
 from exchange.stores.node_books import read_alarms, read_documents
 from keys import governance
@@ -274,19 +274,20 @@ async def test_a_publication_in_our_name_is_told(node: TestNode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "words", "code"),
     [
-        ({"status": StateStatus.SUSPENDED}, "suspends XAA"),
+        ({"status": StateStatus.SUSPENDED}, "suspended XAA", CHANGED),
         (
             {"identity": signer("thief", community().members["XAA"].identity.role).public},
             "another identity key",
+            ALARM,
         ),
-        ({"name": "Aurelia Restored"}, "'Aurelia Restored'"),
-        (None, "does not list XAA"),
+        ({"name": "Aurelia Restored"}, "'Aurelia Restored'", ALARM),
+        (None, "does not list XAA", CHANGED),
     ],
 )
 async def test_every_change_of_our_entry_in_the_directory_is_told(
-    node: TestNode, change: dict[str, object] | None, words: str
+    node: TestNode, change: dict[str, object] | None, words: str, code: str
 ) -> None:
     """Suspended, removed, renamed, or given another identity key: a person must see it at once."""
     trusted = node.context.directory
@@ -301,9 +302,25 @@ async def test_every_change_of_our_entry_in_the_directory_is_told(
         life_ms=YEAR_MS,
     )
     await offer(node, community().signed_by_governance(document))
-    (message,) = await alarms(node, ALARM)
+    (message,) = await alarms(node, code)
     assert words in message
     assert "custodians" in NEXT
+
+
+async def test_a_reinstatement_takes_the_place_of_the_suspension_and_can_be_dismissed(node: TestNode) -> None:
+    """One alarm of the newest decision; it says whom to ask, and how to take it down."""
+    for status in (StateStatus.SUSPENDED, StateStatus.ACTIVE):
+        trusted = node.context.directory
+        states = [
+            structs.replace(one, status=status) if one.code == "XAA" else one for one in trusted.states()
+        ]
+        document = governance.next_directory(
+            trusted, states, trusted.coordinators(), now_ms=NOW_MS, life_ms=YEAR_MS
+        )
+        await offer(node, community().signed_by_governance(document))
+    standing = [one for one in await node.context.engine.read(read_alarms) if one.code == CHANGED]
+    assert [one.message for one in standing] == ["the custodians have reinstated XAA: it takes part again"]
+    assert "almenara health --dismiss" in standing[0].next
 
 
 async def test_a_change_of_another_state_is_not_our_alarm(node: TestNode) -> None:

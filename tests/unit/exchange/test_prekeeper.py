@@ -11,16 +11,18 @@ import apsw
 import pytest
 
 from exchange.node.mirror import load_directory
-from exchange.node.prekeeper import Prekeeper
+from exchange.node.prekeeper import RECONCILED, Prekeeper
 from exchange.node.signing import NodeKeys
 from exchange.node.unsealing import unseal_wrap
 from exchange.stores.node_books import (
     PrekeyRow,
+    clear_alarm,
     destroy_prekeys,
     find_prekey,
     insert_prekey,
     read_alarms,
     read_documents,
+    save_fact,
 )
 from keys.calendar import DAYS_AHEAD, KEEP_MS, day_of
 from keys.wrap import seal_to
@@ -234,6 +236,19 @@ async def test_days_made_before_a_power_cut_are_made_again(tmp_path: Path) -> No
         for key in fresh.keys:
             if key.use_from_ms >= clock.now_ms():
                 await require_opening(node, key)
+
+
+async def test_after_a_restore_the_loss_is_said_to_be_expected_once(node: TestNode, tmp_path: Path) -> None:
+    """No backup holds keys of days; a loss after that is one again."""
+    await node.context.engine.write(lambda db: save_fact(db, RECONCILED, 5))
+    told = []
+    for _ in range(2):
+        for path in (tmp_path / "XAA" / "day-keys").iterdir():
+            path.unlink()
+        await node.prekeeper.look()
+        told += [one.message for one in await node.context.engine.read(read_alarms)]
+        await node.context.engine.write(lambda db: clear_alarm(db, "prekeys-lost", ""))
+    assert ["as expected after a restore" in message for message in told] == [True, False]
 
 
 async def test_lost_days_are_replaced_and_told(node: TestNode, tmp_path: Path) -> None:

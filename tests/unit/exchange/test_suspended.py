@@ -64,6 +64,21 @@ async def test_nothing_new_is_sent_to_it(opened: Three) -> None:
     assert await opened.queued() == []
 
 
+async def test_the_others_can_be_warned_and_the_message_says_how(opened: Three) -> None:
+    """Nobody got it, and that is said; with --partial the others do, and who was left out is named."""
+    await learn(opened, StateStatus.SUSPENDED)
+    with pytest.raises(UnknownState) as caught:
+        await opened.submit(wait_for_keys=False)
+    assert caught.value.message == "XCC is suspended; nothing was sealed or sent, to nobody"
+    assert "--to XBB; or repeat with --partial" in caught.value.hint
+    sent = await opened.submit(wait_for_keys=False, partial=True, to=("XBB", "XCC"))
+    assert [(one.state, one.code, one.reason) for one in sent.skipped] == [
+        ("XCC", "suspended", "XCC is suspended")
+    ]
+    with pytest.raises(UnknownState, match="to nobody"):
+        await opened.submit(wait_for_keys=False, partial=True, to=("XCC",))
+
+
 async def test_what_was_queued_for_it_reaches_the_others_at_once(opened: Three) -> None:
     """One suspended recipient must not keep a warning from the rest, today; it waits."""
     view = await opened.submit()
