@@ -27,5 +27,8 @@ def require_reconciled(data: Path) -> None:
     raise SetupError(
         f"the data directory {data} was restored from a backup of {mark.read_text('utf-8').strip()}, and "
         "nobody has compared it with what the members hold",
-        hint="Compare with the members; then: almenara coordinator recover",
+        hint="Follow deploy/runbooks/restore-the-coordinator.md: put the anchor back, read the sizes at two "
+        "members or more, then: almenara coordinator recover --data DIR --members-have ack=SIZE "
+        "--members-have "
+        "dir=SIZE",
     )

@@ -132,7 +132,11 @@ class KeyRevoked(UnknownSigner):
     """A key that its own state has revoked, or that governance confirms as compromised."""
 
     code = "key-revoked"
-    default_hint = "See what it signed with: almenara key exposure KEY; call its state on the telephone."
+    default_hint = (
+        "See what it signed with: almenara key exposure KEY --data DIR --token-file TOKEN; call its state "
+        "on the "
+        "telephone."
+    )
 
 
 class KeyRefused(TrustError):
@@ -354,7 +358,11 @@ class NodeRestored(ServiceError):
     """This node's store is an older copy of itself, so that it signs nothing."""
 
     code = "restored"
-    default_hint = "Follow deploy/runbooks/restore-a-node.md; it ends with: almenara node reconcile"
+    default_hint = (
+        "Follow deploy/runbooks/restore-a-node.md; it ends with: almenara node reconcile --data DIR "
+        "--identity "
+        "FILE"
+    )
 
 
 class DataDirBusy(ServiceError):

@@ -261,8 +261,11 @@ class _Export:
         data = self._source.get(checkpoint_name(log), MAX_NOTE_BYTES)
         if data is None:
             raise Unreachable(
-                "the coordinator has no checkpoint yet",
-                hint="Its ledger is empty: try again after the first notice.",
+                "what answers at this address hands out no checkpoint of the ledger",
+                hint="Check the port in --url: it is the one where the ledger is read (ledger_port of the "
+                "coordinator), not the one to which nodes connect. If it is right, the ledger is still "
+                "empty: try "
+                "again after the first notice.",
             )
         return parse_checkpoint(data)
 

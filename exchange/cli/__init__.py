@@ -29,8 +29,8 @@ Commands that work on this machine:
 - ``comparing``: fingerprints shown and compared, and a request seen again
 - ``keys``: ``key``, with ``key_views`` (list, check, export) and ``rotating``; ``seeing_tokens``: what is
   plugged in; ``compromise``: a key ended, and what it touched
-- ``storing``: ``coordinator migrate``; ``backing_up``: ``backup``, ``restore``; ``reconciling``: a restored
-  node goes on; ``examining``: ``doctor``
+- ``tokens``: programs and displays let in; ``storing``: ``coordinator migrate``; ``backing_up``: ``backup``,
+  ``restore``; ``reconciling``: a restored node goes on; ``examining``: ``doctor``
 - ``auditing``: ``audit``, with ``root_hash`` (the one that is given), ``exporting`` (as whom the ledger is
   read), ``showing_audit`` (a verdict as text) and ``audit_report``
 """

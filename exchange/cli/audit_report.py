@@ -52,6 +52,7 @@ LANGUAGES = ("en", "es", "pt", "fr")
     show_default=True,
     help="The language of the page.",
 )
+@click.option("--force", is_flag=True, help="Replace files of these names.")
 @click.option("--pdf", "also_pdf", is_flag=True, help="Also write FILE with the ending .pdf.")
 @click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Verify about N statements' signatures only."
@@ -72,6 +73,7 @@ def report(
     output: Path,
     language: str,
     also_pdf: bool,
+    force: bool,
     sample: int | None,
     disclosures: Sequence[Path],
 ) -> int:
@@ -85,6 +87,8 @@ def report(
     pinned = pinned_root(root_hash)
     targets = list(_targets(output, also_pdf=also_pdf))
     _require_outside(path, targets)
+    if not force:
+        _require_free(targets)
     _require_tools(targets)
     verdict = verified(path, pinned, sample=sample, disclosures=disclosures)
     for target in targets:
@@ -111,6 +115,15 @@ def _require_outside(bundle: Path, targets: Sequence[Path]) -> None:
             raise BadRequest(
                 f"{target} lies inside the bundle, which must stay as it is",
                 hint="Write the report somewhere else with -o FILE.",
+            )
+
+
+def _require_free(targets: Sequence[Path]) -> None:
+    """Refuse to replace a file, as export and proof do: an earlier report may be somebody's evidence."""
+    for target in targets:
+        if target.exists():
+            raise BadRequest(
+                f"there is a file {target} already", hint="Choose another name with -o, or add --force."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -194,8 +195,15 @@ def export(
             "witnessed": done.problem is None,
         },
         f"{output}: {done.leaves} leaves, {done.documents} documents, {done.statements} statements.",
-        f"Next: almenara audit verify {output} --root-hash ROOT-HASH",
+        f"Next: almenara audit verify {shlex.quote(str(output))} --root-hash {_same_hash(root_hash, member)}",
     )
+
+
+def _same_hash(given: str | None, member: Path | None) -> str:
+    """Return the root hash as it was given, for the next command: a file, digits, or a member's own."""
+    if given is not None:
+        return shlex.quote(given)
+    return "ROOT-HASH" if member is None else shlex.quote(str(member / "root-hash"))
 
 
 def verified(

@@ -134,13 +134,15 @@ class NodeClient:
         except OSError as error:
             raise Unreachable(
                 f"no node answers at {self._path}",
-                hint="Start it with: almenara node run --data DIR; or name it with --socket or --data.",
+                hint="Start it with: almenara node run --data DIR; or name the right one with --data or "
+                "--socket.",
             ) from error
 
     def _broken(self, method: str, request_id: str | None) -> AlmenaraError:
         if method == "GET":
             return Unreachable(
-                f"the node at {self._path} stopped answering", hint="Try again; see: almenara health"
+                f"the node at {self._path} stopped answering",
+                hint="Try again; see: almenara health --data DIR --token-file TOKEN",
             )
         error = OutcomeUnknown("the node stopped answering before it said whether it took the request")
         if request_id is None:

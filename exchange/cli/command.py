@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,15 @@ class Common:
     def fill(self, text: str) -> str:
         """Return a message with this command's own places in the commands that it tells to type."""
         return filled(text, self.names)
+
+    @property
+    def again(self) -> str:
+        """What must be typed behind a next command so that it asks the same node as the same person."""
+        given = (("--data", "data"), ("--socket", "socket"), ("--token-file", "token_file"))
+        words = [
+            (option, str(self.flags[name])) for option, name in given if self.flags.get(name) is not None
+        ]
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in words)
 
     def settings(self) -> Resolved[CliSettings]:
         """Return the settings that hold, with their origins.

@@ -61,7 +61,9 @@ def access_of(
     if token_file is None:
         raise NotAuthorized(
             "neither an auditor's token nor a member is named",
-            hint="Use --token-file FILE (from: almenara coordinator auditor add), or --member DIR.",
+            hint="Use --token-file FILE, made on the coordinator's machine with: almenara coordinator "
+            "auditor add "
+            "NAME --data HUB; or, as a member, --member DIR.",
         )
     token = read_secret(token_file, TOKEN_FILE).strip()
     return entry.code, None, Access(url, pinned, reader_context(pinned), token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from exchange.cli.command import Command
 from exchange.cli.local import FILE, Local, local, passphrase_option, protection_options, settings_of
 from exchange.cli.proposing import attestation_options, place_option
+from exchange.cli.root_hash import pinned_root
 
 if TYPE_CHECKING:
     from exchange.setup.governance import Ceremony
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("proposal", type=FILE, metavar="FILE.proposal")
 @click.option("--community", type=FILE, required=True, metavar="FILE", help="The community file.")
-@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
+@click.option("--root-hash", required=True, metavar="TEXT|FILE", help="From the ceremony: digits, or words.")
 @click.option("--key", type=FILE, required=True, metavar="FILE", help="Your own key.")
 @click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the signature goes.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and sign nothing.")
@@ -48,14 +50,14 @@ def sign(
     """Verify a proposal from the root hash on, show what it changes, and sign it after a yes."""
     from exchange.cli.showing_setup import review_as_fields, review_lines
     from exchange.clock import SystemClock
-    from exchange.setup import signing, words
+    from exchange.setup import signing
     from exchange.setup.files import write_file
     from exchange.setup.governance import read_from
     from exchange.setup.keyring import open_signer
     from exchange.setup.reviewing import review
 
     now_ms = SystemClock().now_ms()
-    trusted = read_from(community, words.root_hash(root_hash), now_ms).trusted
+    trusted = read_from(community, pinned_root(root_hash), now_ms).trusted
     reviewed = review(trusted, signing.read_proposal(proposal), now_ms)
     key_id = signing.require_listed(reviewed, key)
     fields = review_as_fields(reviewed) | {"key": key_id.hex()}
@@ -100,7 +102,11 @@ def publish(console: Local, proposal: Path, signatures: tuple[Path, ...], folder
     console.show(
         standing_as_fields(standing) | {"published": True, "community": community},
         f"Published: {standing.review.what}, signed with {len(standing.signatures)} keys.",
-        f"Next: give {community} to the coordinator, which passes it on to every node.",
+        f"Next: give {community} to the coordinator's operator, who types: almenara coordinator join --data "
+        "HUB "
+        "community.alm",
+        "The coordinator passes it on to every node. A new member is let in only after that.",
+        *_reason_for(standing),
     )
 
 
@@ -122,7 +128,7 @@ def status(console: Local, proposal: Path, signatures: tuple[Path, ...], folder:
     console.show(
         standing_as_fields(standing),
         *review_lines(standing.review),
-        *standing_lines(standing),
+        *standing_lines(standing, _publishing(proposal, signatures, folder)),
         *refused_lines(standing),
     )
 
@@ -137,7 +143,7 @@ def status(console: Local, proposal: Path, signatures: tuple[Path, ...], folder:
 )
 @click.option("--role", type=click.Choice(["root", "directory"]), required=True, help="What it will sign.")
 @click.option("--name", required=True, help="Whose key it is.")
-@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
+@click.option("--root-hash", required=True, metavar="TEXT|FILE", help="From the ceremony: digits, or words.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The new key's file.")
 @protection_options
 @local
@@ -153,12 +159,12 @@ def custodian_key(
     """Make a custodian's key where it will stay, and the public file to be listed with."""
     from exchange import fingerprints
     from exchange.clock import SystemClock
-    from exchange.setup import custodians, words
+    from exchange.setup import custodians
     from exchange.setup.keyring import described
     from protocol.documents import Role
 
     protect = console.protect(f"{role} key of {name}", _file(passphrase_file), unprotected=unprotected)
-    pinned = words.root_hash(root_hash)
+    pinned = pinned_root(root_hash)
     public = custodians.create_key(out, name, Role(role), pinned, protect, SystemClock().now_ms())
     key_id = described(out).key_id
     console.show(
@@ -227,7 +233,10 @@ def admit(
     console.show(
         fields | {"signed": True, "signed_with": [str(path) for path in chosen], "community": community},
         f"Signed with {len(chosen)} keys; directory version {reviewed.document.version}.",
-        f"Next: give {community} to the coordinator and to every new member, to join with.",
+        f"Next: give {community} to the coordinator's operator, who types: almenara coordinator join --data "
+        "HUB "
+        "community.alm",
+        "Then give it to every new member, to join with: before that, the coordinator lets nobody new in.",
     )
 
 
@@ -242,6 +251,22 @@ def show(console: Local, folder: Path) -> None:
 
     trusted = read_ceremony(folder, SystemClock().now_ms()).trusted
     console.show(community_as_fields(trusted), *community_lines(trusted))
+
+
+def _reason_for(standing: Standing) -> list[str]:
+    """Return who must be told why: no document carries the reason, so those concerned cannot see it."""
+    reason = standing.review.proposal.reason
+    concerned = [change.code for change in standing.review.changes if change.action in ("suspend", "remove")]
+    if not concerned:
+        return []
+    said = f" The proposal says: {reason}" if reason else ""
+    return [f"Tell {', '.join(concerned)} why, on another channel: no document says so.{said}"]
+
+
+def _publishing(proposal: Path, signatures: tuple[Path, ...], folder: Path) -> str:
+    """Return the command that publishes what was looked at just now."""
+    words = shlex.join(map(str, [proposal, *signatures]))
+    return f"almenara governance publish {words} --in {shlex.quote(str(folder))}"
 
 
 def _standing(

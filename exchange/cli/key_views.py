@@ -57,7 +57,7 @@ def _show_keys(console: Local, held: tuple[Holding, ...], seen: Glance) -> None:
             when(one.from_ms),
             when(one.until_ms),
             "-" if one.days_left(seen.now_ms) is None else str(one.days_left(seen.now_ms)),
-            "-" if one.path is None else f"{one.path} ({one.protection})",
+            _private_half(one),
         )
         for one in held
     ]
@@ -66,7 +66,16 @@ def _show_keys(console: Local, held: tuple[Holding, ...], seen: Glance) -> None:
     result = {"state": seen.state, "accepted_by_coordinator": seen.handed_over, "keys": fields}
     console.out.result(result, lambda screen: print_table(screen, columns, rows))
     if not seen.handed_over:
-        console.tell(f"Accepted by the coordinator: {accepted}. See: almenara key check")
+        console.tell(f"Accepted by the coordinator: {accepted}. See: almenara key check --data DIR")
+
+
+def _private_half(one: Holding) -> str:
+    """Return where the secret half lies and how it is kept there; a certificate's lies beside it."""
+    if one.path is None:
+        return "-"
+    if one.path.suffix == ".crt":
+        return f"{one.path.with_suffix('.key')} (unprotected, as TLS needs it)"
+    return f"{one.path} ({one.protection})"
 
 
 def _fields(one: Holding, now_ms: int) -> dict[str, object]:
@@ -101,16 +110,24 @@ def _show_board(console: Local, ending: tuple[Expiry, ...], now_ms: int) -> None
     ]
     rows = [
         (
-            str(one.days_left(now_ms)),
+            str(one.days_left(now_ms)) if one.ends_ms > now_ms else "OVER",
             when(one.ends_ms),
             one.party,
             f"{one.what} {one.name}".strip(),
-            "the next one is listed" if one.followed else "SOON" if one.due(now_ms) is not None else "-",
+            _note(one, now_ms),
         )
         for one in ending
     ]
     columns = ("days", "ends", "party", "what", "note")
     console.out.result({"expiries": fields}, lambda screen: print_table(screen, columns, rows))
+
+
+def _note(one: Expiry, now_ms: int) -> str:
+    if one.followed:
+        return "the next one is listed"
+    if one.ends_ms <= now_ms:
+        return "ENDED"
+    return "SOON" if one.due(now_ms) is not None else "-"
 
 
 @click.command(
@@ -192,7 +209,9 @@ def _chosen(held: tuple[Holding, ...], key: str) -> Holding:
     if not found and len(wanted) >= 6:
         found = [one for one in listed if one.id.startswith(wanted)]
     if not found:
-        raise NotFound(f"no listed key of this node is {key!r}", hint="See them with: almenara key list")
+        raise NotFound(
+            f"no listed key of this node is {key!r}", hint="See them with: almenara key list --data DIR"
+        )
     if len(found) > 1:
         raise BadRequest(f"several keys have an id that starts with {key}", hint="Give more digits.")
     return found[0]

@@ -54,7 +54,7 @@ def _list(common: Common, address: str, query: Mapping[str, object], empty: str)
     common.out.result(found, lambda console: _print_list(console, found.notices, empty))
     unread = next((notice for notice in found.notices if notice.unread), None)
     if unread is not None and not common.out.as_json:
-        common.out.message(f"  next: almenara show {unread.id[:12]}")
+        common.out.message(f"  next: almenara show {unread.id[:12]}{common.again}")
 
 
 def _print_list(console: Console, notices: tuple[NoticeView, ...], empty: str) -> None:
@@ -113,6 +113,8 @@ def _say_next(common: Common, content: ContentView, *, saved: bool) -> None:
     """Tell a person what may be done with what was read."""
     short = content.notice.id[:12]
     if content.attachments and not saved:
-        common.out.message(f"  next: almenara show {short} --save-attachments DIR")
+        common.out.message(f"  next: almenara show {short} --save-attachments DIR{common.again}")
     if content.notice.direction == "received" and content.notice.state == "opened":
-        common.out.message(f"  next: almenara ack {short} accept, or decline --reason REASON")
+        common.out.message(
+            f"  next: almenara ack {short} accept{common.again}; or in its place: decline --reason REASON"
+        )

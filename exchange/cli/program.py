@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "coordinator": Entry("exchange.cli.setup:coordinator", _RUN, "Set up and run a coordinator."),
         "node": Entry("exchange.cli.setup_node:node", _RUN, "Set up and run a node."),
         "officer": Entry("exchange.cli.setup_node:officer", _RUN, "Make officers' keys and tokens."),
+        "token": Entry("exchange.cli.tokens:token", _RUN, "Let programs and displays in."),
         "key": Entry("exchange.cli.keys:key", _RUN, "Show, rotate, revoke and check keys."),
         "backup": Entry("exchange.cli.backing_up:backup", _RUN, "Back up a node or a coordinator."),
         "restore": Entry("exchange.cli.backing_up:restore", _RUN, "Fill a new place from a backup."),

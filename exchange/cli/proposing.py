@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -311,6 +312,8 @@ def _write(console: Local, ceremony: Ceremony, proposal: Proposal | None, out: P
     console.show(
         review_as_fields(reviewed) | {"proposal": str(out)},
         *review_lines(reviewed),
-        f"Next: send {out} and community.alm to the custodians; each runs: almenara governance sign {out}"
-        " --community community.alm --root-hash ... --key FILE",
+        f"Next: send {out} and community.alm to the custodians; each types, with the root hash from the "
+        "record "
+        f"of the ceremony and her own key: almenara governance sign {shlex.quote(out.name)} --community "
+        "community.alm --root-hash ROOT-HASH --key FILE",
     )

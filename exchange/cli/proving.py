@@ -69,12 +69,19 @@ def _say_pending(common: Common, view: ProofView) -> None:
     for one in view.pending:
         common.out.message(f"not in it yet: {one.kind} of {safe_line(one.party)} ({one.evidence})")
     if view.pending:
-        common.out.message("  next: wait some seconds and save another one; see: almenara ledger watch")
+        common.out.message(
+            common.fill(
+                "  next: wait some seconds and save another one; see: almenara ledger watch --data DIR "
+                "--token-file TOKEN"
+            )
+        )
 
 
 def _say_others(common: Common, view: ProofView) -> None:
     for other in view.others:
-        common.out.message(f"the same notice in another envelope: almenara proof {other[:12]} -o FILE")
+        common.out.message(
+            f"the same notice in another envelope: almenara proof {other[:12]} -o FILE{common.again}"
+        )
 
 
 def _write(path: Path, text: str) -> None:

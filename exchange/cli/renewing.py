@@ -45,7 +45,10 @@ def certificate(console: Local, data: str | None, finish: bool) -> None:
     else:
         made = work.announce_certificate(folder, SystemClock().now_ms())
         first = f"The next certificate is {made.files[0]}. Nothing changes until governance lists it."
-        last = "When every member has seen that directory: almenara coordinator rotate certificate --finish"
+        last = (
+            "When every member has seen that directory: almenara coordinator rotate certificate --finish "
+            "--data DIR"
+        )
     _show(console, made, folder, first, last)
 
 

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from exchange.cli.client import NodeClient
 
 MANY = 10
+SEALED_LATER = (
+    "whoever waits gets it in an envelope of its own: under another id than this one, which its people see, "
+    "and "
+    "with a time to answer that begins then; almenara status shows both"
+)
 _WEEK_MS = 7 * 24 * 60 * MINUTE_MS
 _UNSETTLED = (OutcomeUnknown, StoreFailed, Unreachable)
 _KINDS = ("report", "update", "request", "response", "retraction", "closure", "check")
@@ -226,6 +231,8 @@ def _print_submitted(console: Console, view: SubmittedView) -> None:
         ("response by", when(view.respond_by_ms)),
         ("request", view.request_id),
     ]
+    if view.waiting:
+        rows.append(("note", SEALED_LATER))
     if view.reduced_forward_secrecy:
         rows.append(("warning", f"reduced forward secrecy for {', '.join(view.reduced_forward_secrecy)}"))
     print_facts(console, [row for row in rows if row[1] != "-"])
@@ -246,6 +253,6 @@ def _tell(common: Common, submitted: SubmittedView, status: StatusView, mileston
     if late:
         common.out.message(
             f"almenara: accepted, but not yet {milestone} by {', '.join(late)}. The node goes on by itself.\n"
-            f"  next: almenara status {submitted.id[:12]}"
+            f"  next: almenara status {submitted.id[:12]}{common.again}"
         )
     return exit_after(status.deliveries, milestone)

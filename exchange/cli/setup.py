@@ -25,6 +25,7 @@ from exchange.cli.local import (
 )
 from exchange.cli.proposing import propose
 from exchange.cli.renewing import rotate
+from exchange.cli.root_hash import pinned_root
 from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
 from exchange.cli.storing import migrate, store_option
@@ -118,7 +119,7 @@ coordinator.add_command(migrate)
 @data_option
 @click.option("--code", required=True, help="The code under which it asks to be listed.")
 @click.option("--name", required=True, help="What it is called.")
-@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
+@click.option("--root-hash", required=True, metavar="TEXT|FILE", help="From the ceremony: digits, or words.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="The TCP port.")
 @click.option(
@@ -149,9 +150,9 @@ def coordinator_init(
     unprotected: bool,
 ) -> None:
     """Make a coordinator's keys, settings and request to be admitted."""
+    from exchange import fingerprints
     from exchange.clock import SystemClock
     from exchange.settings import CoordinatorSettings
-    from exchange.setup import words
     from exchange.setup.coordinator import create_coordinator
 
     settings = settings_of(CoordinatorSettings, data=data, passphrase_file=passphrase_file)
@@ -159,7 +160,7 @@ def coordinator_init(
         settings.data,
         code=code,
         name=name,
-        root_hash=words.root_hash(root_hash),
+        root_hash=pinned_root(root_hash),
         host=host,
         port=port,
         urls=urls,
@@ -171,9 +172,15 @@ def coordinator_init(
         remember=token_values(settings.data),
     )
     console.show(
-        {"code": made.code, "url": made.url, "fingerprint": made.fingerprint, "request": str(made.request)},
+        {
+            "code": made.code,
+            "url": made.url,
+            **fingerprints.fields(made.key_id),
+            "request": str(made.request),
+        },
         f"The coordinator {made.code} is set up in {settings.data}; nodes will reach it at {made.url}.",
-        f"Its key, for governance to compare: {made.fingerprint}",
+        "The fingerprint of its key, for governance to compare, in digits and in words:",
+        *fingerprints.lines(made.key_id),
         f"Next: send {made.request} to governance, and read that fingerprint out on another channel.",
         f"When community.alm comes back: almenara coordinator join --data {settings.data} community.alm",
     )

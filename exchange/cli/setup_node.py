@@ -25,6 +25,7 @@ from exchange.cli.local import (
 )
 from exchange.cli.reaching import reach
 from exchange.cli.reconciling import reconcile
+from exchange.cli.root_hash import pinned_root
 from exchange.cli.succeeding import replace_identity, succeed_identity
 from exchange.cli.taking import community
 
@@ -66,7 +67,7 @@ node.add_command(reconcile)
 @data_option
 @click.option("--state", required=True, help="The code under which the state asks to be listed.")
 @click.option("--name", required=True, help="What the state's team is called.")
-@click.option("--root-hash", required=True, metavar="TEXT", help="From the ceremony, in digits or words.")
+@click.option("--root-hash", required=True, metavar="TEXT|FILE", help="From the ceremony: digits, or words.")
 @click.option("--officer", required=True, help="The name of the first officer.")
 @click.option("--severity", metavar="FILE", help="The state's severity schema (TOML), or bundled:ID.")
 @click.option(
@@ -94,7 +95,6 @@ def node_init(
     from exchange import fingerprints
     from exchange.clock import SystemClock
     from exchange.settings import NodeSettings
-    from exchange.setup import words
     from exchange.setup.node import create_node
 
     settings = settings_of(NodeSettings, data=data, passphrase_file=passphrase_file, **token_flags())
@@ -112,7 +112,7 @@ def node_init(
         settings.data,
         state=state,
         name=name,
-        root_hash=words.root_hash(root_hash),
+        root_hash=pinned_root(root_hash),
         officer=officer,
         severity=severity,
         protect=protect(settings.key_store),
@@ -171,6 +171,9 @@ def node_join(console: Local, data: str | None, community: Path, coordinator: st
         f"It uses the coordinator {joined.coordinator}; {joined.added} documents are new.",
         f"Everything was verified from the root hash that was typed in at init; {settings.state} is listed"
         " with its own key, and nobody has published anything in its name.",
+        f"It is let in once the coordinator {joined.coordinator} has this file too: its operator types: "
+        "almenara "
+        "coordinator join --data HUB community.alm",
         f"Next: almenara node run --data {settings.data}",
     )
 

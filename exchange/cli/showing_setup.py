@@ -74,12 +74,12 @@ def standing_as_fields(standing: Standing) -> dict[str, object]:
     }
 
 
-def standing_lines(standing: Standing) -> Iterator[str]:
-    """Yield who signed a proposal, and who is missing, for people."""
+def standing_lines(standing: Standing, publish: str) -> Iterator[str]:
+    """Yield who signed a proposal, and who is missing, for people; and the command that publishes it."""
     for count in standing.counts:
         yield from _count_lines(count)
     if standing.enough:
-        yield "Enough: publish it with almenara governance publish."
+        yield f"Enough. Next: {publish}"
 
 
 def refused_lines(standing: Standing) -> Iterator[str]:

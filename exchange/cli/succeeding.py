@@ -108,7 +108,10 @@ def replace_identity(
         },
         f"The new identity key of {made.state} is {made.key}: {made.fingerprint}",
         "Nothing changes before governance lists it; until then the node works as it did.",
-        f"Next: send {made.request} to two members; they compare the fingerprint, and: almenara node attest",
-        "Then: send it with both attestations to governance: almenara governance propose replace-identity",
+        f"Next: send {made.request} to two members; each compares the fingerprint, and types: almenara node "
+        "attest succession.alm --data HERS --identity CARD --channel ONE --channel OTHER -o ATTESTATION",
+        "Then send it with both attestations to governance, where it is proposed with: almenara governance "
+        "propose replace-identity succession.alm --attestation FIRST --attestation SECOND --in GOVERNANCE -o "
+        "PROPOSAL",
         "If the old key may be in other hands, say so to two custodians now: they can suspend the state.",
     )

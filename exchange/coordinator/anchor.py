@@ -83,7 +83,8 @@ class Anchor:
             raise SetupError(
                 f"the anchor {path} is damaged: {error.message}",
                 hint=f"If the database is known to be whole: rm {shlex.quote(str(path))}, "
-                "then: almenara coordinator recover",
+                "then: almenara coordinator recover --data DIR --members-have ack=SIZE --members-have "
+                "dir=SIZE",
             ) from error
         return SignedExtent(Extent(checkpoint.size, checkpoint.root), data)
 

@@ -154,7 +154,7 @@ def read_offered(path: Path) -> bytes | None:
     if hashlib.sha256(content).hexdigest() != path.stem:
         raise FormatError(
             f"{path.name} is not what its name says",
-            hint="Hand the file in with: almenara coordinator join",
+            hint="Hand the file in with: almenara coordinator join --data DIR community.alm",
         )
     return content
 

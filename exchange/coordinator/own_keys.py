@@ -67,7 +67,7 @@ class OwnKeys:
                 f"the directory lists the statement key {listed.hex()[:16]} for {self.code}, "
                 "which is not among keys/statement*.key",
                 hint="Restore that key file, or have governance list a key that is here: "
-                "almenara coordinator rotate",
+                "almenara coordinator rotate statement-key --data DIR",
             )
         return self._signers[listed]
 
@@ -98,7 +98,7 @@ class OwnKeys:
         raise SetupError(
             f"the directory lists no certificate for {self.code} that is among keys/tls*.crt",
             hint="Restore the certificate and its key from backup, or have governance list one that is here: "
-            "almenara coordinator rotate",
+            "almenara coordinator rotate certificate --data DIR",
         )
 
     def _entry(self) -> CoordinatorEntry:

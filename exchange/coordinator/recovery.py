@@ -73,7 +73,9 @@ def require_sound(log: Log, keys: KeyPair, ground: Ground, *, unanchored: bool =
     if ground.anchored is None and ground.published.size > 0 and not unanchored:
         raise SetupError(
             f"the anchor of the log {log} is missing, and the database has checkpoint {here.size}",
-            hint="Name its folder with the setting anchor, or make it anew: almenara coordinator recover",
+            hint="Name its folder with the setting anchor. If it is lost, compare with the members, then "
+            "make it "
+            "anew: almenara coordinator recover --data DIR --members-have ack=SIZE --members-have dir=SIZE",
         )
     if ground.published.size > here.size:
         raise _damaged(log, "its tiles go beyond its newest checkpoint")

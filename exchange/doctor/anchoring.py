@@ -11,7 +11,8 @@ from protocol.ledger.origins import Log
 
 RECOVER = (
     "If it is somewhere else, set anchor in almenara.toml to its folder, or put it back. If it is lost, read "
-    "the sizes at two members or more (almenara ledger watch --once), then: almenara coordinator recover "
+    "the sizes at two members or more (almenara ledger watch --once --data DIR --token-file TOKEN), then: "
+    "almenara coordinator recover "
     "--data DIR --members-have ack=SIZE --members-have dir=SIZE"
 )
 

@@ -122,7 +122,8 @@ class Patient:
         except (*REFUSALS, apsw.SQLError) as error:
             raise StoreFailed(
                 f"the database {self.place.database} cannot be read ({type(error).__name__})",
-                hint="Keep the directory as it is, and restore the newest backup: almenara restore",
+                hint="Keep the directory as it is, and restore the newest backup: almenara restore BACKUP "
+                "--data NEW",
             ) from error
         finally:
             discard(db)

@@ -25,7 +25,7 @@ from exchange.hsm.login import TokenState
 from keys.token_uri import TokenUri
 from protocol.errors import KeyfileError, KeyfileUnsafe, SetupError, TokenFailed
 
-SEE = "Plug it in, then see what is there: almenara key token"
+SEE = "Plug it in, then see what is there: almenara key token --data DIR"
 
 
 @dataclass(frozen=True, slots=True)

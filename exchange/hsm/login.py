@@ -18,9 +18,14 @@ from exchange.passphrases import PassphraseSource
 from keys.token_uri import TokenUri
 from protocol.errors import WrongPassphrase
 
-TRY_AT_A_TERMINAL = "Correct the PIN, then try it once at a terminal: almenara key token --login URI"
+TRY_AT_A_TERMINAL = (
+    "Correct the PIN, then try it once at a terminal: almenara key token --login URI --data DIR"
+)
 LOCKED_HINT = "Nothing here can unlock it: that takes the token's security officer, or a new token."
-_MARK = "The PIN was refused. It is not offered again while this file is here: see almenara key token.\n"
+_MARK = (
+    "The PIN was refused. It is not offered again while this file is here. See: almenara key token "
+    "--data DIR\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

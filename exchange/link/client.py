@@ -104,7 +104,10 @@ def _explained(url: str, error: BaseException, seconds: float) -> Exception | No
             # A server that does not know our certificate may hang up without a word (TLS 1.3).
             return Unreachable(
                 f"{url} hung up while the connection was opened: {error}",
-                hint="If this repeats, check that this state's manifest in force lists this node's TLS "
+                hint="A new member is let in once the coordinator has the community file that lists it: ask "
+                "its "
+                "operator. Otherwise, if this repeats, check that this state's manifest in force lists this "
+                "node's TLS "
                 "certificate, and that the certificate has not expired.",
             )
         case aiohttp.ClientError() | OSError():

@@ -264,7 +264,8 @@ async def _expect(link: Link, kind: type[M]) -> M:
 
 _HINTS = {
     PeerCode.NOT_AUTHENTICATED: (
-        "Check that this state's manifest in force lists this node's key and TLS certificate."
+        "A new member is let in once the coordinator has the community file that lists it: ask its operator. "
+        "Otherwise check that this state's manifest in force lists this node's key and TLS certificate."
     ),
     PeerCode.NOT_TRUSTED: "Check that this node follows the right community and is an active member.",
     PeerCode.NO_COMMON_VERSION: "Compare `almenara --version` on both sides.",

@@ -26,11 +26,12 @@ from protocol.errors import VersionGap
 
 ALARM = "expiry"
 NEXT = {
-    What.MANIFEST: "Sign it anew with the identity key: almenara key rotate manifest",
-    What.NODE_KEY: "Make the next one with the identity key: almenara key rotate node",
-    What.OFFICER_KEY: "Make the next one with the identity key: almenara key rotate officer NAME",
-    What.CERTIFICATE: "Make the next one with the identity key: almenara key rotate tls",
-    What.DAILY_KEYS: "The node makes them by itself: see its other alarms, and almenara health.",
+    What.MANIFEST: "With the identity key: almenara key rotate manifest --data DIR --identity FILE",
+    What.NODE_KEY: "With the identity key: almenara key rotate node --data DIR --identity FILE",
+    What.OFFICER_KEY: "With the identity key: almenara key rotate officer NAME --data DIR --identity FILE",
+    What.CERTIFICATE: "With the identity key: almenara key rotate tls --data DIR --identity FILE",
+    What.DAILY_KEYS: "The node makes them by itself: see its other alarms, with almenara health --data DIR "
+    "--token-file TOKEN",
 }
 _MOST_NOTED = 5
 _log = structlog.get_logger()

@@ -214,7 +214,8 @@ def _one(found: dict[bytes, _Key], wanted: str) -> _Key:
     if not found:
         raise NotFound(
             f"no key of any member has an id that starts with {wanted}",
-            hint="See the ids of keys with: almenara show, or in the alarm that named it.",
+            hint="See the ids of this node's keys with: almenara key list --data DIR; of others', in the "
+            "alarm that named it.",
         )
     if len(found) > 1:
         raise BadRequest(f"several keys have an id that starts with {wanted}", hint="Give more digits.")

@@ -41,7 +41,8 @@ def stale_directory(db: apsw.Connection, now_ms: int) -> AlarmView | None:
         message=f"the directory was last witnessed at {format_utc(newest.witnessed_ms)}, "
         f"{age_ms // HOUR_MS} hours ago: {_meaning(age_ms)}",
         next="Ask another member which version it has (almenara members); if it is newer than yours, the "
-        "coordinator is keeping documents back. Silent witnesses: almenara ledger watch --once",
+        "coordinator is keeping documents back. Silent witnesses: almenara ledger watch --once --data DIR "
+        "--token-file TOKEN",
         since_ms=newest.witnessed_ms,
     )
 

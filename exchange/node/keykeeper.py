@@ -131,7 +131,8 @@ class Keykeeper:
     def _missing(self) -> KeyfileError:
         return KeyfileError(
             f"no file in {self._folder} has this key",
-            hint="Copy the file here from where the key was made; if nobody made it, see: almenara key check",
+            hint="Copy the file here from where the key was made; if nobody made it, see: almenara key "
+            "check --data DIR",
         )
 
 

@@ -144,7 +144,8 @@ class Officers:
         raise BadRequest(
             f"you have {earlier.kind.name.lower()} this notice already, and that cannot be changed; "
             "nothing was added",
-            hint="Tell its sender more in a notice: almenara send --kind response --refers-to ID",
+            hint="Tell its sender more in a notice: almenara send REPORT --to SENDER --severity LEVEL "
+            "--subject TEXT --kind response --refers-to ID",
         )
 
     def _note_of(self, statement: StatementRow) -> str | None:
@@ -189,8 +190,10 @@ class Officers:
             )
         manifest = directory.documents.manifest(state)
         entry = next((key for key in manifest.keys if key.key_id == key_id), None) if manifest else None
-        hint = f"Ask the administrator for a new token: almenara officer add {shlex.quote(who.name)} "
-        hint += "--data DIR --identity FILE"
+        hint = (
+            f"Ask the administrator for a new token: almenara officer add {shlex.quote(who.name)} --data DIR "
+            "--identity FILE"
+        )
         if entry is not None and entry.from_ms > now_ms:
             hint = f"Use the earlier token until {format_utc(entry.from_ms)}: this one is announced for then."
         elif entry is not None and not isinstance(error, KeyRevoked):

@@ -115,7 +115,8 @@ class Proofs:
                 return proved
         raise NotFound(
             f"nothing about notice {notice.id.hex()[:12]} is in the witnessed ledger yet",
-            hint="Wait some seconds and ask again. If it lasts, see who has witnessed: almenara ledger watch",
+            hint="Wait some seconds and ask again. If it lasts, see who has witnessed: almenara ledger "
+            "watch --once --data DIR --token-file TOKEN",
         )
 
 

@@ -133,7 +133,8 @@ class SchemaBook:
                 f"{tag.schema} is the severity schema of {issuer}; a notice is tagged with its sender's own",
                 hint=f"Use {own.id}; see its levels with: almenara severity list"
                 if own
-                else "Publish a schema with: almenara node publish-severity, or use ppd-41.",
+                else "Use ppd-41, or publish a schema: almenara node publish-severity SCHEMA --data DIR "
+                "--identity FILE",
             )
         return tag
 

@@ -119,7 +119,8 @@ def waiting_for_witnesses(db: apsw.Connection, now_ms: int) -> AlarmView | None:
     return AlarmView(
         code="witness-pending",
         message=f"{unwitnessed} statements are in the ledger and too few witnesses have cosigned it",
-        next="Notices go on. See which nodes are silent with: almenara ledger watch --once; and call them.",
+        next="Notices go on. See which nodes are silent with: almenara ledger watch --once --data DIR "
+        "--token-file TOKEN; and call them",
         since_ms=oldest_ms,
     )
 

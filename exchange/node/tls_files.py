@@ -68,7 +68,8 @@ class Certificates:
         if not newest_first:
             raise KeyfileError(
                 f"no TLS certificate in {self._folder} can be read",
-                hint="Restore it from backup, or make a new one with: almenara key rotate tls",
+                hint="Restore it from backup, or make a new one with: almenara key rotate tls --data DIR "
+                "--identity FILE",
             )
         good = [one for one in newest_first if one.der in listed and not _ended(one.der, now_ms)]
         # This clock may be the wrong one: without a good one, each is tried.

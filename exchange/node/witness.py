@@ -30,7 +30,7 @@ from protocol.session.messages import Witness as Request
 
 KEEP_FILE = (
     "Notices go on. Tell the secretariat and two other members on another channel, and compare what "
-    "their nodes show with: almenara ledger watch --once."
+    "their nodes show with: almenara ledger watch --once --data DIR --token-file TOKEN"
 )
 CONTRADICTING = frozenset({WitnessStatus.CONFLICT, WitnessStatus.INCONSISTENT})
 """Answers that show the coordinator what this node has cosigned, for it may have lost or forked it."""

@@ -20,7 +20,8 @@ root hash and the fingerprint of each request's key.
 - ``requests``: what a request to be admitted asks for, in words
 - ``storing``: a shared store brought up to date; ``ledger``: a coordinator's anchor made anew;
   ``auditors``: who may read its ledger
-- ``people``: tokens, and officers' keys; ``severities``: schemas as states publish them
+- ``people``: tokens, and officers' keys; ``programs``: programs and displays with tokens
+- ``severities``: schemas as states publish them
 - ``keyring``: key files made and opened; ``kinds``: which kind of file lies there
 - ``files``: public files, and places made whole or not at all
 - ``settings_file``: the file of settings; ``words``: what a person types, checked

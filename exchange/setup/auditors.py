@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ def add_auditor(place: DataDir, name: str) -> Path:
     if path.exists() or any(auditor.name == token.name for auditor in auditors(place)):
         raise BadRequest(
             f"there is an auditor {token.name!r} already",
-            hint="Use another name, or take the first one back with: almenara coordinator auditor revoke",
+            hint="Use another name, or take the first one back with: almenara coordinator auditor revoke "
+            f"{shlex.quote(token.name)} --data DIR",
         )
     make_folder(place.access)
     write_secret(path, f"{format_token(token)}\n")

@@ -36,6 +36,7 @@ class NewCoordinator:
     url: str
     fingerprint: str
     request: Path
+    key_id: bytes
 
 
 def create_coordinator(
@@ -100,7 +101,7 @@ def create_coordinator(
         )
         # Last: a place with a request is complete.
         write_file(data / REQUEST_FILE, codec.encode(coordinator_request(entry, root_hash)))
-    return NewCoordinator(code, reached_at, fingerprint(signer.public), data / REQUEST_FILE)
+    return NewCoordinator(code, reached_at, fingerprint(signer.public), data / REQUEST_FILE, signer.key_id)
 
 
 async def join_community(

@@ -81,7 +81,9 @@ def read_key(path: Path, role: Role, community: bytes) -> CustodianKey:
     if key.role is not role:
         raise BadRequest(
             f"{path} holds a {key.role} key, not a {role} key",
-            hint="A custodian has one key for each role: almenara governance custodian-key --role ...",
+            hint="A custodian has one key for each role, and makes it with: almenara governance "
+            "custodian-key "
+            f"--role {role} --name NAME --root-hash ROOT-HASH --out FILE",
         )
     verify_possession(
         Verifier(), key.key, state=GOVERNANCE, role=role, community=community, proof=key.possession

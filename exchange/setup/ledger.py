@@ -62,7 +62,8 @@ def require_newest(found: Sequence[Found], members: Mapping[Log, int]) -> None:
             raise BadRequest(
                 f"there is no anchor of the log {one.log}, so nothing here can tell whether checkpoint "
                 f"{one.size} is the newest; if it is not, the next one forks the ledger for good",
-                hint="Read the sizes at two members or more: almenara ledger watch --once; then repeat with "
+                hint="Read the sizes at two members or more: almenara ledger watch --once --data NODE "
+                "--token-file TOKEN; then repeat with "
                 f"the largest: {' '.join(f'--members-have {item.log}=SIZE' for item in found)}",
             )
         if theirs is not None and theirs > one.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,9 +159,14 @@ def require_free(place: DataDir, identity: Identity) -> None:
     """
     taken = any(officer.name == identity.name for officer in officers(place))
     if taken or token_path(place, identity).exists():
+        name = shlex.quote(identity.name)
         raise BadRequest(
             f"there is an officer {identity.name!r} already, or the file of a token of that name",
-            hint="Use another name, or take the first one back with: almenara officer revoke",
+            hint=f"If it is the same person, who needs the next key: almenara key rotate officer {name} "
+            "--data DIR "
+            f"--identity FILE; to take the first one back: almenara officer revoke {name} --data DIR "
+            "--identity "
+            "FILE; otherwise use another name.",
         )
 
 

@@ -94,7 +94,7 @@ def admit(
             raise KeyRefused(
                 f"{request.code} is a member already, with another identity key",
                 hint="Ask that state on another channel why it made a second request. If it has a new key: "
-                "almenara governance propose replace-identity",
+                "almenara governance propose replace-identity REQUEST --in DIR -o PROPOSAL",
             )
         documents += request.documents
     if (states, coordinators) == listed:
@@ -136,7 +136,8 @@ def replace_identity(
     if not isinstance(asked, StateRequest) or asked.code not in states:
         raise BadRequest(
             f"{request} is not the request of a member for another identity key",
-            hint="Who is no member yet is admitted: almenara governance propose admit",
+            hint="Who is no member yet is admitted: almenara governance propose admit REQUEST --in DIR -o "
+            "PROPOSAL",
         )
     held = states[asked.code]
     if held.identity == asked.identity:
@@ -160,7 +161,7 @@ def change_coordinator(
     if not isinstance(asked, CoordinatorRequest) or asked.entry.code not in coordinators:
         raise BadRequest(
             f"{request} is not the request of a coordinator that is listed",
-            hint="A new one is admitted: almenara governance propose admit",
+            hint="A new one is admitted: almenara governance propose admit REQUEST --in DIR -o PROPOSAL",
         )
     entry = checked_coordinator(ceremony.trusted, Verifier(), asked)
     if coordinators[entry.code] == entry:
@@ -181,7 +182,7 @@ def suspend(ceremony: Ceremony, codes: Sequence[str], now_ms: int, *, why: Why) 
     if held.document.expires_ms <= now_ms:
         raise SetupError(
             "the directory has expired, so nobody is listed whom it could suspend",
-            hint="Renew it first: almenara governance propose refresh",
+            hint="Renew it first: almenara governance propose refresh --in DIR -o PROPOSAL",
         )
     version, previous = chain.following(held)
     # Exactly this and nothing else, because then two signatures suffice (spec/documents.md, "only suspends").
@@ -244,8 +245,10 @@ def confirm_compromise(
     if owners[key_id].use not in COMPROMISABLE:
         raise BadRequest(
             f"the key {key_id.hex()[:16]} of {party} is a {owners[key_id].use} key: that is replaced",
-            hint="An identity key: almenara governance propose replace-identity, and suspend until then. A "
-            "witness or certificate: almenara key rotate witness, or tls, at its node.",
+            hint="An identity key: almenara governance propose replace-identity REQUEST --in DIR -o "
+            "PROPOSAL; "
+            "suspend until then. A witness's key or a certificate, at its node: almenara key rotate witness "
+            "--data NODE --identity FILE; or rotate tls",
         )
     if since_ms > now_ms:
         raise BadRequest("the time is in the future", hint="Say since when, such as 2026-03-01T00:00:00.000Z")
@@ -264,7 +267,7 @@ def named_key(text: str, known: Iterable[bytes], what: str) -> bytes:
     if len(digits) < KEY_ID_DIGITS or len(found) != 1:
         raise BadRequest(
             f"{text!r} names {len(found)} of the {what}",
-            hint=f"Give at least {KEY_ID_DIGITS} digits of its id; see: almenara governance show",
+            hint=f"Give at least {KEY_ID_DIGITS} digits of its id; see: almenara governance show --in DIR",
         )
     return found[0]
 
@@ -324,7 +327,7 @@ def _checked(ceremony: Ceremony, request: StateRequest, now_ms: int) -> StateEnt
         raise KeyRefused(
             f"the directory says that the identity key {key_id.hex()[:16]} of {state.code} was compromised",
             hint="Let that state ask with another one, which a member makes with: almenara node "
-            "succeed-identity; a newcomer with: almenara node init",
+            "replace-identity --data NODE --new-key FILE; a newcomer with: almenara node init --help",
         )
     check_publications(request.documents)
     return state
@@ -335,7 +338,7 @@ def _require_same_key(held: CoordinatorEntry | None, asked: CoordinatorEntry) ->
         raise KeyRefused(
             f"{asked.code} is a coordinator already, with another statement key",
             hint="Ask its operator on another channel why it made a second request. If it has a new key: "
-            "almenara governance propose change-coordinator",
+            "almenara governance propose change-coordinator REQUEST --in DIR -o PROPOSAL",
         )
 
 
@@ -352,7 +355,8 @@ def _with_status(ceremony: Ceremony, codes: Sequence[str], status: StateStatus) 
 
 def _not_listed(code: str) -> BadRequest:
     return BadRequest(
-        f"the directory does not list {code}", hint="See who is listed with: almenara governance show"
+        f"the directory does not list {code}",
+        hint="See who is listed with: almenara governance show --in DIR",
     )
 
 

@@ -71,7 +71,7 @@ def announce_certificate(data: Path, now_ms: int) -> Renewal:
     if len(entry.certificates) >= MAX_CERTIFICATES:
         raise BadRequest(
             f"{entry.code} asks for {MAX_CERTIFICATES} certificates already, which is the most there can be",
-            hint="Finish the last change first: almenara coordinator rotate certificate --finish",
+            hint="Finish the last change first: almenara coordinator rotate certificate --finish --data DIR",
         )
     made = make_certificate(entry.code, now_ms, CERTIFICATE_LIFE_MS)
     path = _free(place.keys, "tls", ".crt")
@@ -92,7 +92,7 @@ def finish_certificate(data: Path) -> Renewal:
     if len(entry.certificates) == 1:
         raise BadRequest(
             f"{entry.code} has one certificate, so there is no change to finish",
-            hint="Announce the next one first: almenara coordinator rotate certificate",
+            hint="Announce the next one first: almenara coordinator rotate certificate --data DIR",
         )
     return _ask(data, msgspec.structs.replace(entry, certificates=entry.certificates[-1:]), ())
 

@@ -153,7 +153,8 @@ def _attesters(
         return shown
     if unattested is None:
         raise ThresholdNotMet(
-            f"{len(found)} members attest the identity key of {entry.code}; {needed} must",
+            f"{len(found)} {'member attests' if len(found) == 1 else 'members attest'} the identity key of "
+            f"{entry.code}; {needed} must",
             hint="Have two members confirm it: almenara node attest REQUEST --data DIR --identity FILE "
             "--channel "
             "ONE --channel OTHER -o ATTESTATION; then name what they made with --attestation. Without them, "

@@ -48,8 +48,9 @@ def require_listed(review: Review, path: Path) -> bytes:
         raise KeyfileError(
             f"{path} holds the {description.role} key {description.key_id.hex()[:16]}, and not one of the "
             f"community's {role} keys",
-            hint=f"A {review.what} is signed with a {role} key that the root lists; see: "
-            "almenara governance show",
+            hint=f"Name another file with --key: {review.what} is signed with a {role} key that the root "
+            "lists, and "
+            "those are: " + ", ".join(sorted(key_id.hex()[:16] for key_id in listed)),
         )
     return description.key_id
 

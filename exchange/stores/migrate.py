@@ -118,7 +118,7 @@ def history(db: apsw.Connection) -> list[tuple[int, str, bytes]]:
     except (TypeError, ValueError) as error:
         raise StoreFailed(
             "the database's record of its own shape is damaged",
-            hint="Restore the data directory from a backup: almenara restore.",
+            hint="Restore the data directory from a backup: almenara restore BACKUP --data NEW",
         ) from error
 
 

@@ -118,7 +118,7 @@ def test_two_custodians_suspend_a_state_within_ten_seconds(
     assert everywhere <= GOAL_S
     # It tries on, twice a second and more, and does not come in.
     running.until(
-        lambda: "own-entry-foreign" in [alarm.code for alarm in running.node("XCC").alarms], "XCC to be told"
+        lambda: "own-entry-changed" in [alarm.code for alarm in running.node("XCC").alarms], "XCC to be told"
     )
     time.sleep(1)
     assert not running.node("XCC").connected

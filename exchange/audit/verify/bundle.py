@@ -36,7 +36,7 @@ from exchange.audit.verify.judge import Judge, Sample
 from exchange.audit.verify.ledger import Ledger, Progress, leaves_again
 from exchange.audit.verify.notices import NoticeAudit
 from exchange.audit.verify.parts import Parts, Source, read_listing
-from exchange.audit.verify.record import Place, Record
+from exchange.audit.verify.record import MISSING, Place, Record
 from exchange.audit.verify.tree import StoredTree
 from keys.quorum import policy_text, quorum_of
 from keys.signer import Verifier
@@ -241,6 +241,12 @@ class _Audit:
         if outcome is Outcome.FAILED:
             failed = sum(check.failed for check in checks)
             broken = [one for one in findings if one.severity is Grade.FAILED]
+            if broken[0].code == MISSING:
+                lacking = sum(1 + one.more for one in broken if one.code == MISSING)
+                return (
+                    f"FAILED: this copy of the bundle is not whole, {lacking} of its files are missing, "
+                    f"first {broken[0].where}; {failed} thing(s) are wrong with it"
+                )
             # A file that was altered says less than the leaf that was.
             first = next((one for one in broken if one.leaf is not None), broken[0])
             return f"FAILED: {failed} thing(s) are wrong, first at {first.where}: {first.sentence}"

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from exchange.audit.verdict import Check, Finding, Grade, Outcome
 
+MISSING = "missing-file"
+"""A listed file that is not there: of a copy that was broken off, everything else follows from this."""
 LISTED = 20
 """How many findings of one code are listed."""
 
@@ -178,13 +180,15 @@ class Record:
         )
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings: failures first, each grade by place and code."""
+        """Return the findings: failures first, what lacks before what follows from it, then by place."""
         found: list[Finding] = []
         for key, listed in self._findings.items():
             *first, last = sorted(listed, key=_by_place)
             found += [*first, replace(last, more=self._more[key])]
         grades = list(Grade)
-        return tuple(sorted(found, key=lambda one: (grades.index(one.severity), *_by_place(one))))
+        return tuple(
+            sorted(found, key=lambda one: (grades.index(one.severity), one.code != MISSING, *_by_place(one)))
+        )
 
     def _outcome_of(self, code: str) -> Outcome:
         if self._failed[code]:

@@ -87,6 +87,17 @@ def test_a_damaged_file_is_named(files: Files, case: tuple[Callable[[Files], Non
     assert (code, where) in {(one.code, one.where) for one in audit(files)}
 
 
+def test_of_a_copy_that_was_broken_off_the_missing_files_come_first(files: Files) -> None:
+    """Without the trust documents nothing else holds: whoever reads that first looks in the wrong place."""
+    gone = [name for name in files if name.startswith("dir/")]
+    for name in gone:
+        del files[name]
+    verdict = verify_bundle(Memory(files), ROOT)
+    assert {one.code for one in verdict.findings[: len(gone)]} == {"missing-file"}
+    assert f"not whole, {len(gone)} of its files are missing, first dir/" in verdict.sentence
+    assert verdict.sentence.startswith("FAILED")
+
+
 def lines(files: Files) -> list[bytes]:
     return files[LIST_NAME].splitlines(keepends=True)
 

@@ -92,6 +92,19 @@ def test_the_same_bundle_gives_the_same_files(bundle: Path, tmp_path: Path) -> N
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_report_that_is_there_is_replaced_only_by_force(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be what somebody relies on; export and proof refuse as well."""
+    page = tmp_path / "report.html"
+    page.write_text("mine")
+    assert report(bundle, page, "--json") == Exit.USAGE
+    assert "--force" in json.loads(capsys.readouterr().out)["error"]["next"]
+    assert page.read_text() == "mine"
+    assert report(bundle, page, "--force") == Exit.OK
+    assert page.read_text() != "mine"
+
+
 def test_paper_alone_is_written_by_its_ending(bundle: Path, tmp_path: Path) -> None:
     """``-o report.pdf`` needs no further flag, and leaves no page behind."""
     assert report(bundle, tmp_path / "report.pdf") == Exit.OK
