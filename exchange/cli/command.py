@@ -109,7 +109,12 @@ def token_of(settings: CliSettings) -> str:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder and (Path(folder) / TOKEN_CREDENTIAL).exists():
         return read_credential(Path(folder) / TOKEN_CREDENTIAL).strip()
-    raise NotAuthorized("no token is named, so the node cannot know who asks")
+    raise NotAuthorized(
+        "no token is named, so the node cannot know who asks",
+        hint="Name yours with --token-file FILE, or by the variable ALMENARA_TOKEN_FILE. Tokens that were "
+        "not "
+        f"handed over yet lie in {settings.data / 'tokens'}",
+    )
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import click
 
 from exchange.cli.command import Command, Common, common
 from exchange.cli.local import FILE, Local, data_option, local, passphrase_option, settings_of
+from exchange.cli.words import counted
 from exchange.node.exposure_views import ExposureView, TouchedNotice
 
 if TYPE_CHECKING:
@@ -181,8 +182,9 @@ def _print(console: Console, found: ExposureView) -> None:
     since = f"since {when(found.since_ms)}" if found.since_ms else "since ever"
     say(f"{found.role} key {found.key[:16] or '(all)'} of {found.party}: {found.standing}; {since}")
     say(
-        f"It signed {len(found.signed)} notice(s) and {len(found.statements)} statement(s), and could open "
-        f"{len(found.could_open)} received notice(s); {found.sealed} it could not open."
+        f"It signed {counted(len(found.signed), 'notice')} and "
+        f"{counted(len(found.statements), 'statement')}, and "
+        f"could open {counted(len(found.could_open), 'received notice')}; {found.sealed} it could not open."
     )
     say(f"Warn on another channel: {', '.join(found.warn) or 'nobody'}")
     for title, notices in (("Notices it signed", found.signed), ("Notices it could open", found.could_open)):

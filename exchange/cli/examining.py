@@ -11,6 +11,7 @@ import click
 from exchange.cli.command import Command
 from exchange.cli.exits import Exit
 from exchange.cli.local import FILE, Local, data_option, local, settings_of
+from exchange.cli.words import counted
 
 if TYPE_CHECKING:
     from exchange.doctor.patient import Asked
@@ -51,7 +52,7 @@ def doctor(console: Local, data: str | None, token_file: Path | None) -> int:
         lines.append(f"{row['number']:>3} {row['level']:<8} {row['message']}")
         if row["fix"] and row["level"] != Level.OK:
             lines.append(f"             fix: {row['fix']}")
-    summary = f"{len(problems)} problems, {len(warnings)} warnings, {len(rows)} checks."
+    summary = f"{counted(len(problems), 'problem')}, {counted(len(warnings), 'warning')}, {len(rows)} checks."
     console.show(
         {"data": str(settings.data), "problems": len(problems), "warnings": len(warnings), "checks": rows},
         *lines,

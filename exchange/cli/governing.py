@@ -12,6 +12,7 @@ from exchange.cli.command import Command
 from exchange.cli.local import FILE, Local, local, passphrase_option, protection_options, settings_of
 from exchange.cli.proposing import attestation_options, place_option
 from exchange.cli.root_hash import pinned_root
+from exchange.cli.words import counted
 
 if TYPE_CHECKING:
     from exchange.setup.governance import Ceremony
@@ -101,7 +102,7 @@ def publish(console: Local, proposal: Path, signatures: tuple[Path, ...], folder
     community = str(folder / "community.alm")
     console.show(
         standing_as_fields(standing) | {"published": True, "community": community},
-        f"Published: {standing.review.what}, signed with {len(standing.signatures)} keys.",
+        f"Published: {standing.review.what}, signed with {counted(len(standing.signatures), 'key')}.",
         f"Next: give {community} to the coordinator's operator, who types: almenara coordinator join --data "
         "HUB "
         "community.alm",
@@ -232,7 +233,7 @@ def admit(
     community = str(folder / "community.alm")
     console.show(
         fields | {"signed": True, "signed_with": [str(path) for path in chosen], "community": community},
-        f"Signed with {len(chosen)} keys; directory version {reviewed.document.version}.",
+        f"Signed with {counted(len(chosen), 'key')}; directory version {reviewed.document.version}.",
         f"Next: give {community} to the coordinator's operator, who types: almenara coordinator join --data "
         "HUB "
         "community.alm",

@@ -12,6 +12,7 @@ import click
 
 from exchange.cli.client import notice_path
 from exchange.cli.command import Command, Common, common
+from exchange.cli.words import counted
 from exchange.node.views import LedgerView, LogView, ProofView
 from protocol.errors import SetupError, Unreachable
 
@@ -57,7 +58,7 @@ def proof(common: Common, id: str, output: Path | None) -> None:
     elif output is None:
         print(view.receipt, end="")
     else:
-        common.out.message(f"saved {output}: {view.statements} statements, all of them witnessed")
+        common.out.message(f"saved {output}: {counted(view.statements, 'statement')}, all of them witnessed")
     if not common.out.as_json:
         _say_pending(common, view)
         _say_others(common, view)
@@ -177,8 +178,8 @@ def _facts(view: LedgerView, common: Common) -> list[tuple[str, str]]:
         ("coordinator", view.coordinator),
         ("link", "connected" if view.connected else "NOT CONNECTED; this is what was known before"),
         ("merge delay", delay),
-        ("not in it yet", f"{view.promised} statements" if view.promised else "-"),
-        ("pending witness", f"{view.unwitnessed} statements" if view.unwitnessed else "-"),
+        ("not in it yet", counted(view.promised, "statement") if view.promised else "-"),
+        ("pending witness", counted(view.unwitnessed, "statement") if view.unwitnessed else "-"),
         *((f"ALARM {alarm.code}", f"{alarm.message}. {common.fill(alarm.next)}") for alarm in view.alarms),
         *(("evidence", f"evidence/{name}") for name in view.evidence),
     ]

@@ -30,6 +30,7 @@ from exchange.cli.setup_ledger import auditor, recover
 from exchange.cli.setup_node import node, officer
 from exchange.cli.storing import migrate, store_option
 from exchange.cli.taking import take
+from exchange.cli.words import counted
 
 __all__ = ["coordinator", "governance", "node", "officer"]
 
@@ -215,7 +216,8 @@ def coordinator_join(console: Local, data: str | None, store: str | None, commun
                 "left_out": taken.left_out,
                 "running": True,
             },
-            f"The running coordinator took {taken.added} new documents, and has told every connected node.",
+            f"The running coordinator took {counted(taken.added, 'new document')}, and has told every "
+            "connected node.",
             f"It serves directory version {taken.directory_version}: {', '.join(taken.states)}.",
             *(f"Left out, for its state has published something else since: {one}" for one in taken.left_out),
             "Next: nothing; a new member can start its node now.",

@@ -28,6 +28,7 @@ from exchange.cli.reconciling import reconcile
 from exchange.cli.root_hash import pinned_root
 from exchange.cli.succeeding import replace_identity, succeed_identity
 from exchange.cli.taking import community
+from exchange.cli.words import counted
 
 if TYPE_CHECKING:
     from exchange.setup.keyring import Protect
@@ -168,7 +169,7 @@ def node_join(console: Local, data: str | None, community: Path, coordinator: st
             "added": joined.added,
         },
         f"{settings.state} has joined {joined.directory.root.name!r}: {', '.join(states)}.",
-        f"It uses the coordinator {joined.coordinator}; {joined.added} documents are new.",
+        f"It uses the coordinator {joined.coordinator}; new here: {counted(joined.added, 'document')}.",
         f"Everything was verified from the root hash that was typed in at init; {settings.state} is listed"
         " with its own key, and nobody has published anything in its name.",
         f"It is let in once the coordinator {joined.coordinator} has this file too: its operator types: "

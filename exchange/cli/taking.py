@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from exchange.cli.command import Command
 from exchange.cli.local import FILE, FOLDER, Local, data_option, local, settings_of
+from exchange.cli.words import counted
 
 
 @click.command("community", cls=Command, examples=("almenara node community --data XAA -o community.alm",))
@@ -34,7 +36,9 @@ def community(console: Local, data: str | None, out: Path, force: bool) -> None:
     console.show(
         {"community": str(out), "documents": count, "bytes": len(content)},
         f"{out} holds the {count} documents that this node trusts.",
-        f"Next, for governance: almenara governance take {out} --in DIR",
+        f"Next, for governance: almenara governance take {shlex.quote(out.name)} --in DIR",
+        "Or, where a node is not let in, for the coordinator: almenara coordinator join --data HUB "
+        f"{shlex.quote(out.name)}",
         "Whoever joins with it verifies every document from the root hash, as with any community file.",
     )
 
@@ -64,9 +68,10 @@ def take(console: Local, file: Path, folder: Path, give_way: bool) -> None:
             "documents": len(after.documents),
             "directory_version": head.version,
         },
-        f"{len(merged.fresh)} documents are new in {folder}; the directory has version {head.version}.",
+        f"New in {folder}: {counted(len(merged.fresh), 'document')}; the directory has version "
+        f"{head.version}.",
         *(
-            [f"{dropped} documents here were overtaken by what the nodes have, and are left out."]
+            [f"Overtaken by what the nodes have, and left out here: {counted(dropped, 'document')}."]
             if dropped
             else []
         ),

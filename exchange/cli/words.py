@@ -101,6 +101,11 @@ def language(text: str) -> str:
     return text
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def states(values: Iterable[str]) -> tuple[str, ...]:
     """Return the state codes in ``XBB,XCC`` and repeated options, in order, each once."""
     codes = (code.strip().upper() for value in values for code in value.split(","))

@@ -98,7 +98,8 @@ def own_code(directory: Roster, held: Collection[bytes], expected: str = "") -> 
     shown = ", ".join(sorted(key_id.hex()[:16] for key_id in held))
     raise SetupError(
         f"the directory lists no coordinator {expected} with the statement key {shown}",
-        hint="Have governance admit this coordinator, then import the new community file.",
+        hint="If governance has admitted it already: almenara coordinator join --data DIR community.alm; "
+        "otherwise send request.alm to governance first.",
     )
 
 

@@ -143,7 +143,8 @@ class Health:
         alarms = [
             AlarmView(
                 code="missing-notices",
-                message=f"{missing} notices of {sender} before its newest have not arrived",
+                message=f"{missing} {'notice of' if missing == 1 else 'notices of'} {sender} from before "
+                "its newest did not arrive",
                 next=f"Ask {sender} on another channel what it sent; somebody may be withholding notices.",
                 since_ms=now_ms,
             )

@@ -118,7 +118,8 @@ def waiting_for_witnesses(db: apsw.Connection, now_ms: int) -> AlarmView | None:
     _, unwitnessed = count_promises(db)
     return AlarmView(
         code="witness-pending",
-        message=f"{unwitnessed} statements are in the ledger and too few witnesses have cosigned it",
+        message=f"too few witnesses have cosigned the ledger; waiting for them: {unwitnessed} of what was "
+        "said",
         next="Notices go on. See which nodes are silent with: almenara ledger watch --once --data DIR "
         "--token-file TOKEN; and call them",
         since_ms=oldest_ms,

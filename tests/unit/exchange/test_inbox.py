@@ -271,7 +271,7 @@ async def test_a_missing_notice_shows_as_a_gap(pair: Pair) -> None:
     missing = [alarm.message for alarm in (await pair.xbb.desk.node(SENDER)).alarms]
     await pair.xbb.receive(copies[1])
     after = (await pair.xbb.desk.node(SENDER)).alarms
-    assert missing == ["1 notices of XAA before its newest have not arrived"]
+    assert missing == ["1 notice of XAA from before its newest did not arrive"]
     assert after == ()
 
 
