@@ -142,11 +142,12 @@ class NodeKeys:
         manifest = self.accepted
         if manifest is None:
             return True
+        documents = self._directory.documents
         revoked = {item.key_id for item in manifest.revoked}
         return any(
             key.key_id in self._signers and key.from_ms <= now_ms < key.until_ms and key.key_id not in revoked
             for key in manifest.keys
-            if key.role is Role.NODE
+            if key.role is Role.NODE and documents.compromised_ms(self._state, key.key_id) is None
         )
 
     def witness(self) -> NoteSecret:

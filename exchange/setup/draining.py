@@ -30,7 +30,7 @@ async def drain(data: Path, seconds: float, clock: Clock) -> int:
     if pid is None:
         raise SetupError(
             f"no coordinator runs on {data}",
-            hint="See who is there with: almenara coordinator status, on a machine where one runs",
+            hint="See who is there with: almenara coordinator status --data DIR, on a machine where one runs",
         )
     try:
         os.kill(pid, signal.SIGTERM)

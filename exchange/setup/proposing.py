@@ -327,7 +327,8 @@ def _checked(ceremony: Ceremony, request: StateRequest, now_ms: int) -> StateEnt
         raise KeyRefused(
             f"the directory says that the identity key {key_id.hex()[:16]} of {state.code} was compromised",
             hint="Let that state ask with another one, which a member makes with: almenara node "
-            "replace-identity --data NODE --new-key FILE; a newcomer with: almenara node init --help",
+            "succeed-identity --data NODE --identity FILE --new-key NEW; a newcomer with: almenara node "
+            "init --help",
         )
     check_publications(request.documents)
     return state
