@@ -383,7 +383,7 @@ class Overloaded(ServiceError):
     """More waits here than there is room for; nothing was taken, and it may be asked again soon."""
 
     code = "overloaded"
-    default_hint = "Ask again in a moment, with the same id; if it stays so, see: almenara health"
+    default_hint = "Ask again in a moment, with the same id; if it stays so, see: almenara health --data DIR --token-file TOKEN"
 
 
 class LeaseLost(ServiceError):
