@@ -133,9 +133,7 @@ class KeyRevoked(UnknownSigner):
 
     code = "key-revoked"
     default_hint = (
-        "See what it signed with: almenara key exposure KEY --data DIR --token-file TOKEN; call its state "
-        "on the "
-        "telephone."
+        "See what it signed: almenara key exposure KEY --data DIR --token-file TOKEN; call its state."
     )
 
 
@@ -358,11 +356,7 @@ class NodeRestored(ServiceError):
     """This node's store is an older copy of itself, so that it signs nothing."""
 
     code = "restored"
-    default_hint = (
-        "Follow deploy/runbooks/restore-a-node.md; it ends with: almenara node reconcile --data DIR "
-        "--identity "
-        "FILE"
-    )
+    default_hint = "Follow deploy/runbooks/restore-a-node.md: it names every command, to the last one."
 
 
 class DataDirBusy(ServiceError):
@@ -383,7 +377,10 @@ class Overloaded(ServiceError):
     """More waits here than there is room for; nothing was taken, and it may be asked again soon."""
 
     code = "overloaded"
-    default_hint = "Ask again in a moment, with the same id; if it stays so, see: almenara health --data DIR --token-file TOKEN"
+    default_hint = (
+        "Ask again in a moment, with the same id; if it stays so, see: almenara health --data DIR "
+        "--token-file TOKEN"
+    )
 
 
 class LeaseLost(ServiceError):
