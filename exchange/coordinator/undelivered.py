@@ -48,6 +48,11 @@ class Sweeper:
             count += len(items)
         if count:
             log.warning("envelope.undelivered", count=count)
+        gone = 0
+        while pieces := await self._store.discard_content(self._clock.now_ms()):
+            gone += pieces
+        if gone:
+            log.info("content.discarded", count=gone)
         return count
 
     async def run(self, seconds: float = SWEEP_SECONDS) -> None:

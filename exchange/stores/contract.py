@@ -151,6 +151,9 @@ class Reported:
     at_ms: int
 
 
+CONTENT_GRACE_MS = 86_400_000
+"""Content is kept for so long after it has expired: what was read of it just before is still under way."""
+
 UNFENCED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -278,6 +281,16 @@ class CoordinatorStore(Protocol):
         So is what was collected as unusable: its sender would otherwise never hear of it.
         Left out is also what a recipient has made a statement about: it has it, whatever its cursor says.
         Not durable by itself: what is said about it is, and :meth:`Turn.declared` tells who was first.
+        """
+        ...
+
+    async def discard_content(self, now_ms: int) -> int:
+        """Let go of content that nobody will be sent any more; return how many pieces of it that were.
+
+        Content is what is sealed: payloads and wraps. It goes a day after its envelope has expired, if every
+        recipient has collected it, spoken of it, or was declared not to have. Its manifest, proof and
+        statements stay for ever; :meth:`mail` passes its places over. A piece is what the engine lets go of
+        at once, and one call lets go of a few: call again until there are none.
         """
         ...
 

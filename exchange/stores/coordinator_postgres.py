@@ -17,6 +17,7 @@ from exchange.stores import mailbox_postgres
 from exchange.stores.bounds import bounded, item_size
 from exchange.stores.content_postgres import ContentDays, day_of
 from exchange.stores.contract import (
+    CONTENT_GRACE_MS,
     UNFENCED,
     ChainHead,
     Cursor,
@@ -48,12 +49,10 @@ class PostgresCoordinatorStore:
 
     Args:
         database: The open database, at the newest migration; the store closes it.
-        clock: Says for which days partitions are made ahead.
     """
 
-    def __init__(self, database: Postgres, clock: Clock) -> None:
+    def __init__(self, database: Postgres) -> None:
         self._database = database
-        self._clock = clock
         self._days = ContentDays(database)
         self._owner = secrets.token_hex(OWNER_BYTES)
         self._settling = Settling(self._mark)
@@ -77,9 +76,9 @@ class PostgresCoordinatorStore:
         database = await Postgres.open(place)
         try:
             await bring_up_to_date(database, clock.now_ms())
-            self = cls(database, clock)
+            self = cls(database)
             await self.prove_writable(clock.now_ms())
-            await self.make_days()
+            await self._make_days(clock.now_ms())
             self._ticker.start()
             return self
         except BaseException:
@@ -100,13 +99,9 @@ class PostgresCoordinatorStore:
         async with self.turn() as turn:
             return await turn.commit(entries, chain)
 
-    async def make_days(self) -> None:
-        """Make the partitions for everything that may be accepted from now on; call it each day.
-
-        Raises:
-            StoreFailed, OutcomeUnknown: try again.
-        """
-        today = day_of(self._clock.now_ms())
+    async def _make_days(self, now_ms: int) -> None:
+        """Make the partitions for everything that may be accepted from now on."""
+        today = day_of(now_ms)
         await self._days.make(set(range(today - 1, today + DAYS_AHEAD + 1)))
 
     async def known(self, envelopes: Collection[bytes], statements: Collection[bytes]) -> Known:
@@ -166,6 +161,11 @@ class PostgresCoordinatorStore:
         """Return places of expired envelopes that nobody collected."""
         async with self._database.using(Use.READ) as connection:
             return await mailbox_postgres.expired(connection, now_ms, limit)
+
+    async def discard_content(self, now_ms: int) -> int:
+        """Let go of the content of one day, and make the days to come."""
+        await self._make_days(now_ms)
+        return await self._days.drop_one(day_of(now_ms - CONTENT_GRACE_MS), now_ms)
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents in a turn of their own."""

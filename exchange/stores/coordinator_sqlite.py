@@ -19,6 +19,7 @@ from exchange.stores import mailbox_sqlite
 from exchange.stores.alone import Alone
 from exchange.stores.bounds import bounded, item_size
 from exchange.stores.contract import (
+    CONTENT_GRACE_MS,
     UNFENCED,
     ChainHead,
     Cursor,
@@ -143,6 +144,11 @@ class SqliteCoordinatorStore:
     async def expired(self, now_ms: int, *, limit: int) -> tuple[Uncollected, ...]:
         """Return places of expired envelopes that nobody collected."""
         return await self._read(lambda db: mailbox_sqlite.expired(db, now_ms, limit))
+
+    async def discard_content(self, now_ms: int) -> int:
+        """Let go of the content of a few envelopes."""
+        before = now_ms - CONTENT_GRACE_MS
+        return await self._engine.write(lambda db: mailbox_sqlite.discard_content(db, before))
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents in a turn of their own."""

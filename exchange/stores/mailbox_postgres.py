@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exchange.stores.content_postgres import day_of
+from exchange.stores.content_postgres import UNSPOKEN, day_of
 from exchange.stores.contract import MailItem, MailPlace, Reported, Uncollected
 from exchange.stores.postgres import Connection
 from protocol import codec
@@ -39,15 +39,6 @@ ITEMS = """
         LEFT JOIN statement AS s ON s.idx = d.statement
     WHERE (d.total <= $4 OR d.nth = 1) AND (s.data IS NOT NULL OR c.payload IS NOT NULL)
     ORDER BY d.sequence
-"""
-
-# A recipient that has said anything about the envelope has it, even if a crash lost its last cursor.
-UNSPOKEN = """
-    NOT EXISTS (
-        SELECT 1 FROM undelivered AS u WHERE u.recipient = m.recipient AND u.sequence = m.sequence
-    ) AND NOT EXISTS (
-        SELECT 1 FROM statement AS s WHERE s.envelope = e.id AND s.party = m.recipient
-    )
 """
 
 EXPIRED = f"""

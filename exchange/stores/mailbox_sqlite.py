@@ -31,7 +31,7 @@ ITEMS = """
     FROM mailbox AS m
         LEFT JOIN envelope AS e ON e.number = m.envelope
         LEFT JOIN statement AS s ON s.idx = m.statement
-    WHERE m.recipient = :recipient AND m.sequence > :after
+    WHERE m.recipient = :recipient AND m.sequence > :after AND (m.envelope IS NULL OR e.payload <> x'')
     ORDER BY m.sequence
 """
 
@@ -113,6 +113,30 @@ def expired(db: apsw.Connection, now_ms: int, limit: int) -> tuple[Uncollected, 
         Uncollected(MailPlace(recipient, sequence), envelope, sender)
         for recipient, sequence, envelope, sender in rows
     )
+
+
+# Small steps: each is a transaction that others wait for.
+STEP = 64
+
+DONE_WITH = f"""
+    SELECT e.number FROM envelope AS e
+    WHERE e.payload <> x'' AND e.expires_ms <= :before AND NOT EXISTS (
+        SELECT 1 FROM mailbox AS m JOIN cursor AS c ON c.recipient = m.recipient
+        WHERE m.envelope = e.number AND {UNSPOKEN} AND (m.sequence > c.collected OR EXISTS (
+            SELECT 1 FROM unusable AS r WHERE r.recipient = m.recipient AND r.sequence = m.sequence)))
+    ORDER BY e.expires_ms LIMIT {STEP}
+"""  # noqa: S608  (all parts are constants of this module)
+
+
+def discard_content(db: apsw.Connection, before_ms: int) -> int:
+    """Empty the payloads and wraps of some envelopes that nobody will be sent any more; return how many.
+
+    The database overwrites what it deletes, so that they are gone from the file as well.
+    """
+    numbers = [number for (number,) in db.execute(DONE_WITH, {"before": before_ms})]
+    for number in numbers:
+        db.execute("UPDATE envelope SET wraps = x'', payload = x'' WHERE number = ?", (number,))
+    return len(numbers)
 
 
 def declared(db: apsw.Connection, places: Iterable[MailPlace]) -> frozenset[MailPlace]:

@@ -80,6 +80,8 @@ CREATE TABLE mailbox (
     CHECK ((envelope IS NULL) = (position IS NULL) AND (envelope IS NULL) = (day IS NULL))
 );
 
+CREATE INDEX mailbox_day ON mailbox (day) WHERE day IS NOT NULL;
+
 -- Written in the turn alone; cursors are written outside of it, so that neither waits for the other.
 CREATE TABLE mailbox_head (
     recipient text COLLATE "C" PRIMARY KEY,
