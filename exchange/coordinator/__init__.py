@@ -11,6 +11,7 @@ A request's way:
 
 A delivery's way:
 
+- ``posting``: handed over from memory to who is here
 - ``mailbox``: pushed in order, as far as the window allows; ``cursors``: what was collected
 - ``undelivered``: says what expired; ``expiring``: logs what ends soon
 

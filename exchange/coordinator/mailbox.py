@@ -2,18 +2,22 @@
 
 A session starts again where the recipient's cursor stands. Whatever was sent and not collected is
 sent again: delivered at least once, in the order of commits, nothing skipped.
+
+Whoever is here and has been pushed everything gets what is stored next from memory, as soon as it is
+durable; everybody else's is read from the store.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from exchange.coordinator.cursors import Cursors
 from exchange.stores.contract import CoordinatorStore, MailItem
 from protocol.envelope import MAX_SUBMISSION_BYTES
-from protocol.session.messages import Collected, Deliver, Message, Unusable
+from protocol.session.messages import Collected, Deliver, ItemKind, Message, Unusable
 
 READ_ITEMS = 64
 READ_BYTES = 2 * 1024 * 1024
@@ -60,18 +64,41 @@ class Pusher:
         self._cursors = cursors
         self._epoch = epoch
         self._sent = 0
+        self._fresh: deque[MailItem] = deque()
+        """What was stored lately, and follows what was pushed or is being pushed."""
+        self._fresh_bytes = 0
+        self._expected: int | None = None
+        """The place of the next item, if everything before it was pushed or is held here."""
         self._mail = asyncio.Event()
         self._room = asyncio.Event()
         self._reported = 0
 
     def wake(self) -> None:
-        """Say that there may be new items."""
+        """Say that there may be new items: they are read from the store."""
+        self._expected = None
         self._mail.set()
 
     def reaches(self, head: int) -> None:
         """Say that the mailbox goes up to this place by now: there may be new items."""
-        if head > self._sent:
-            self._mail.set()
+        if head > self._sent if self._expected is None else head >= self._expected:
+            self.wake()
+
+    def offer(self, sequence: int, kind: ItemKind, content: Callable[[], bytes]) -> None:
+        """Take an item that has just become durable, so that it need not be read again.
+
+        Args:
+            sequence: Its place.
+            kind: What it is.
+            content: Makes its bytes; not called if the item must be read from the store in its turn.
+        """
+        if sequence != self._expected or len(self._fresh) >= READ_ITEMS or self._fresh_bytes >= READ_BYTES:
+            self.wake()
+            return
+        item = MailItem(sequence, kind, content())
+        self._fresh.append(item)
+        self._fresh_bytes += len(item.content)
+        self._expected = sequence + 1
+        self._mail.set()
 
     def collected(self, message: Collected) -> None:
         """Move the cursor; the session has checked that the item was sent."""
@@ -100,14 +127,23 @@ class Pusher:
         while True:
             # Cleared before looking, so that an item that arrives meanwhile is looked for again.
             self._mail.clear()
-            items = await self._store.mail(
-                self._recipient, self._sent, limit=READ_ITEMS, max_bytes=READ_BYTES
-            )
-            if items:
+            if self._fresh:
+                await self._push(self._taken())
+            elif self._expected is None:
+                items = await self._store.mail(
+                    self._recipient, self._sent, limit=READ_ITEMS, max_bytes=READ_BYTES
+                )
                 await self._push(items)
-                self._sent = items[-1].sequence
-            if were_all(items):
+                if were_all(items) and not self._mail.is_set():
+                    self._expected = self._sent + 1
+            if self._expected is not None and not self._fresh:
                 await self._mail.wait()
+
+    def _taken(self) -> list[MailItem]:
+        items = list(self._fresh)
+        self._fresh.clear()
+        self._fresh_bytes = 0
+        return items
 
     async def _push(self, items: Sequence[MailItem]) -> None:
         for item in items:
@@ -115,7 +151,9 @@ class Pusher:
                 self._room.clear()
                 await self._room.wait()
             self._outlet.send(Deliver(sequence=item.sequence, item=item.kind, content=item.content))
-        await self._outlet.flush()
+            self._sent = item.sequence
+        if items:
+            await self._outlet.flush()
 
 
 def were_all(items: Sequence[MailItem]) -> bool:

@@ -22,6 +22,7 @@ from exchange.clock import Clock
 from exchange.coordinator.announcing import Announcer
 from exchange.coordinator.following import Following
 from exchange.coordinator.judging import Judge, known_of, refuse
+from exchange.coordinator.posting import Offer, post
 from exchange.coordinator.promises import Promises
 from exchange.coordinator.round import (
     Announcement,
@@ -69,6 +70,8 @@ class Relay:
         clock: Gives times of receipt.
         wake: Called with the codes of those who have new items in their mailboxes.
         recorded: Called after each commit: there are new statements.
+        offer: Given each item of a mailbox that was just stored, where the store tells its place; else
+            its recipient is woken.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class Relay:
         clock: Clock,
         wake: Callable[[Iterable[str]], None],
         recorded: Callable[[], None],
+        offer: Offer | None = None,
     ) -> None:
+        self._offer = offer
         self._store = store
         self._judge = judge
         self._promises = promises
@@ -341,17 +346,16 @@ class Relay:
         self._promises.advance(chain)
         self._announcer.said(turn.documents)
         self._recorded()
-        self._answer(gathered, entries, indexes)
+        self._answer(turn, gathered, entries, indexes)
 
-    def _answer(self, gathered: Round, entries: Sequence[Entry], indexes: Sequence[int]) -> None:
+    def _answer(self, turn: Turn, gathered: Round, entries: Sequence[Entry], indexes: Sequence[int]) -> None:
+        mailed = iter(turn.mailed)
         woken: set[str] = set()
         for source, entry, index in zip(gathered.entries, entries, indexes, strict=True):
+            woken.update(post(entry, mailed, self._offer))
             statement = None
             if isinstance(entry, NewEnvelope):
                 statement = entry.relayed.data
-                woken.update(entry.recipients)
-            else:
-                woken.update(entry.mail_to)
             if isinstance(source, Expiry) and not source.done.done():
                 source.done.set_result(None)
             for ticket in gathered.waiting.get(entry.id, ()):

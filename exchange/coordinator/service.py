@@ -129,6 +129,7 @@ class Coordinator:
             clock,
             self._sessions.wake,
             self._ledger.recorded,
+            self._sessions.offer,
         )
         self._cursors = Cursors(parts.store, clock)
         sweeper = Sweeper(parts.store, self._cursors, self._relay, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -14,7 +14,7 @@ from exchange.link.pump import Link
 from keys.roster import Roster
 from protocol.digest import certificate_id
 from protocol.errors import PeerCode, ProtocolError, TrustError
-from protocol.session.messages import Message
+from protocol.session.messages import ItemKind, Message
 from protocol.session.table import State
 
 log = structlog.get_logger()
@@ -97,6 +97,12 @@ class Sessions:
             present = self._present.get(state)
             if present is not None:
                 present.pusher.wake()
+
+    def offer(self, recipient: str, sequence: int, kind: ItemKind, content: Callable[[], bytes]) -> None:
+        """Hand an item that has just become durable to the mailbox of a node, if it is connected here."""
+        present = self._present.get(recipient)
+        if present is not None:
+            present.pusher.offer(sequence, kind, content)
 
     def has(self, state: str) -> bool:
         """Whether a node of this state is connected."""

@@ -8,6 +8,7 @@ certificate, or a signature from another connection therefore opens nothing.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from exchange.link.pump import Link
-from keys.signer import Signer, Verifier
+from keys.signer import Signer, Verifier, claimed
 from protocol.digest import signing_key_id
 from protocol.documents import CoordinatorEntry, KeyEntry, Role
 from protocol.errors import (
@@ -169,11 +170,12 @@ async def authenticate_as_coordinator(
         if hello.community != me.trust.community:
             raise WrongCommunity(f"{hello.party} greets as a member of another community")
         _require_pinned(link, me.trust, hello.party)
-        challenge, signed = _challenge(link, me, signer_for(hello.directory), hello, nonce, now_ms)
+        challenge, signed = await _challenge(link, me, signer_for(hello.directory), hello, nonce, now_ms)
         link.send(challenge)
         prove = await _expect(link, Prove)
         key = me.trust.node_key(hello.party, prove.key_id, now_ms)
-        me.verifier.verify(key.key, Role.NODE, Context.SESSION, signed.by(Side.NODE), prove.proof)
+        claim = claimed(key.key, Role.NODE, Context.SESSION, signed.by(Side.NODE), prove.proof)
+        await asyncio.to_thread(me.verifier.check, claim)
         link.send(welcome)
         return Visitor(
             state=hello.party,
@@ -211,7 +213,7 @@ class _Signed:
         )
 
 
-def _challenge(
+async def _challenge(
     link: Link, me: Identity, signer: Signer, hello: Hello, nonce: bytes, now_ms: int
 ) -> tuple[Challenge, _Signed]:
     version = choose_version(hello.versions)
@@ -222,7 +224,8 @@ def _challenge(
             hint="Compare `almenara --version` on both sides.",
         )
     signed = _Signed(link.session.hello, version, me.party, nonce, now_ms, _certificates(link))
-    proof = signer.sign(Context.SESSION, signed.by(Side.COORDINATOR))
+    # Two hundred nodes may come back at once: those who are here are served meanwhile.
+    proof = await asyncio.to_thread(signer.sign, Context.SESSION, signed.by(Side.COORDINATOR))
     challenge = Challenge(
         version=version,
         party=me.party,

@@ -201,6 +201,14 @@ class Turn(Protocol):
         """
         ...
 
+    @property
+    def mailed(self) -> Sequence[MailPlace]:
+        """The places that the commit has filled, for each entry those of its recipients, in their order.
+
+        Empty where the store does not tell: then they are found by reading.
+        """
+        ...
+
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents in order and return their indexes; durable on return.
 

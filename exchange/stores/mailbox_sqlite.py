@@ -62,8 +62,8 @@ EXPIRED = f"""
 """  # noqa: S608  (both parts are constants of this module)
 
 
-def append(db: apsw.Connection, mailed: Sequence[Mail]) -> None:
-    """Give each item the next place in its recipient's mailbox.
+def append(db: apsw.Connection, mailed: Sequence[Mail]) -> list[MailPlace]:
+    """Give each item the next place in its recipient's mailbox, and return these places.
 
     The writing transaction makes the order of commits and the order of places one.
     """
@@ -80,6 +80,7 @@ def append(db: apsw.Connection, mailed: Sequence[Mail]) -> None:
         [(recipient, head, 0) for recipient, head in heads.items()],
         then="ON CONFLICT DO UPDATE SET head = excluded.head",
     )
+    return [MailPlace(str(recipient), int(sequence or 0)) for recipient, sequence, *_ in rows]
 
 
 def items(db: apsw.Connection, recipient: str, after: int) -> Iterator[MailItem]:

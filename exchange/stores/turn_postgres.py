@@ -135,6 +135,11 @@ class PostgresTurn:
         self._statements += len(entries)
         return tuple(range(first, self._statements))
 
+    @property
+    def mailed(self) -> tuple[MailPlace, ...]:
+        """The places filled: taken by the server, and not told."""
+        return ()
+
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents, and commit; one that is there already keeps its index."""
         hashes = [signed_document_hash(data) for data in documents]

@@ -49,6 +49,7 @@ class SqliteTurn:
     def __init__(self, engine: Engine, counts: Counts) -> None:
         self._engine = engine
         self._statements, self._documents = counts
+        self._mailed: Sequence[MailPlace] = ()
 
     @property
     def counts(self) -> Counts:
@@ -79,9 +80,14 @@ class SqliteTurn:
 
     async def commit(self, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
         """Record envelopes and statements in one transaction."""
-        indexes = await self._engine.write(lambda db: record(db, entries, chain))
+        first, self._mailed = await self._engine.write(lambda db: record(db, entries, chain))
         self._statements += len(entries)
-        return indexes
+        return tuple(range(first, first + len(entries)))
+
+    @property
+    def mailed(self) -> Sequence[MailPlace]:
+        """The places that the commit has filled."""
+        return self._mailed
 
     async def append_documents(self, documents: Sequence[bytes], now_ms: int) -> tuple[int, ...]:
         """Append signed documents; one that is there already keeps its index."""
@@ -97,8 +103,14 @@ def count_rows(db: apsw.Connection) -> Counts:
     return next_index(db, "statement"), next_index(db, "document")
 
 
-def record(db: apsw.Connection, entries: Sequence[Entry], chain: ChainHead | None) -> tuple[int, ...]:
-    """Record envelopes and statements in order, and the end of a chain; return their indexes."""
+def record(
+    db: apsw.Connection, entries: Sequence[Entry], chain: ChainHead | None
+) -> tuple[int, Sequence[MailPlace]]:
+    """Record envelopes and statements in order, and the end of a chain.
+
+    Returns:
+        The first index, and the places in mailboxes.
+    """
     first = next_index(db, "statement")
     numbers = count(int(db.execute("SELECT coalesce(max(number), 0) + 1 FROM envelope").get))
     mailed: list[mailbox_sqlite.Mail] = []
@@ -119,12 +131,12 @@ def record(db: apsw.Connection, entries: Sequence[Entry], chain: ChainHead | Non
             )
     insert_rows(db, "INSERT INTO statement VALUES", statements)
     insert_rows(db, "INSERT INTO envelope VALUES", envelopes)
-    mailbox_sqlite.append(db, mailed)
+    places = mailbox_sqlite.append(db, mailed)
     insert_rows(db, "INSERT INTO undelivered VALUES", undelivered)
     if chain is not None:
         row = (chain.key_id, chain.sequence, chain.previous)
         db.execute("INSERT OR REPLACE INTO chain VALUES (?, ?, ?)", row)
-    return tuple(range(first, first + len(entries)))
+    return first, places
 
 
 def find_chain(db: apsw.Connection, key_id: bytes) -> ChainHead:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from exchange.coordinator.mailbox import Pusher
+from exchange.coordinator.mailbox import READ_ITEMS, Pusher
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from protocol.errors import PeerCode
-from protocol.session.messages import Collected, Deliver, Message, Unusable
+from protocol.session.messages import Collected, Deliver, ItemKind, Message, Unusable
 from tests.community import community
 from tests.coordinators import Inside, inside
 from tests.envelopes import sent
@@ -167,3 +167,50 @@ async def test_the_same_item_is_reported_once_in_a_session(tmp_path: Path) -> No
         async with pushed(here, Other()) as pusher:
             told = [pusher.unusable(Unusable(sequence=1, code=PeerCode.TAMPERED)) for _ in range(3)]
         assert told == [True, False, False]
+
+
+async def test_what_is_offered_in_its_place_is_not_read_again(tmp_path: Path) -> None:
+    """Whoever has been pushed everything gets it from memory; in order, once."""
+    async with inside(tmp_path) as here:
+        other = Other()
+        async with pushed(here, other) as pusher:
+            await here.ask("XAA", sent(EVERYONE))
+            pusher.wake()
+            await other.has(1)
+            reads = here.store.stats().reads  # type: ignore[attr-defined]
+            await until_idle(pusher)
+            for sequence in range(2, 40):
+                pusher.offer(sequence, ItemKind.STATEMENT, lambda: b"said")
+            assert await other.has(39) == list(range(1, 40))
+            assert here.store.stats().reads - reads <= 1  # type: ignore[attr-defined]
+
+
+async def test_an_offer_behind_a_hole_is_read_from_the_store(tmp_path: Path) -> None:
+    """Another process may have stored what comes before it; nothing is skipped."""
+    async with inside(tmp_path) as here:
+        other = Other()
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            for _ in range(3):
+                await here.ask("XAA", sent(EVERYONE))
+            pusher.offer(3, ItemKind.ENVELOPE, lambda: b"never made")
+            assert await other.has(3) == [1, 2, 3]
+
+
+async def test_more_than_is_held_is_read_from_the_store(tmp_path: Path) -> None:
+    """A recipient that takes nothing costs bounded memory."""
+    async with inside(tmp_path) as here:
+        other = Other(window=0)
+        made: list[int] = []
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            for sequence in range(1, 200):
+                pusher.offer(sequence, ItemKind.STATEMENT, lambda: made.append(1) or b"said")  # type: ignore[func-returns-value]
+            assert len(made) == READ_ITEMS
+
+
+async def until_idle(pusher: Pusher) -> None:
+    """Return once the pusher has read everything and waits for offers."""
+    async with asyncio.timeout(10):
+        while pusher._expected is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
