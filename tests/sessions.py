@@ -8,6 +8,7 @@ from protocol.ledger.origins import Log
 from protocol.notice import DirectoryHead
 from protocol.session.messages import (
     Accepted,
+    Ahead,
     Attest,
     Bye,
     Challenge,
@@ -86,6 +87,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     Compare(log=Log.DIRECTORY, old=3, new=7),
     Compared(log=Log.DIRECTORY, old=3, new=7, proof=(bytes(32),)),
+    Ahead(content=b"sealed"),
     Ping(token=1),
     Pong(token=1),
     Bye(code=PeerCode.GOING_AWAY),

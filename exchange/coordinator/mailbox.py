@@ -17,10 +17,38 @@ from typing import Protocol
 from exchange.coordinator.cursors import Cursors
 from exchange.stores.contract import CoordinatorStore, MailItem
 from protocol.envelope import MAX_SUBMISSION_BYTES
-from protocol.session.messages import Collected, Deliver, ItemKind, Message, Unusable
+from protocol.session.messages import Ahead, Collected, Deliver, ItemKind, Message, Unusable
 
 READ_ITEMS = 64
 READ_BYTES = 2 * 1024 * 1024
+
+
+FLUSH_BYTES = 32 * 1024
+
+MOST_AHEAD = 8
+"""So many urgent items of up to FLUSH_BYTES go ahead before anything else is taken: they fill no window."""
+
+
+class Senders:
+    """Of whom something waits in a mailbox, as far as it was told."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._unknown = 0
+        """Up to here somebody else may have stored something."""
+        self._newest: dict[str, int] = {}
+
+    def note(self, sequence: int, sender: str) -> None:
+        """Note whose item has this place; places that were skipped are unknown."""
+        if sequence != self._last + 1:
+            self._unknown = sequence - 1
+        self._last = sequence
+        self._newest[sender] = sequence
+
+    def has_nothing_between(self, sent: int, sequence: int, sender: str) -> bool:
+        """Whether nothing of a sender waits between what was pushed and a place that comes next."""
+        unknown = self._unknown if sequence == self._last + 1 else sequence - 1
+        return sent >= unknown and self._newest.get(sender, 0) <= sent
 
 
 class Outlet(Protocol):
@@ -67,6 +95,9 @@ class Pusher:
         self._fresh: deque[MailItem] = deque()
         """What was stored lately, and follows what was pushed or is being pushed."""
         self._fresh_bytes = 0
+        self._senders = Senders()
+        self._ahead = 0
+        """How many went ahead since the other side has taken anything else."""
         self._expected: int | None = None
         """The place of the next item, if everything before it was pushed or is held here."""
         self._mail = asyncio.Event()
@@ -83,14 +114,29 @@ class Pusher:
         if head > self._sent if self._expected is None else head >= self._expected:
             self.wake()
 
-    def offer(self, sequence: int, kind: ItemKind, content: Callable[[], bytes]) -> None:
+    def offer(
+        self,
+        sequence: int,
+        kind: ItemKind,
+        content: Callable[[], bytes],
+        *,
+        sender: str = "",
+        is_urgent: bool = False,
+    ) -> None:
         """Take an item that has just become durable, so that it need not be read again.
 
         Args:
             sequence: Its place.
             kind: What it is.
             content: Makes its bytes; not called if the item must be read from the store in its turn.
+            sender: Whose envelope it is; empty for a statement.
+            is_urgent: Whether it may go ahead of what others have sent.
         """
+        goes_ahead = is_urgent and self._may_go_ahead(sequence, sender)
+        self._senders.note(sequence, sender)
+        if goes_ahead and len(data := content()) <= FLUSH_BYTES:
+            self._ahead += 1
+            self._outlet.send(Ahead(content=data))
         if sequence != self._expected or len(self._fresh) >= READ_ITEMS or self._fresh_bytes >= READ_BYTES:
             self.wake()
             return
@@ -139,6 +185,11 @@ class Pusher:
             if self._expected is not None and not self._fresh:
                 await self._mail.wait()
 
+    def _may_go_ahead(self, sequence: int, sender: str) -> bool:
+        """Whether an item would have to wait for what others have sent, and for nothing of its own sender."""
+        waits = self._sent + 1 != sequence and self._ahead < MOST_AHEAD
+        return waits and self._senders.has_nothing_between(self._sent, sequence, sender)
+
     def _taken(self) -> list[MailItem]:
         items = list(self._fresh)
         self._fresh.clear()
@@ -146,14 +197,21 @@ class Pusher:
         return items
 
     async def _push(self, items: Sequence[MailItem]) -> None:
+        size = 0
         for item in items:
             while not self._outlet.may_deliver(len(item.content)):
                 self._room.clear()
                 await self._room.wait()
             self._outlet.send(Deliver(sequence=item.sequence, item=item.kind, content=item.content))
             self._sent = item.sequence
-        if items:
+            size += len(item.content)
+            if size >= FLUSH_BYTES:
+                # What is handed down can no longer be overtaken.
+                await self._outlet.flush()
+                size = self._ahead = 0
+        if size:
             await self._outlet.flush()
+            self._ahead = 0
 
 
 def were_all(items: Sequence[MailItem]) -> bool:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Protocol
 
 from exchange.stores.contract import Entry, MailPlace, NewEnvelope
 from protocol import codec
 from protocol.envelope import Submission, deliver
 from protocol.session.messages import ItemKind
 
-Offer = Callable[[str, int, ItemKind, Callable[[], bytes]], None]
-"""Takes a recipient, a place in its mailbox, what lies there, and what makes its bytes."""
+
+class Offer(Protocol):
+    """Takes what was just stored; arguments as :meth:`exchange.coordinator.mailbox.Pusher.offer`."""
+
+    def __call__(
+        self,
+        recipient: str,
+        sequence: int,
+        kind: ItemKind,
+        content: Callable[[], bytes],
+        *,
+        sender: str = "",
+        is_urgent: bool = False,
+    ) -> None:
+        """Hand an item to its recipient's mailbox, if the recipient is here."""
+        ...
 
 
 def post(entry: Entry, mailed: Iterator[MailPlace], offer: Offer | None) -> Iterator[str]:
@@ -31,9 +46,17 @@ def post(entry: Entry, mailed: Iterator[MailPlace], offer: Offer | None) -> Iter
             yield recipient
         elif envelope is not None:
             content = partial(delivery_of, envelope.submission, position)
-            offer(recipient, place.sequence, ItemKind.ENVELOPE, content)
+            offer(
+                recipient,
+                place.sequence,
+                ItemKind.ENVELOPE,
+                content,
+                sender=envelope.sender,
+                is_urgent=envelope.is_urgent,
+            )
         elif not isinstance(entry, NewEnvelope):
-            offer(recipient, place.sequence, ItemKind.STATEMENT, partial(bytes, entry.data))
+            said = partial(bytes, entry.data)
+            offer(recipient, place.sequence, ItemKind.STATEMENT, said, sender=entry.party)
 
 
 def delivery_of(submission: Submission, position: int) -> bytes:

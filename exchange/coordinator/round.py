@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from exchange.coordinator.admission import UnverifiedStatement
+from exchange.coordinator.admission import UnverifiedStatement, is_urgent
 from exchange.coordinator.waiting import Answer, Brought
 from exchange.stores.contract import Known, MailPlace, NewEnvelope, NewStatement, Uncollected
 from keys.authenticity import UnverifiedSubmission, VerifiedSubmission
@@ -228,4 +228,5 @@ def promised(entry: Own, draft: Draft, data: bytes, party: str, now_ms: int) -> 
         received_ms=now_ms,
         submission=entry.submission,
         relayed=statement,
+        is_urgent=is_urgent(entry.header),
     )

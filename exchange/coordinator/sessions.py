@@ -13,7 +13,7 @@ from exchange.coordinator.mailbox import Pusher
 from exchange.link.pump import Link
 from keys.roster import Roster
 from protocol.digest import certificate_id
-from protocol.errors import PeerCode, ProtocolError, TrustError
+from protocol.errors import PeerCode, ProtocolError, TrustError, Unreachable
 from protocol.session.messages import ItemKind, Message
 from protocol.session.table import State
 
@@ -98,11 +98,24 @@ class Sessions:
             if present is not None:
                 present.pusher.wake()
 
-    def offer(self, recipient: str, sequence: int, kind: ItemKind, content: Callable[[], bytes]) -> None:
+    def offer(
+        self,
+        recipient: str,
+        sequence: int,
+        kind: ItemKind,
+        content: Callable[[], bytes],
+        *,
+        sender: str = "",
+        is_urgent: bool = False,
+    ) -> None:
         """Hand an item that has just become durable to the mailbox of a node, if it is connected here."""
         present = self._present.get(recipient)
-        if present is not None:
-            present.pusher.offer(sequence, kind, content)
+        if present is None:
+            return
+        try:
+            present.pusher.offer(sequence, kind, content, sender=sender, is_urgent=is_urgent)
+        except (ProtocolError, Unreachable):
+            return  # it has left: its next session begins where its cursor stands
 
     def has(self, state: str) -> bool:
         """Whether a node of this state is connected."""

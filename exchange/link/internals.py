@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket as socket_module
 import struct
 from asyncio import sslproto
 from collections.abc import Iterable, Iterator
@@ -21,8 +22,11 @@ from protocol.errors import SetupError
 
 Socket: TypeAlias = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
-PIECE_BYTES = 256 * 1024
-"""About so much is written at once: enough to fill a few TLS records, little enough to stay fair."""
+PIECE_BYTES = 64 * 1024
+"""About so much is written at once: a few TLS records, and half a second of a slow line."""
+
+UNSENT_BYTES = 32 * 1024
+"""So much may lie unsent below us, twice: what is urgent cannot overtake what was handed down."""
 
 TLS_BUFFER_BYTES = 64 * 1024
 
@@ -92,6 +96,10 @@ class Outlet:
                 hint="Install the aiohttp version that requirements.lock names.",
             )
         self._protocol: Any = protocol
+        self._transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        below = self._transport.get_extra_info("socket")
+        if below is not None and hasattr(socket_module, "TCP_NOTSENT_LOWAT"):
+            below.setsockopt(socket_module.IPPROTO_TCP, socket_module.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._masks = masks
 
     def pieces(self, messages: Iterable[bytes]) -> Iterator[bytes]:

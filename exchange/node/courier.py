@@ -34,11 +34,13 @@ from keys.signer import Signer
 from protocol.errors import AlmenaraError, RemoteProtocolError, Unreachable
 from protocol.session.messages import (
     Accepted,
+    Ahead,
     Attest,
     Collected,
     Compared,
     Deliver,
     Documents,
+    ItemKind,
     Located,
     Publish,
     Refused,
@@ -61,6 +63,9 @@ CLOCK_SECONDS = 1.0
 STEADY_SECONDS = 15.0
 """A session counts as a success once something of it is durable, or after so long: a session that
 fails over and over is not opened twice a second for ever."""
+
+AHEAD = 0
+"""The place of what came before its turn: places in a mailbox begin with 1, and it has none yet."""
 
 _log = structlog.get_logger()
 
@@ -221,6 +226,8 @@ class Courier:
             match message:
                 case Deliver():
                     inbox.offer(Item(sequence=message.sequence, kind=message.item, content=message.content))
+                case Ahead():
+                    inbox.offer(Item(sequence=AHEAD, kind=ItemKind.ENVELOPE, content=message.content))
                 case Accepted() | Refused():
                     self._answers.offer(Answered(session.sent.pop(message.ref), message))
                 case Documents():
@@ -311,10 +318,12 @@ class Courier:
                 continue
             self._addresses.succeeded()
             for outcome in outcomes:
-                if outcome.refusal is not None:
+                if outcome.refusal is not None and outcome.item.sequence != AHEAD:
                     code = outcome.refusal.error.peer_code
                     session.link.send(Unusable(sequence=outcome.item.sequence, code=code))
-            session.link.send(Collected(sequence=outcomes[-1].item.sequence))
+            last = max(outcome.item.sequence for outcome in outcomes)
+            if last != AHEAD:
+                session.link.send(Collected(sequence=last))
 
 
 def shown(url: str) -> str:

@@ -67,7 +67,7 @@ class NewStatement:
 class NewEnvelope:
     """A verified envelope to store once and to mail to each recipient, with the promise to do so.
 
-    ``recipients`` stand in the order of the wraps.
+    ``recipients`` stand in the order of the wraps. ``is_urgent`` is not stored.
     """
 
     id: bytes
@@ -78,6 +78,7 @@ class NewEnvelope:
     received_ms: int
     submission: Submission
     relayed: NewStatement
+    is_urgent: bool = False
 
 
 Entry: TypeAlias = NewEnvelope | NewStatement

@@ -216,6 +216,12 @@ class Compared(Wire, frozen=True, tag=24):
     proof: Annotated[tuple[Bytes32, ...], Meta(max_length=MAX_PROOF_HASHES)]
 
 
+class Ahead(Wire, frozen=True, tag=25):
+    """An urgent envelope of the node's mailbox before its turn; it is delivered again in its turn."""
+
+    content: Annotated[bytes, Meta(max_length=MAX_SUBMISSION_BYTES)]
+
+
 class Ping(Wire, frozen=True, tag=20):
     """Are you there?"""
 
@@ -259,6 +265,7 @@ Message: TypeAlias = (
     | Bye
     | Compare
     | Compared
+    | Ahead
 )
 Request: TypeAlias = Submit | Attest | Publish
 _KINDS: dict[int | str, type[Message]] = codec.tags_of(*get_args(Message))

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from protocol.session.messages import (
     Accepted,
+    Ahead,
     Attest,
     Bye,
     Challenge,
@@ -62,7 +63,7 @@ class State(StrEnum):
 
 
 _NODE_REQUESTS: tuple[type, ...] = (Submit, Attest, Publish, Mirror, Collected, Unusable)
-_COORDINATOR_ANSWERS: tuple[type, ...] = (Accepted, Refused, Deliver, Documents)
+_COORDINATOR_ANSWERS: tuple[type, ...] = (Accepted, Refused, Deliver, Ahead, Documents)
 _NODE_LEDGER: tuple[type, ...] = (Cosigned, Locate, Compare)
 _COORDINATOR_LEDGER: tuple[type, ...] = (Witness, Witnessed, Located, Compared)
 _BOTH: tuple[type, ...] = (Ping, Pong)

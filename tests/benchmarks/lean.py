@@ -23,7 +23,18 @@ from protocol.session.session import Session
 from protocol.session.table import Side, State
 from tests.benchmarks.crowd import CLOCK, HUB, Crowd
 
-SUBMIT, ATTEST, ACCEPTED, REFUSED, DELIVER, COLLECTED, PING, PONG, BYE = 5, 6, 8, 9, 10, 11, 20, 21, 22
+SUBMIT, ATTEST, ACCEPTED, REFUSED, DELIVER, COLLECTED, PING, PONG, BYE, AHEAD = (
+    5,
+    6,
+    8,
+    9,
+    10,
+    11,
+    20,
+    21,
+    22,
+    25,
+)
 _UPGRADE = (
     b"GET /v1/session HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -163,19 +174,20 @@ def frame(payload: bytes) -> bytes:
     return head + bytes(4) + payload
 
 
-async def enter(crowd: Crowd, code: str, *, address: str = "127.0.0.1") -> Lean:
+async def enter(crowd: Crowd, code: str, *, address: str = "127.0.0.1", port: int = 0) -> Lean:
     """Open a session for a member, as its node does.
 
     Args:
         crowd: The community.
         code: Whose session.
         address: The loopback address to come from.
+        port: Where to connect, if not straight to the coordinator.
     """
     loop = asyncio.get_running_loop()
     _, lean = await loop.create_connection(
         lambda: Lean(crowd.certificates[code].id),
         "127.0.0.1",
-        crowd.port,
+        port or crowd.port,
         ssl=crowd.context(code),
         server_hostname="",
         local_addr=(address, 0),

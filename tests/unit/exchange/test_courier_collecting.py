@@ -10,6 +10,7 @@ from protocol import codec
 from protocol.envelope import deliver
 from protocol.errors import PeerCode
 from protocol.session.messages import (
+    Ahead,
     Attest,
     Collected,
     Deliver,
@@ -68,6 +69,31 @@ async def test_what_was_not_seen_collected_comes_again_and_is_shown_once(tmp_pat
         shown = await xbb.desk.inbox(xbb.officer)
         statements = [row for row in await xbb.queue() if row.kind == "attest"]
     assert (len(shown), len(statements)) == (1, 1)
+
+
+async def test_what_came_ahead_of_its_turn_is_received_at_once_and_collected_in_its_turn(
+    tmp_path: Path,
+) -> None:
+    """Shown once, recorded once; the cursor moves with the turn alone, also for rubbish."""
+    async with a_node(tmp_path / "XAA", "XAA") as xaa:
+        copy = delivery_to("XBB", await xaa.send())
+    async with (
+        a_node(tmp_path / "XBB", "XBB") as xbb,
+        a_hub(tmp_path, xbb) as hub,
+        carrying(tmp_path, xbb),
+    ):
+        talk = await hub.talk()
+        talk.say(Ahead(content=b"rubbish"))
+        talk.say(Ahead(content=copy))
+        first = await talk.next()
+        shown = await xbb.desk.inbox(xbb.officer)
+        talk.say(Deliver(sequence=1, item=ItemKind.ENVELOPE, content=copy))
+        second = await talk.next()
+        statements = [row for row in await xbb.queue() if row.kind == "attest"]
+        again = await xbb.desk.inbox(xbb.officer)
+    assert isinstance(first, Attest)
+    assert second == Collected(sequence=1)
+    assert len(shown) == len(again) == len(statements) == 1
 
 
 async def test_an_unusable_item_is_reported_and_collected(place: Place) -> None:

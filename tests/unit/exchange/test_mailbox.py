@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from exchange.coordinator.mailbox import READ_ITEMS, Pusher
+from exchange.coordinator.mailbox import FLUSH_BYTES, MOST_AHEAD, READ_ITEMS, Pusher
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from protocol.errors import PeerCode
-from protocol.session.messages import Collected, Deliver, ItemKind, Message, Unusable
+from protocol.session.messages import Ahead, Collected, Deliver, ItemKind, Message, Unusable
 from tests.community import community
 from tests.coordinators import Inside, inside
 from tests.envelopes import sent
@@ -25,6 +25,7 @@ class Other:
     def __init__(self, window: int = 100) -> None:
         self.window = window
         self.got: list[int] = []
+        self.ahead: list[bytes] = []
         self.collected = 0
         self.changed = asyncio.Event()
 
@@ -33,7 +34,10 @@ class Other:
         return len([one for one in self.got if one > self.collected]) < self.window
 
     def send(self, message: Message) -> None:
-        """Take one delivery."""
+        """Take one delivery, or what goes ahead of its turn."""
+        if isinstance(message, Ahead):
+            self.ahead.append(message.content)
+            return
         assert isinstance(message, Deliver)
         self.got.append(message.sequence)
         self.changed.set()
@@ -214,3 +218,61 @@ async def until_idle(pusher: Pusher) -> None:
     async with asyncio.timeout(10):
         while pusher._expected is None:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
+
+
+def offered(pusher: Pusher, sequence: int, sender: str, *, is_urgent: bool = False, size: int = 5) -> None:
+    """Offer an envelope of a sender."""
+    content = f"{sequence}".encode().ljust(size)
+    pusher.offer(sequence, ItemKind.ENVELOPE, lambda: content, sender=sender, is_urgent=is_urgent)
+
+
+async def test_what_is_urgent_goes_ahead_of_what_others_have_sent(tmp_path: Path) -> None:
+    """Only if nothing of its own sender waits; it comes again in its turn."""
+    async with inside(tmp_path) as here:
+        other = Other(window=1)
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            for sequence in range(1, 6):
+                offered(pusher, sequence, "XAA")
+            await other.has(1)
+            offered(pusher, 6, "XCC", is_urgent=True)
+            offered(pusher, 7, "XAA", is_urgent=True)
+            offered(pusher, 8, "XCC", is_urgent=True)
+            assert [data.strip() for data in other.ahead] == [b"6"]
+            other.window = 100
+            pusher.collected(Collected(sequence=1))
+            assert await other.has(8) == list(range(1, 9))
+
+
+async def test_what_is_next_does_not_go_ahead_of_itself(tmp_path: Path) -> None:
+    """An urgent item for whoever has everything is delivered once."""
+    async with inside(tmp_path) as here:
+        other = Other()
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            offered(pusher, 1, "XCC", is_urgent=True)
+            await other.has(1)
+            assert not other.ahead
+
+
+async def test_nothing_goes_ahead_of_what_another_process_may_have_stored(tmp_path: Path) -> None:
+    """It could be of the same sender."""
+    async with inside(tmp_path) as here:
+        other = Other(window=0)
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            offered(pusher, 3, "XCC", is_urgent=True)
+            assert not other.ahead
+
+
+async def test_little_goes_ahead_as_it_fills_no_window(tmp_path: Path) -> None:
+    """So many items, and none that is large, until the other side has taken something else."""
+    async with inside(tmp_path) as here:
+        other = Other(window=0)
+        async with pushed(here, other) as pusher:
+            await until_idle(pusher)
+            offered(pusher, 1, "XAA")
+            offered(pusher, 2, "XBC", is_urgent=True, size=FLUSH_BYTES + 1)
+            for number in range(20):
+                offered(pusher, 3 + number, f"XD{number}", is_urgent=True)
+            assert len(other.ahead) == MOST_AHEAD

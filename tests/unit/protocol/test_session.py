@@ -122,7 +122,7 @@ def test_after_the_goodbye_nothing_is_sent_and_nothing_heard(side: Side, message
         (msgpack.packb([20, "1"]), PeerCode.MALFORMED),
         (msgpack.packb([20, 1, 1]), PeerCode.MALFORMED),
         (b"\x91" * 5000 + b"\x14", PeerCode.MALFORMED),
-        (msgpack.packb([25, 1]), PeerCode.UNKNOWN_KIND),
+        (msgpack.packb([99, 1]), PeerCode.UNKNOWN_KIND),
         (msgpack.packb(["ping", 1]), PeerCode.UNKNOWN_KIND),
         (bytes(MAX_MESSAGE_BYTES + 1), PeerCode.TOO_LARGE),
     ],
