@@ -47,6 +47,10 @@ from exchange.stores.contract import (
 from protocol.errors import OverQuota, PeerCode
 from protocol.session.messages import Accepted, Refused
 
+A_FEW, COMPANY, COMPANY_SECONDS = 16, 128, 0.005
+"""While rounds have at least a few entries, both workers wait so long for more, unless there are so many: a
+signature, a look-up and a flush cost the same for two as for two hundred."""
+
 PENALTY_SECONDS = 0.25
 """So much later a member hears that it brings too much."""
 
@@ -105,6 +109,8 @@ class Relay:
         self._writing: Round | None = None
         self._said_since: Counter[tuple[str, bytes]] = Counter()
         """What was written since the first worker looked into the store last."""
+        self._busy = False
+        """Whether the last round had many entries, so that others are about to come."""
         self._written = 0
         """How many rounds were written, or failed."""
         self._ready, self._room, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -154,6 +160,8 @@ class Relay:
         while True:
             await self._waiting.wait()
             await self._room.wait()
+            if self._busy and len(self._waiting) < COMPANY:
+                await asyncio.sleep(COMPANY_SECONDS)
             room = self._gathering.room
             taken = self._waiting.take(room, TAKEN_BYTES)
             room -= len(taken)
@@ -255,7 +263,10 @@ class Relay:
                 if self._ended:
                     return
                 continue
+            if self._busy and len(self._gathering.entries) < COMPANY:
+                await asyncio.sleep(COMPANY_SECONDS)
             self._writing, self._gathering = self._gathering, Round()
+            self._busy = len(self._writing.entries) >= A_FEW
             self._room.set()
             await self._write_round(self._writing)
             self._said_since += self._writing.spoken
