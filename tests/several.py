@@ -2,7 +2,7 @@
 
 On PostgreSQL each has connections of its own. SQLite's store keeps sessions and leases in memory, so there
 all share one object: the same contract, without a server. Real processes are tested in
-``tests/acceptance/test_several_coordinators.py``.
+``tests/faults/test_several_coordinators.py``.
 """
 
 from __future__ import annotations

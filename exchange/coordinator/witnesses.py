@@ -27,7 +27,7 @@ from exchange.coordinator.heads import Head
 from exchange.coordinator.refuting import Halt, Refuting
 from exchange.coordinator.sessions import Sessions
 from exchange.stores.ledger_contract import LedgerStore, ReadTile, Witnessing
-from exchange.stores.sharing_contract import Lease, Mark, Pulse, Sharing
+from exchange.stores.sharing_contract import Lease, Mark, Pulse, Question, Sharing
 from keys.quorum import Quorum
 from protocol.errors import FormatError, LeaseLost, TrustError
 from protocol.ledger.checkpoint import parse_checkpoint
@@ -111,11 +111,15 @@ class Witnesses:
         self.left(state)
         if self._head.witnessed is not None:
             self._sessions.tell(state, Witnessed(log=self._log, checkpoint=self._head.witnessed.data))
-        asking = self._round is not None and (self._gathering or self._lease is None)
-        if asking and self._round is not None and state in self._round.quorum.witnesses:
-            await self._ask(self._round, state)
-        else:
+        # First the newest question: a witness that comes from another process has cosigned that, maybe, and
+        # would take a smaller one for a log that was cut.
+        newest = await self._sharing.question(self._log)
+        if newest is not None and newest.number != self._number:
+            await self._take(newest)
+        elif self._round is None or (self._lease is not None and not self._gathering):
             self._news.set()
+        elif state in self._round.quorum.witnesses:
+            await self._ask(self._round, state)
 
     def left(self, state: str) -> None:
         """Forget what a node was asked: it has gone."""
@@ -195,9 +199,10 @@ class Witnesses:
                 continue
             began = loop.time()
             try:
-                self._gathering = True
-                await self._ask_all()
-                await self._gather(began, began + seconds)
+                if not await self._is_behind():
+                    self._gathering = True
+                    await self._ask_all()
+                    await self._gather(began, began + seconds)
             except LeaseLost:
                 raise
             except Exception as error:
@@ -208,6 +213,17 @@ class Witnesses:
             await asyncio.sleep(max(0.0, began + seconds - loop.time()))
 
     # One round.
+
+    async def _is_behind(self) -> bool:
+        """Whether the leader before asked about more than is shown here yet; the next look catches up.
+
+        No witness is ever asked about less than before: to it, the log would have been cut.
+        """
+        newest = await self._sharing.question(self._log)
+        if newest is None or newest.number == self._number:
+            return False
+        asked = parse_checkpoint(newest.checkpoint, limit=MAX_COSIGNED_BYTES).checkpoint
+        return asked.size > self._head.size
 
     async def _ask_all(self) -> None:
         assert self._head.published is not None  # noqa: S101 - run() has looked
@@ -227,9 +243,14 @@ class Witnesses:
     async def _follow_question(self) -> None:
         """Ask the nodes that are here what another process asks."""
         question = await self._sharing.question(self._log)
-        if question is None:
-            return
-        gathering = Gathering(parse_checkpoint(question.checkpoint, limit=MAX_COSIGNED_BYTES), self._quorum())
+        if question is not None:
+            await self._take(question)
+
+    async def _take(self, question: Question) -> None:
+        if self._lease is not None:
+            return  # another process leads by now, and this one will notice
+        signed = parse_checkpoint(question.checkpoint, limit=MAX_COSIGNED_BYTES)
+        gathering = Gathering(signed, self._quorum())
         gathering.quorum.require_log(gathering.signed)
         if (await self._store.published(self._log)).size < gathering.size:
             return  # which is not durable yet, or not to be read: the next look asks again

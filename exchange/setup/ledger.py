@@ -78,10 +78,10 @@ def require_newest(found: Sequence[Found], members: Mapping[Log, int]) -> None:
 async def recover_anchor(
     settings: CoordinatorSettings, clock: Clock, agree: Callable[[Sequence[Found]], None]
 ) -> tuple[Found, ...]:
-    """Make the anchor anew where it is missing, and return what was found before.
+    """Make the anchor anew where it is missing, lift what halted a log, and return what was found before.
 
     Whoever agrees says with it that nobody holds anything newer: a place that was restored from a
-    backup may go on from here.
+    backup may go on from here. A process that runs and has found a log not to be signed says so again.
 
     Args:
         settings: Where data directory and anchor are; the coordinator must not run.
@@ -154,6 +154,7 @@ async def _recover(
             done = await asyncio.to_thread(anchor.swap, log, EMPTY, ground.signed)
             if not done:
                 raise Forked(f"the anchor of the log {log} was changed meanwhile")
+    await store.sharing.lift_halts()
     return found
 
 

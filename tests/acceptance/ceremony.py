@@ -64,8 +64,23 @@ class Founded:
         return replace(self, base=base)
 
 
-def found(base: Path, clock: Clock, *, port: int = 8443, protect: Protect = unprotected) -> Founded:
-    """Hold the ceremony in a folder, up to the point where everybody asks to be admitted."""
+def found(
+    base: Path,
+    clock: Clock,
+    *,
+    port: int = 8443,
+    protect: Protect = unprotected,
+    urls: Sequence[str] = (),
+) -> Founded:
+    """Hold the ceremony in a folder, up to the point where everybody asks to be admitted.
+
+    Args:
+        base: The folder.
+        clock: The source of time.
+        port: Where the coordinator listens.
+        protect: How its keys and the nodes' are kept.
+        urls: Where nodes reach it, if not there.
+    """
     now_ms = clock.now_ms()
     pinned = governance.create_community(
         base / "governance",
@@ -76,14 +91,14 @@ def found(base: Path, clock: Clock, *, port: int = 8443, protect: Protect = unpr
         now_ms=now_ms,
     )
     founded = Founded(base, pinned, port)
-    new_coordinator(founded, HUB, clock, protect)
+    new_coordinator(founded, HUB, clock, protect, urls)
     for code in CODES:
         new_node(founded, code, clock, protect)
     return founded
 
 
 def new_coordinator(
-    founded: Founded, code: str, clock: Clock, protect: Protect = unprotected
+    founded: Founded, code: str, clock: Clock, protect: Protect = unprotected, urls: Sequence[str] = ()
 ) -> coordinator.NewCoordinator:
     """Set up one more coordinator that listens on this machine."""
     return coordinator.create_coordinator(
@@ -93,7 +108,7 @@ def new_coordinator(
         root_hash=founded.root_hash,
         host="127.0.0.1",
         port=founded.port,
-        urls=(),
+        urls=urls,
         protect=protect,
         now_ms=clock.now_ms(),
     )

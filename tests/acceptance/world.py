@@ -236,7 +236,7 @@ class World:
         program: Sequence[str] = ALMENARA
         if shift_ms:
             program = (sys.executable, "-c", SHIFTED.format(shift_ms=shift_ms))
-        role = "coordinator" if name == HUB else "node"
+        role = "coordinator" if name.startswith(HUB) else "node"
         secret = () if self._passphrase_file is None else ("--passphrase-file", self._passphrase_file)
         return [*program, role, "run", "--data", self.data(name), *secret]
 
@@ -253,9 +253,11 @@ class World:
         return False
 
 
-def settle(base: Path, protect: Protect = unprotected) -> Founded:
+def settle(
+    base: Path, protect: Protect = unprotected, *, port: int | None = None, urls: Sequence[str] = ()
+) -> Founded:
     """Hold the ceremony, admit everybody, let them join, and make their nodes come back quickly."""
-    founded = found(base, CLOCK, port=free_port(), protect=protect)
+    founded = found(base, CLOCK, port=port or free_port(), protect=protect, urls=urls)
     admit(founded, [HUB, *CODES], CLOCK)
     join(founded, CLOCK)
     for code in CODES:

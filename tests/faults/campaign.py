@@ -189,7 +189,7 @@ class Campaign:
         counts.duplicated += in_ledger.duplicated
         counts.wrong += in_ledger.wrong
         for code in CODES:
-            assert self.world.node(code).alarms == (), code
+            assert (alarms := self.world.node(code).alarms) == (), alarms
         return counts.found(fault, count)
 
     def check_watchers(self, watchers: list[Watcher]) -> None:

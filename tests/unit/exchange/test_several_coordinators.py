@@ -14,9 +14,9 @@ from exchange.coordinator.status import look
 from keys.quorum import quorum_of
 from protocol import codec
 from protocol.errors import AlmenaraError, Forked, SetupError
-from protocol.ledger.checkpoint import SignedCheckpoint
+from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
 from protocol.ledger.origins import Log
-from protocol.ledger.witness import WitnessStatus
+from protocol.ledger.witness import WitnessStatus, parse_add_checkpoint
 from protocol.session.messages import (
     Accepted,
     Collected,
@@ -161,6 +161,36 @@ async def test_a_node_that_connects_elsewhere_leaves_here(tmp_path: Path, store:
             # What the older session would still write is refused.
             assert await one.parts.store.collect({"XBB": 1}, (), stale) == {"XBB"}
             assert (await one.parts.store.cursor("XBB")).collected == 0
+
+
+async def test_a_witness_that_comes_from_another_process_is_never_asked_about_less(
+    tmp_path: Path, store: str
+) -> None:
+    """It would take that for a log that was cut, and call its people."""
+    async with several(tmp_path, store, "one", "two") as (_, processes):
+        leads = leader(processes, "witnesses-ack")
+        (lags,) = [one for one in processes if one is not leads]
+        async with node(tmp_path, "XAA", leads.port) as xaa:
+            await relayed(xaa)
+            await until(lambda: lags.coordinator._ledger._witnesses[Log.ACK]._number > 0)
+            # From here on it does not see what the other does.
+            lags.coordinator._tasks["lookout"].cancel()
+            await relayed(xaa, 2)
+            async with asyncio.timeout(60):
+                while Log.ACK not in xaa.notes or sizes(xaa)[-1] < 3:
+                    await xaa.hear()
+        async with node(tmp_path, "XAA", lags.port) as moved:
+            moved.held, moved.notes = xaa.held, xaa.notes
+            async with asyncio.timeout(60):
+                while not sizes(moved):
+                    await moved.hear()
+            assert sizes(moved)[0] >= sizes(xaa)[-1]
+
+
+def sizes(one: Node) -> list[int]:
+    """Return about which sizes of the log of statements a node was asked."""
+    bodies = [asked.body for asked in one.asked if asked.log is Log.ACK]
+    return [parse_checkpoint(parse_add_checkpoint(body).checkpoint).checkpoint.size for body in bodies]
 
 
 async def test_a_document_published_at_one_process_counts_at_all(tmp_path: Path, store: str) -> None:
