@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,8 +40,9 @@ TYPED = {
     "lost-governance-key.md",
     "lost-identity-key.md",
     "suspected-compromise.md",
+    "several-coordinators.md",  # in test_several_runbook.py
 }
-"""The pages that a test below types."""
+"""The pages that a test types: one below, unless it says where."""
 
 ALMENARA = f"""#!/bin/sh
 exec "{sys.executable}" -m exchange.cli.main "$@"
@@ -72,7 +73,7 @@ def sections(page: str) -> dict[str, str]:
 
 
 @contextmanager
-def night(settled: Founded) -> Iterator[World]:
+def night(settled: Founded, running: Sequence[str] = (HUB, *CODES)) -> Iterator[World]:
     """Give a running community whose officers and operators have put away what they should."""
     with living(settled) as world:
         (world.folder / "bin").mkdir()
@@ -81,7 +82,7 @@ def night(settled: Founded) -> Iterator[World]:
             (world.folder / "bin" / name).chmod(0o755)
         for code in CODES:
             put_identity_away(world, code)
-        world.start(HUB, *CODES)
+        world.start(*running)
         try:
             yield world
         finally:
