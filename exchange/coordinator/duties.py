@@ -40,7 +40,7 @@ class Duty:
         sharing: Where leases are.
         owner: This process.
         work: Does it until it is cancelled; whatever must not be torn apart is finished before it ends.
-        fit: Whether this process may do it now.
+        fit: Whether this process may do it now; if not any more, it gives the lease back.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class Duty:
         working = asyncio.ensure_future(self._work(self.lease))
         renewing = asyncio.ensure_future(self._renew(self.lease))
         try:
-            while not working.done():
-                await asyncio.wait(
-                    {working, renewing}, timeout=self._until - now(), return_when=asyncio.FIRST_COMPLETED
-                )
+            while not working.done() and self._fit():
+                timeout = min(LOOK_SECONDS, self._until - now())
+                await asyncio.wait({working, renewing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 if renewing.done() or now() >= self._until:
                     self.lease = None
                     raise LeaseLost(f"another process does {self.name} now, or will in a moment")
-            working.result()
+            if working.done():
+                working.result()
         finally:
             renewing.cancel()
             working.cancel()

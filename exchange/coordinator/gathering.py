@@ -1,16 +1,22 @@
-"""The cosignatures of one checkpoint, gathered until a quorum is full. Pure: no waiting, no sending."""
+"""The cosignatures of one checkpoint, gathered until a quorum is full: no waiting, no sending."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import structlog
 
 from keys.quorum import Quorum
 from keys.trust import MAX_SKEW_MS
 from protocol.errors import BadSignature
 from protocol.ledger.checkpoint import SignedCheckpoint
 from protocol.ledger.note import NoteSignature, decode_text, parse_signature_lines
+from protocol.ledger.origins import Log
 from protocol.text import format_utc
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -76,4 +82,35 @@ class Gathering:
         """Return the checkpoint with all cosignatures so far, in the order of the states' codes."""
         return self.signed.with_signatures(
             line for state in sorted(self._lines) for line in self._lines[state]
+        )
+
+
+class QuorumNews:
+    """Tells the operator when a quorum is missing, and when it is there again.
+
+    Args:
+        which: Whose.
+        quiet_s: After a start, for so long a missing one is not news.
+    """
+
+    def __init__(self, which: Log, quiet_s: float) -> None:
+        self._log = which
+        self._had: bool | None = None
+        self._quiet_until = asyncio.get_running_loop().time() + quiet_s
+
+    def tell(self, gathering: Gathering) -> None:
+        """Log how a round ended, if that is another way than the last one."""
+        has = gathering.full_at is not None
+        starting = self._had is None and not has and asyncio.get_running_loop().time() < self._quiet_until
+        if has is self._had or starting:
+            return
+        self._had = has
+        say = log.info if has else log.warning
+        say(
+            "ledger.quorum" if has else "ledger.no_quorum",
+            log=self._log.value,
+            size=gathering.size,
+            count=len(gathering.cosigned),
+            needed=gathering.quorum.needed,
+            members=len(gathering.quorum.witnesses),
         )

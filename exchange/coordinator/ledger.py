@@ -125,7 +125,9 @@ class Ledger:
             self._duties[which] = Duty(
                 f"sequencer-{which}", sharing, owner, self._sequence(which), self._may_sign(which)
             )
-            self._rounds[which] = Duty(f"witnesses-{which}", sharing, owner, self._lead(which))
+            self._rounds[which] = Duty(
+                f"witnesses-{which}", sharing, owner, self._lead(which), self._may_lead(which)
+            )
 
     def quorum(self, which: Log) -> Quorum:
         """Return who must have signed a log, by the documents trusted now."""
@@ -187,12 +189,13 @@ class Ledger:
         await self._take_halts(pulse)
         for which, rows in ((Log.ACK, pulse.statements), (Log.DIRECTORY, pulse.documents)):
             head, sequencer = self.heads[which], self._sequencers[which]
+            # First what is asked: about less than is shown here, nobody is asked.
+            await self._witnesses[which].looked(pulse)
             if sequencer.leads:
                 if rows > head.size:
                     sequencer.grown()
             elif pulse.published[which] != head.size and await self._prefixes[which].follow():
                 self._witnesses[which].published()
-            await self._witnesses[which].looked(pulse)
 
     async def _take_halts(self, pulse: Pulse) -> None:
         """Sign nothing that another process found out must not be signed; tell what this one found out."""
@@ -278,6 +281,10 @@ class Ledger:
 
     def _may_sign(self, which: Log) -> Callable[[], bool]:
         return lambda: self.heads[which].halted is None
+
+    def _may_lead(self, which: Log) -> Callable[[], bool]:
+        """Return whether this process may lead the rounds: who signs knows the newest checkpoint first."""
+        return lambda: self._duties[which].lease is not None or self.heads[which].halted is not None
 
     async def _confirmed(self, which: Log) -> None:
         """Let a witness say what it remembers, in case a backup was restored before this process started."""

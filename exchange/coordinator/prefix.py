@@ -69,7 +69,8 @@ class Prefix:
         if signed.extent != published or ground.anchor_extent.size > published.size:
             return False
         await self._require_continued(ground.anchor_extent, signed)
-        await asyncio.to_thread(self._anchor.swap, which, ground.anchor_extent, signed)
+        if not await asyncio.to_thread(self._anchor.swap, which, ground.anchor_extent, signed):
+            return False  # this process has begun to sign meanwhile
         self.began_empty = False
         self._head.published = parse_checkpoint(signed.checkpoint)
         log.debug("ledger.followed", log=which.value, size=signed.extent.size)

@@ -22,7 +22,7 @@ import structlog
 
 from exchange.clock import Clock
 from exchange.coordinator.asked import REFRESH_SECONDS, Asked
-from exchange.coordinator.gathering import Gathering
+from exchange.coordinator.gathering import Gathering, QuorumNews
 from exchange.coordinator.heads import Head
 from exchange.coordinator.refuting import Halt, Refuting
 from exchange.coordinator.sessions import Sessions
@@ -81,6 +81,8 @@ class Witnesses:
         self._quorum = quorum
         self._clock = clock
         self._sizes: dict[str, int] = {}
+        self._floors: dict[str, int] = {}
+        """How much was published when each node came: it may have seen all of it at another process."""
         self._asked = Asked()
         self._refuting = Refuting(head, store, halt)
         self._round: Gathering | None = None
@@ -97,8 +99,7 @@ class Witnesses:
         """What of another process's witnessed checkpoints was shown here."""
         self._news = asyncio.Event()
         self._answered = asyncio.Event()
-        self._had_quorum: bool | None = None
-        self._quiet_until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self._told = QuorumNews(head.log, PATIENCE_SECONDS)
         self.confirmed = asyncio.Event()
         """Set once a witness has confirmed that it remembers no more than this log has."""
 
@@ -111,8 +112,8 @@ class Witnesses:
         self.left(state)
         if self._head.witnessed is not None:
             self._sessions.tell(state, Witnessed(log=self._log, checkpoint=self._head.witnessed.data))
-        # First the newest question: a witness that comes from another process has cosigned that, maybe, and
-        # would take a smaller one for a log that was cut.
+        if self._lease is None:
+            self._floors[state] = (await self._store.published(self._log)).size
         newest = await self._sharing.question(self._log)
         if newest is not None and newest.number != self._number:
             await self._take(newest)
@@ -124,6 +125,7 @@ class Witnesses:
     def left(self, state: str) -> None:
         """Forget what a node was asked: it has gone."""
         self._asked.leave(state)
+        self._floors.pop(state, None)
         self._answered.set()
 
     async def answered(self, state: str, message: Cosigned) -> None:
@@ -215,12 +217,12 @@ class Witnesses:
     # One round.
 
     async def _is_behind(self) -> bool:
-        """Whether the leader before asked about more than is shown here yet; the next look catches up.
+        """Whether the witnesses were asked about more than is shown here yet; the next look catches up.
 
         No witness is ever asked about less than before: to it, the log would have been cut.
         """
         newest = await self._sharing.question(self._log)
-        if newest is None or newest.number == self._number:
+        if newest is None:
             return False
         asked = parse_checkpoint(newest.checkpoint, limit=MAX_COSIGNED_BYTES).checkpoint
         return asked.size > self._head.size
@@ -254,6 +256,8 @@ class Witnesses:
         gathering.quorum.require_log(gathering.signed)
         if (await self._store.published(self._log)).size < gathering.size:
             return  # which is not durable yet, or not to be read: the next look asks again
+        if question.number <= self._number:
+            return  # a newer one was taken meanwhile
         self._number = question.number
         self._round = gathering
         for state in gathering.quorum.witnesses:
@@ -276,12 +280,23 @@ class Witnesses:
 
     async def _ask(self, gathering: Gathering, state: str) -> None:
         old = self._sizes.get(state, 0)
-        if old > gathering.size or self._asked.is_silent(state) or not self._sessions.has(state):
+        if (
+            max(old, self._least(state)) > gathering.size
+            or self._asked.is_silent(state)
+            or not self._sessions.has(state)
+        ):
             return
         proof = await self._proof(old, gathering.size)
+        if gathering is not self._round or self._least(state) > gathering.size:
+            return  # the log has grown meanwhile: the next round asks about that
         body = format_add_checkpoint(AddCheckpoint(old, proof, gathering.signed.data))
         self._asked.ask(state, gathering, old)
         self._sessions.tell(state, Witness(log=self._log, body=body))
+
+    def _least(self, state: str) -> int:
+        """Return about how much a witness may be asked: about less, it would take the log for cut."""
+        shown = 0 if self._head.witnessed is None else self._head.witnessed.checkpoint.size
+        return max(self._head.size, shown, self._floors.get(state, 0))
 
     async def _proof(self, old: int, new: int) -> tuple[bytes, ...]:
         if old in (0, new):
@@ -381,20 +396,4 @@ class Witnesses:
             await self._store.save_witnessed(self._log, kept, apart_ms=MILESTONE_MS)
             self._head.witnessed = witnessed
             self._sessions.tell_everyone(Witnessed(log=self._log, checkpoint=witnessed.data))
-        self._tell_operator(gathering, has_quorum=full_at is not None)
-
-    def _tell_operator(self, gathering: Gathering, *, has_quorum: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        starting = self._had_quorum is None and not has_quorum and now < self._quiet_until
-        if has_quorum is self._had_quorum or starting:
-            return
-        self._had_quorum = has_quorum
-        say = log.info if has_quorum else log.warning
-        say(
-            "ledger.quorum" if has_quorum else "ledger.no_quorum",
-            log=self._log.value,
-            size=gathering.size,
-            count=len(gathering.cosigned),
-            needed=gathering.quorum.needed,
-            members=len(gathering.quorum.witnesses),
-        )
+        self._told.tell(gathering)
