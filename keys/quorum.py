@@ -16,7 +16,7 @@ from keys.roster import Roster
 from protocol.documents import StateStatus
 from protocol.errors import BadSignature, ThresholdNotMet, UnknownSigner
 from protocol.ledger.checkpoint import SignedCheckpoint
-from protocol.ledger.note import VerifierKey
+from protocol.ledger.note import NoteSignature, VerifierKey
 from protocol.ledger.origins import Log
 from protocol.ledger.policy import NONE, Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
 
@@ -51,8 +51,9 @@ class Quorum:
         wanted = self.log[0].name
         if signed.checkpoint.origin != wanted:
             raise UnknownSigner(f"the checkpoint is of the log {signed.checkpoint.origin}, not of {wanted}")
+        signatures = _by_signer(signed)
         for key in self.log:
-            if _seconds(key, signed) is None:
+            if _seconds(key, signed, signatures) is None:
                 raise BadSignature(f"the checkpoint is not signed with the log's {key.type.name} key")
 
     def cosigned(self, signed: SignedCheckpoint) -> dict[str, int]:
@@ -64,8 +65,9 @@ class Quorum:
             BadSignature: a signature in the name of a known key does not verify.
         """
         found: dict[str, int] = {}
+        signatures = _by_signer(signed)
         for state, keys in self.witnesses.items():
-            times = [_seconds(key, signed) for key in keys]
+            times = [_seconds(key, signed, signatures) for key in keys]
             seconds = [time for time in times if time is not None]
             if len(seconds) == len(keys):
                 found[state] = max(seconds)
@@ -159,7 +161,17 @@ def _witnesses(roster: Roster) -> dict[str, KeyPair]:
     return {code: witness_keys_of(held.witness) for code, held in manifests.items() if held is not None}
 
 
-def _seconds(key: VerifierKey, signed: SignedCheckpoint) -> int | None:
+def _by_signer(signed: SignedCheckpoint) -> dict[tuple[str, bytes], list[NoteSignature]]:
+    """Return a note's signatures by name and id of their keys: of many witnesses, each is looked for."""
+    found: dict[tuple[str, bytes], list[NoteSignature]] = {}
+    for one in signed.note.signatures:
+        found.setdefault((one.name, one.key_id), []).append(one)
+    return found
+
+
+def _seconds(
+    key: VerifierKey, signed: SignedCheckpoint, signatures: Mapping[tuple[str, bytes], list[NoteSignature]]
+) -> int | None:
     """Return the time of a key's verified signature, or None if it did not sign."""
-    mine = [one for one in signed.note.signatures if one.is_by(key)]
+    mine = signatures.get((key.name, key.key_id), ())
     return max((verify_signature(key, signed.checkpoint, one) for one in mine), default=None)

@@ -375,7 +375,8 @@ class Relay:
         log.info("round.stored", number=indexes[0], count=len(entries), bytes=gathered.size)
         # Read in this turn, so the commit made them durable too.
         gathered.answer_repeats()
-        self._wake(woken)
+        # In an order that does not change from run to run, so that a simulation can be seen again.
+        self._wake(sorted(woken))
 
 
 def give_up(tickets: Iterable[Ticket]) -> None:

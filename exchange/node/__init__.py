@@ -23,7 +23,8 @@ In:
 The ledger, of which this node is a witness:
 
 - ``ledger``: kept up to date over each session; ``witness``: cosigns, and never goes back
-- ``places``: where statements stand, proved; ``promises``: what is owed and overdue
+- ``places``: where statements stand, proved; ``promises``: what is owed and overdue; ``watch``: since when
+  this node may say so
 - ``comparing``: every checkpoint against every other; ``heads``: the newest verified ones
 - ``contradictions``: statements that cannot all be true; ``evidence``: files that prove a lie
 - ``proofs``: receipts that verify for ever; ``telling``: what they say in words; ``standing``: how the

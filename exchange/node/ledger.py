@@ -24,6 +24,7 @@ from exchange.node.link_state import LinkState
 from exchange.node.places import Places, Seal, seal_of, store_seal
 from exchange.node.promises import Promises
 from exchange.node.together import until_first
+from exchange.node.watch import Watch
 from exchange.node.witness import Witness, note_unsigned
 from keys.held import Documents
 from protocol.errors import AlmenaraError, FormatError, TrustError
@@ -87,6 +88,7 @@ class Ledger:
         self._link_state = link_state
         self._folder = folder
         self._times = times
+        self._watch = Watch(context.clock, times.look_s)
         self._witness = Witness(context)
         self._places = Places(context)
         self._comparisons = Comparisons(context, times.unproven_ms)
@@ -119,8 +121,7 @@ class Ledger:
     async def serve(self, link: Link) -> None:
         """Look after the ledger for as long as a session lasts; returns only by cancellation."""
         self._asked_up_to = b""
-        since_ms = self._context.clock.now_ms()
-        await until_first(self._take_all(link), self._look_again(link, since_ms))
+        await until_first(self._take_all(link), self._look_again(link))
 
     async def take(self, link: Link, message: LedgerMessage) -> None:
         """Deal with one message.
@@ -143,7 +144,7 @@ class Ledger:
 
         Args:
             link: The session's link.
-            since_ms: Since when it is open, milliseconds UTC.
+            since_ms: Since when it is open and was watched, milliseconds UTC.
         """
         for question in await self._comparisons.questions(since_ms):
             link.send(question)
@@ -162,10 +163,14 @@ class Ledger:
             finally:
                 self._waiting.task_done()
 
-    async def _look_again(self, link: Link, since_ms: int) -> None:
+    async def _look_again(self, link: Link) -> None:
+        unbroken = self._watch.begin()
         while True:
-            await self._guarded(self.look(link, since_ms))
+            if not unbroken:
+                self._promises.count_anew()
+            await self._guarded(self.look(link, self._watch.since_ms))
             await asyncio.sleep(self._times.look_s)
+            unbroken = self._watch.look()
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """Let no trouble with the ledger reach the session, which carries notices."""

@@ -74,11 +74,21 @@ class Promises:
                 # An old checkpoint, as at the start of a session, shows nobody at work now.
                 self._alive_ms[state] = min(now_ms, seconds * 1000 + 999)
 
-    async def look(self, connected_since_ms: int) -> None:
-        """Tell of every promise that is overdue, once."""
+    def count_anew(self) -> None:
+        """Forget who was seen at work, and since when: that clock has jumped, or stood still."""
+        self._alive_ms.clear()
+        self._seen_after.clear()
+
+    async def look(self, watched_since_ms: int) -> None:
+        """Tell of every promise that is overdue, once.
+
+        Args:
+            watched_since_ms: Since when this node has watched without a break; nothing counts as late for
+                longer.
+        """
         context, now_ms = self._context, self._context.clock.now_ms()
         found = await context.engine.read(lambda db: self._overdue(db, now_ms))
-        findings = [*self._late(found, connected_since_ms, now_ms), *self._withheld(found, now_ms)]
+        findings = [*self._late(found, watched_since_ms, now_ms), *self._withheld(found, now_ms)]
 
         def news(db: apsw.Connection) -> list[Finding]:
             return [one for one in findings if not has_alarm(db, one.code, one.about)]
@@ -105,11 +115,11 @@ class Promises:
         """By how much the coordinator's clock is ahead of this one."""
         return self._link.skew_ms or 0
 
-    def _late(self, found: _Overdue, connected_since_ms: int, now_ms: int) -> list[Finding]:
+    def _late(self, found: _Overdue, watched_since_ms: int, now_ms: int) -> list[Finding]:
         """Return what is said of recorded statements that the log does not show."""
         findings = []
         for promise, row in found.promises:
-            waited_ms = now_ms - max(promise.since_ms, connected_since_ms)
+            waited_ms = now_ms - max(promise.since_ms, watched_since_ms)
             if row is None or waited_ms <= self._late_ms:
                 continue
             if waited_ms > self._merge_delay_ms:

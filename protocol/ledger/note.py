@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from protocol.errors import FormatError, TooLarge, UnknownKind
@@ -55,16 +55,15 @@ class VerifierKey:
     name: str
     type: SignatureType
     public: bytes
+    key_id: bytes = field(init=False, compare=False)
+    """The four bytes by which signature lines name this key; an index, not a commitment."""
 
     def __post_init__(self) -> None:
         require_name(self.name)
         if len(self.public) != PUBLIC_KEY_BYTES[self.type]:
             raise FormatError(f"a {self.type.name} key has {PUBLIC_KEY_BYTES[self.type]} bytes")
-
-    @property
-    def key_id(self) -> bytes:
-        """The four bytes by which signature lines name this key; an index, not a commitment."""
-        return hashlib.sha256(self.name.encode() + b"\n" + self._material).digest()[:KEY_ID_BYTES]
+        digest = hashlib.sha256(self.name.encode() + b"\n" + self._material).digest()
+        object.__setattr__(self, "key_id", digest[:KEY_ID_BYTES])
 
     @property
     def _material(self) -> bytes:

@@ -18,6 +18,7 @@ import random
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import TracebackType
 from typing import cast
 
@@ -64,10 +65,12 @@ class Platter:
         self.dirty.clear()
 
     def store(self, sectors: set[int]) -> None:
-        """Copy sectors from what is visible to what is durable."""
-        for sector in sorted(sectors):
-            start = sector * SECTOR
-            data = self.visible[start : start + SECTOR]
+        """Copy sectors from what is visible to what is durable; those that lie side by side at once."""
+        ordered = sorted(sectors)
+        for _, run in groupby(enumerate(ordered), key=lambda one: one[1] - one[0]):
+            side_by_side = [sector for _, sector in run]
+            start = side_by_side[0] * SECTOR
+            data = self.visible[start : start + len(side_by_side) * SECTOR]
             if len(self.durable) < start + len(data):
                 self.durable.extend(bytes(start + len(data) - len(self.durable)))
             self.durable[start : start + len(data)] = data
