@@ -27,6 +27,7 @@ from exchange.setup.files import COMMUNITY_FILE
 from exchange.setup.keyring import open_signer, unprotected
 from exchange.setup.publishing import sign_and_publish
 from exchange.setup.reviewing import review
+from exchange.stores.opening import StorePlace
 from keys.documents import sign_document
 from keys.enrolment import load_community, next_manifest
 from keys.governance import next_directory
@@ -114,8 +115,14 @@ class Crowd:
                     await process.wait()
 
 
-async def gather_crowd(folder: Path, size: int) -> Crowd:
-    """Found a community with a coordinator and so many members; nothing runs yet."""
+async def gather_crowd(folder: Path, size: int, store: str = "") -> Crowd:
+    """Found a community with a coordinator and so many members; nothing runs yet.
+
+    Args:
+        folder: An empty folder.
+        size: How many members.
+        store: Where the coordinator's store is, if not in its data directory.
+    """
     now_ms = CLOCK.now_ms()
     pinned = governance.create_community(
         folder / "governance", "Benchmarks", keys=1, threshold=1, protect=unprotected, now_ms=now_ms
@@ -149,9 +156,11 @@ async def gather_crowd(folder: Path, size: int) -> Crowd:
     ]
     governance.publish(held, [sign_document(listed, keys), *papers], now_ms)
     community = folder / "governance" / COMMUNITY_FILE
-    await coordinator.join_community(folder / HUB, community, CLOCK)
+    place = StorePlace(folder / HUB / "almenara.db", store)
+    await coordinator.join_community(folder / HUB, community, CLOCK, place)
     directory, _ = load_community(community.read_bytes(), pinned, Verifier(), now_ms)
-    return Crowd(folder, port, members, certificates, directory)
+    settings = {"ALMENARA_STORE": store} if store else {}
+    return Crowd(folder, port, members, certificates, directory, settings)
 
 
 def _papers(one: Member, certificate: Certificate, community: bytes, now_ms: int) -> list[bytes]:
