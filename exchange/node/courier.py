@@ -31,7 +31,7 @@ from exchange.node.tls_files import Certificates, TlsFiles
 from exchange.node.together import until_first
 from exchange.stores.node_queue import OutgoingRow, read_queue, read_small_queue
 from keys.signer import Signer
-from protocol.errors import AlmenaraError, RemoteProtocolError, Unreachable
+from protocol.errors import AlmenaraError, ClockSkew, RemoteProtocolError, Unreachable
 from protocol.session.messages import (
     Accepted,
     Ahead,
@@ -60,6 +60,9 @@ CATCH_UP_SECONDS = 5.0
 HELD_SECONDS = 15.0
 CLOCK_SECONDS = 1.0
 """How often to look whether a wrong clock was corrected."""
+COMPARE_SECONDS = 30.0
+"""After so long with a wrong clock a new session compares the two again: it may be the coordinator's that
+was wrong, and was corrected."""
 STEADY_SECONDS = 15.0
 """A session counts as a success once something of it is durable, or after so long: a session that
 fails over and over is not opened twice a second for ever."""
@@ -256,11 +259,16 @@ class Courier:
 
     async def _send_all(self, session: _Session) -> None:
         """Hand over what waits, until this node finds out that it may not."""
+        clock = self._context.clock
+        right = clock.monotonic()
         while self._context.restored.since_ms is None:
             if self._link_state.clock_is_wrong:
                 # What is handed over now would be refused for its time, and a notice for good.
+                if clock.monotonic() - right >= COMPARE_SECONDS:
+                    raise ClockSkew("the coordinator's clock and this machine's are compared again")
                 await asyncio.sleep(CLOCK_SECONDS)
                 continue
+            right = clock.monotonic()
             rung = self._context.outgoing.listen()
             now = self._context.clock.monotonic()
             session.held = {number: until for number, until in session.held.items() if until > now}

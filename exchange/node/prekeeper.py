@@ -38,6 +38,8 @@ from protocol.documents import TAIL_MS, Prekey, signed_document_hash
 from protocol.errors import AlmenaraError, ClockSkew, OutcomeUnknown, StoreFailed, UnknownSigner
 
 LOOK_SECONDS = 600.0
+SKEWED_SECONDS = 15.0
+"""How long to wait after a look by a clock that is wrong: the alarm ends soon after it was corrected."""
 FIRST_LOOK_SECONDS = 600.0
 """How long to wait for a session that shows whether this clock is right, before the first look."""
 ALARM = "prekeys"
@@ -90,17 +92,19 @@ class Prekeeper:
         """Look once the clock has been compared, then every ten minutes and when the node's keys change."""
         await self._clock_compared()
         while True:
-            rung = self._context.keys.changed.listen()
+            rung, pause = self._context.keys.changed.listen(), LOOK_SECONDS
             try:
                 await self.look()
             except AlmenaraError as error:
+                if isinstance(error, ClockSkew):
+                    pause = SKEWED_SECONDS
                 _log.warning("prekeys.failed", code=error.code)
                 await self._tell(error)
             except Exception as fault:
                 _log.exception("prekeys.fault")
                 await self._tell(AlmenaraError(f"a fault in this program: {type(fault).__name__}"))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(pause):
                     await rung.wait()
 
     async def look(self) -> None:

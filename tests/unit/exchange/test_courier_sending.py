@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
 from exchange.node.courier import HELD_SECONDS
 from protocol.errors import PeerCode
@@ -127,6 +128,21 @@ async def test_nothing_is_handed_over_while_the_two_clocks_differ(place: Place) 
         assert isinstance(await asyncio.wait_for(talk.heard.get(), PATIENCE_S), MirrorRequest)
         assert await talk.quiet(0.2)
         place.node.clock.set(later)
+        assert isinstance(await talk.request(), Submit)
+
+
+async def test_two_clocks_that_differ_are_compared_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the coordinator's that was wrong: once that is corrected, a new session finds out."""
+    monkeypatch.setattr("exchange.node.courier.COMPARE_SECONDS", 0.0)
+    await place.node.send()
+    right = place.node.clock.now_ms()
+    place.hub.clock = FixedClock(right + 4 * DAY_MS)
+    async with carrying(place.folder, place.node):
+        await place.hub.talk()
+        place.hub.clock = FixedClock(right)
+        talk = await place.hub.talk()
         assert isinstance(await talk.request(), Submit)
 
 
