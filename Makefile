@@ -35,6 +35,7 @@ all: setup
 
 setup: .venv/.dev .venv/.project
 	@.ci/softhsm .venv/softhsm
+	@.ci/faketime .venv/faketime
 
 .venv/.python:
 	@$(TURN) test -e $@ || { python="$$(.ci/python)" && echo "setup: .venv with $$python" && \

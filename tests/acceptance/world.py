@@ -86,6 +86,8 @@ class World:
         """Where the coordinator listens: where the nodes look for it, unless a proxy stands between."""
         self.settings: dict[str, str] = {}
         """Environment variables of the services started from now on."""
+        self.before: dict[str, Sequence[str]] = {}
+        """Words before the command of a service: a program that runs it somewhere else."""
         self._passphrase_file = passphrase_file
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -101,7 +103,7 @@ class World:
         for name in names:
             with self.log_of(name).open("ab") as log:
                 self._running[name] = subprocess.Popen(
-                    self._command(name, shift_ms),
+                    [*self.before.get(name, ()), *self._command(name, shift_ms)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
