@@ -214,7 +214,7 @@ def _check_geometry(context: Context, proof: Proof) -> None:
     """Bound everything before hashing; a decoded proof has passed this, one built here may not."""
     if not 1 <= proof.size <= (1 if context in SIGNED_ALONE else MAX_BATCH):
         raise FormatError(f"a proof over {context.value} cannot belong to a batch of {proof.size}")
-    if len(proof.path) > MAX_PATH or any(len(sibling) != 32 for sibling in proof.path):
+    if len(proof.path) > MAX_PATH or not set(map(len, proof.path)) <= {32}:
         raise FormatError("the inclusion path of a proof is not up to 8 hashes of 32 bytes")
     if len(proof.signature) != SIGNATURE_BYTES:
         raise FormatError(f"the signature of a proof has {len(proof.signature)} bytes")

@@ -120,7 +120,15 @@ def _plain_fields(fields: tuple[inspect.Field, ...], most: int, deepest: int) ->
     ]
     if not checks:
         return None
-    return lambda value: all(plain(get(value)) for get, plain in checks)
+
+    def fields_are_plain(value: Any) -> bool:
+        # A loop and not all() over a generator: messages come by the ten thousand a second.
+        for get, plain in checks:  # noqa: SIM110
+            if not plain(get(value)):
+                return False
+        return True
+
+    return fields_are_plain
 
 
 def _plain_items(plain: Plain | None) -> Plain | None:

@@ -25,33 +25,32 @@ ROUND_BYTES = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class Ticket:
-    """One request on its way through a round."""
+    """One request on its way through a round.
+
+    Attributes:
+        brought: The request.
+        read: What it brings, parsed.
+        is_urgent: Whether it goes before what is not.
+        party: The state whose request it is.
+        size: How many bytes were brought.
+        id: The id of the envelope or statement that was brought.
+        envelope: The id of the envelope that was brought, or of which the statement speaks.
+    """
 
     brought: Brought
     read: UnverifiedSubmission | UnverifiedStatement
     is_urgent: bool = False
+    party: str = field(init=False)
+    size: int = field(init=False)
+    id: bytes = field(init=False)
+    envelope: bytes = field(init=False)
 
-    @property
-    def party(self) -> str:
-        """The state whose request it is."""
-        return self.brought.party
-
-    @property
-    def size(self) -> int:
-        """How many bytes were brought."""
-        return len(self.brought.data)
-
-    @property
-    def envelope(self) -> bytes:
-        """The id of the envelope that was brought, or of which the statement speaks."""
+    def __post_init__(self) -> None:
+        self.party, self.size = self.brought.party, len(self.brought.data)
         if isinstance(self.read, UnverifiedStatement):
-            return self.read.statement.envelope
-        return self.read.sealed.id
-
-    @property
-    def id(self) -> bytes:
-        """The id of the envelope or statement that was brought."""
-        return self.read.id if isinstance(self.read, UnverifiedStatement) else self.read.sealed.id
+            self.id, self.envelope = self.read.id, self.read.statement.envelope
+        else:
+            self.id = self.envelope = self.read.sealed.id
 
 
 @dataclass(slots=True)
