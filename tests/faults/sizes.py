@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Literal, TypeVar
 
+import pytest
+
 Size = Literal["gate", "faults", "long"]
 
 VARIABLE = "ALMENARA_FAULTS"
@@ -29,3 +31,7 @@ def size() -> Size:
 def sized(*, gate: T, faults: T, long: T) -> T:
     """Return the figure for this campaign."""
     return {"gate": gate, "faults": faults, "long": long}[size()]
+
+
+larger = pytest.mark.skipif(size() == "gate", reason="runs in `make faults`, for the gate's time")
+"""Marks what a smaller test of the gate stands for."""

@@ -7,7 +7,7 @@ from tests.faults.campaign import Campaign, run_campaign
 from tests.faults.found import Tell
 from tests.faults.mischief import Mischief, Throttle
 from tests.faults.proxy import Proxy
-from tests.faults.sizes import sized
+from tests.faults.sizes import larger, sized
 from tests.ports import free_port
 
 HEARTBEAT_S = "0.7"
@@ -32,6 +32,7 @@ def test_every_kind_of_bad_line_loses_nothing_and_shows_nothing_twice(world: Wor
     assert len(lines.victims) == lines.lines, "not every kind of line was tried"
 
 
+@larger
 def test_a_coordinator_with_a_tenth_of_a_processor_loses_nothing(world: World, tell: Tell) -> None:
     """It is slow, and nobody takes slowness for a refusal."""
     throttle = Throttle(world, seed=42, least=sized(gate=5, faults=15, long=120))

@@ -13,7 +13,7 @@ from tests.acceptance.world import World
 from tests.faults.campaign import RECIPIENTS, SENDER, Campaign
 from tests.faults.found import Tell
 from tests.faults.otherclock import RIGHT, OtherClock, needed
-from tests.faults.sizes import sized
+from tests.faults.sizes import larger, sized
 
 EVERY_JUMP = ("+1h", "-1h", "+365d", "@1970-01-02 00:00:00")
 JUMPS = sized(gate=("+365d",), faults=EVERY_JUMP, long=EVERY_JUMP)
@@ -62,6 +62,7 @@ def test_a_node_whose_clock_jumps_says_so_and_loses_nothing(world: World, tell: 
 
 
 @needed
+@larger
 def test_a_coordinator_whose_clock_jumps_by_an_hour_loses_nothing(world: World, tell: Tell) -> None:
     """Who connects meanwhile takes its own clock for the wrong one, until the two are compared again."""
     clock = OtherClock(world.folder / "clock")
@@ -90,6 +91,7 @@ def test_a_coordinator_whose_clock_jumps_by_an_hour_loses_nothing(world: World, 
 
 
 @needed
+@larger
 def test_a_node_whose_clock_runs_too_fast_loses_nothing(world: World, tell: Tell) -> None:
     """A twentieth too fast, a hundred times what is usual; the difference stays within what is allowed."""
     clock = OtherClock(world.folder / "clock")
@@ -121,6 +123,7 @@ def time_namespaces() -> bool:
 
 
 @pytest.mark.skipif(not time_namespaces(), reason="another monotonic clock needs root and `unshare --time`")
+@larger
 def test_a_monotonic_clock_that_starts_lower_holds_nothing_up(world: World, tell: Tell) -> None:
     """After a reboot it begins anew: no deadline, pause or lease of before may be waited for."""
     campaign = Campaign(world, seed=65)

@@ -11,7 +11,7 @@ from tests.acceptance.ceremony import CODES, HUB
 from tests.acceptance.world import World
 from tests.faults.campaign import RECIPIENTS, SENDER, Campaign
 from tests.faults.found import Tell
-from tests.faults.sizes import sized
+from tests.faults.sizes import larger, sized
 from tests.faults.volumes import Volume, needed, small_disk
 
 SIZE = "32m"
@@ -40,7 +40,7 @@ def drained(campaign: Campaign, tell: Tell, fault: str, count: int) -> None:
 
 
 @needed
-@pytest.mark.parametrize("full", [SENDER, RECIPIENTS[0], HUB])
+@pytest.mark.parametrize("full", [SENDER, pytest.param(RECIPIENTS[0], marks=larger), HUB])
 def test_a_disk_that_is_full_at_any_step_loses_nothing_and_resumes_by_itself(
     world: World, tell: Tell, full: str
 ) -> None:
@@ -68,6 +68,7 @@ def test_a_disk_that_is_full_at_any_step_loses_nothing_and_resumes_by_itself(
 
 
 @needed
+@larger
 def test_a_disk_without_inodes_loses_nothing(world: World, tell: Tell) -> None:
     """No new file can be made; what is in the database's own files goes on, or is refused."""
     campaign = Campaign(world, seed=9)

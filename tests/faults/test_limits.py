@@ -16,7 +16,7 @@ from tests.acceptance.ceremony import CODES, HUB
 from tests.acceptance.world import World
 from tests.faults.campaign import RECIPIENTS, Campaign
 from tests.faults.found import Tell
-from tests.faults.sizes import sized
+from tests.faults.sizes import larger, sized
 
 SPARE = 6
 FLOOD = 64
@@ -71,6 +71,7 @@ def test_a_coordinator_without_descriptors_serves_its_sessions_and_takes_new_one
     found.require_truth()
 
 
+@larger
 def test_a_coordinator_that_meets_its_memory_limit_loses_nothing(world: World, tell: Tell) -> None:
     """Whether it goes on or ends: what it promised it owes, and after a restart it keeps it."""
     campaign = Campaign(world, seed=41)

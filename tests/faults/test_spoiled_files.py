@@ -162,7 +162,7 @@ def test_nothing_of_a_coordinators_spoiled_store_is_taken_for_genuine(
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("spoil", [flip, *CUTS])
+@pytest.mark.parametrize("spoil", [flip, *sized(gate=[], faults=CUTS, long=CUTS)])
 def test_a_spoiled_key_file_is_named_and_never_used(kept: Kept, key: str, spoil: Spoil) -> None:
     """The node does not start, or cannot connect; it says which file it is, and changes nothing."""
     kept.restore(SENDER)
