@@ -106,7 +106,7 @@ async def at_work(
     cursors = Cursors(store, clock, pause_seconds=0.01)
     running = [asyncio.create_task(relay.run()), asyncio.create_task(cursors.run())]
     try:
-        sweeper = Sweeper(store, cursors, relay, clock)
+        sweeper = Sweeper(store, cursors, relay, clock, grace_ms=0)
         yield Inside(everyone, clock, store, relay, cursors, sweeper, woken, admission, following)
     finally:
         for task in running:

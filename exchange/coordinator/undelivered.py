@@ -14,6 +14,8 @@ from protocol.errors import ServiceError
 
 SWEEP_SECONDS = 30.0
 SWEEP_ITEMS = 256
+GRACE_MS = 2_000
+"""Other processes write what was collected after a moment too: for so long, nothing is called undelivered."""
 
 log = structlog.get_logger()
 
@@ -26,13 +28,23 @@ class Sweeper:
         cursors: What was collected and is not written down yet.
         relay: Makes the statements, as the only writer of the coordinator's chain.
         clock: Says what has expired.
+        grace_ms: How long after that it is declared, at the earliest.
     """
 
-    def __init__(self, store: CoordinatorStore, cursors: Cursors, relay: Relay, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: CoordinatorStore,
+        cursors: Cursors,
+        relay: Relay,
+        clock: Clock,
+        *,
+        grace_ms: int = GRACE_MS,
+    ) -> None:
         self._store = store
         self._cursors = cursors
         self._relay = relay
         self._clock = clock
+        self._grace_ms = grace_ms
 
     async def sweep(self) -> int:
         """Declare everything undelivered that has expired by now; return how many items that were.
@@ -43,7 +55,7 @@ class Sweeper:
         # What was collected in time must not be called undelivered because it is not written yet.
         await self._cursors.flush()
         count = 0
-        while items := await self._store.expired(self._clock.now_ms(), limit=SWEEP_ITEMS):
+        while items := await self._store.expired(self._clock.now_ms() - self._grace_ms, limit=SWEEP_ITEMS):
             await self._relay.declare_undelivered(items)
             count += len(items)
         if count:
