@@ -88,6 +88,8 @@ class World:
         """Environment variables of the services started from now on."""
         self.before: dict[str, Sequence[str]] = {}
         """Words before the command of a service: a program that runs it somewhere else."""
+        self.before_command: Sequence[str] = ()
+        """Words before every other command."""
         self._passphrase_file = passphrase_file
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -175,7 +177,7 @@ class World:
         if code is not None:
             who = ("--data", self.data(code), "--token-file", self.founded.token(code))
         ended = subprocess.run(
-            [*ALMENARA, *words, *who],
+            [*self.before_command, *ALMENARA, *words, *who],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
