@@ -163,7 +163,7 @@ class Relay:
             if self._busy and len(self._waiting) < COMPANY:
                 await asyncio.sleep(COMPANY_SECONDS)
             room = self._gathering.room
-            taken = self._waiting.take(room, TAKEN_BYTES)
+            taken = self._waiting.take(room, TAKEN_BYTES, self._gathering.room_of)
             room -= len(taken)
             expiries, self._expiries = self._expiries[:room], self._expiries[room:]
             for expiry in expiries:
@@ -268,6 +268,7 @@ class Relay:
             self._writing, self._gathering = self._gathering, Round()
             self._busy = len(self._writing.entries) >= A_FEW
             self._room.set()
+            self._waiting.wake()
             await self._write_round(self._writing)
             self._said_since += self._writing.spoken
             self._writing = None

@@ -22,6 +22,9 @@ ROUND_ITEMS = 255
 
 ROUND_BYTES = 8 * 1024 * 1024
 
+PARTY_ITEMS = 32
+"""So many entries of one round are of one party: whoever brings one thing waits for two rounds."""
+
 
 @dataclass(slots=True)
 class Ticket:
@@ -83,6 +86,7 @@ class Round:
         judged_by: By how many documents the entries were judged; -1 if not all by the same.
         size: How many bytes were brought for them.
         spoken: How many statements each party makes about each envelope here.
+        brought: How many entries each party has here.
     """
 
     entries: list[NewStatement | Own] = field(default_factory=list)
@@ -91,11 +95,16 @@ class Round:
     judged_by: int | None = None
     size: int = 0
     spoken: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    brought: Counter[str] = field(default_factory=Counter)
 
     @property
     def room(self) -> int:
         """How many further entries it takes."""
         return ROUND_ITEMS - len(self.entries) if self.size < ROUND_BYTES else 0
+
+    def room_of(self, party: str) -> int:
+        """How many further entries of one party it takes: a flood must not fill it."""
+        return PARTY_ITEMS - self.brought[party]
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -119,6 +128,7 @@ class Round:
         self.entries.append(entry)
         self.waiting[ticket.id] = [ticket]
         self.size += ticket.size
+        self.brought[ticket.party] += 1
         if isinstance(entry, NewStatement):
             self.spoken[entry.party, entry.envelope] += 1
         self._judged(judged_by)
@@ -133,6 +143,7 @@ class Round:
         tickets, expiries = self.tickets, self.expiries
         self.entries, self.waiting, self.judged_by, self.size = [], {}, None, 0
         self.spoken.clear()
+        self.brought.clear()
         return tickets, expiries
 
     def _judged(self, documents: int) -> None:

@@ -45,6 +45,8 @@ from protocol.session.messages import (
 from protocol.session.table import State
 
 NONCE_BYTES = 32
+BREATH = 16
+"""After so many messages of one node, the others have their turn."""
 
 log = structlog.get_logger()
 
@@ -116,7 +118,12 @@ class Reception:
             async with pushing(present):
                 await self._catch_up(present, known)
                 await self._ledger.entered(present.state)
+                heard = 0
                 async for message in link.messages():
+                    heard += 1
+                    if heard % BREATH == 0:
+                        # What has come already does not make this loop wait: others are to be heard too.
+                        await asyncio.sleep(0)
                     await self._handle(present, message)
         finally:
             if self._sessions.leave(present):

@@ -32,6 +32,8 @@ ANYBODYS_TURN = 4
 SHARE = 32
 """While several members wait, so many items of each are taken at once."""
 
+SHARE_ALONE = 64
+
 
 @dataclass(slots=True, eq=False)
 class Brought:
@@ -130,18 +132,29 @@ class Waiting(Generic[Kind]):
         """Let the next :meth:`wait` return although nothing was put."""
         self._some.set()
 
-    def take(self, limit: int, max_bytes: int) -> list[Kind]:
+    def take(
+        self, limit: int, max_bytes: int, room_of: Callable[[str], int] = lambda _: MOST_ITEMS
+    ) -> list[Kind]:
         """Take at most ``limit`` items, one of each party in turn.
 
-        No further one is taken once they have ``max_bytes`` bytes.
+        Args:
+            limit: How many in all.
+            max_bytes: No further one is taken once they have so many bytes.
+            room_of: How many of one party.
         """
         taken: list[Kind] = []
+        left: dict[str, int] = {}
         size = 0
-        if len(self._turns) > 1:
-            # Who brings one thing does not wait for hundreds of another's to be stored with it.
-            limit = min(limit, SHARE * len(self._turns))
-        while self._turns and len(taken) < limit and size < max_bytes:
-            taken.append(self._pop(self._next(len(taken))))
+        # Who brings one thing, now or in a moment, does not wait until hundreds of another's were judged.
+        limit = min(limit, SHARE * len(self._turns) if len(self._turns) > 1 else SHARE_ALONE)
+        while len(taken) < limit and size < max_bytes:
+            party = self._next(len(taken), left, room_of)
+            if party is None:
+                # Nothing, or nothing that may be taken now: whoever makes room wakes us.
+                self._some.clear()
+                break
+            left[party] -= 1
+            taken.append(self._pop(party))
             size += taken[-1].size
         if not self._turns:
             self._some.clear()
@@ -154,10 +167,16 @@ class Waiting(Generic[Kind]):
             return True
         return item.party not in self._turns and item.size <= ALWAYS_BYTES
 
-    def _next(self, position: int) -> str:
-        """Return whose turn it is."""
+    def _next(self, position: int, left: dict[str, int], room_of: Callable[[str], int]) -> str | None:
+        """Return whose turn it is, of those who have room left."""
         pressing = self._pressing and position % ANYBODYS_TURN != ANYBODYS_TURN - 1
-        return next(iter(self._pressing if pressing else self._turns))
+        for parties in (self._pressing, self._turns) if pressing else (self._turns,):
+            for party in parties:
+                if party not in left:
+                    left[party] = room_of(party)
+                if left[party] > 0:
+                    return party
+        return None
 
     def _pop(self, party: str) -> Kind:
         queue = self._turns[party]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.coordinator.waiting import ALWAYS_BYTES, SHARE, Waiting
+from exchange.coordinator.waiting import ALWAYS_BYTES, SHARE, SHARE_ALONE, Waiting
 
 PLENTY = 2**30
 
@@ -101,3 +101,17 @@ def test_while_several_wait_nobody_waits_for_hundreds_of_anothers() -> None:
     waiting = queue(*bulk, Thing("XBB", 1))
     assert len(taken(waiting, 255)) == 2 * SHARE
     assert len(taken(waiting, 255)) == 90 + 1 - 2 * SHARE
+    waiting = queue(*bulk)
+    assert len(taken(waiting, 255)) == SHARE_ALONE
+
+
+def test_who_has_no_room_is_passed_over_until_somebody_makes_some() -> None:
+    """And the others are taken meanwhile."""
+    waiting = queue(Thing("XAA", 1), Thing("XAA", 2), Thing("XBB", 1, is_urgent=True), Thing("XCC", 1))
+    room = {"XAA": 1, "XBB": 0, "XCC": 5}
+    things = waiting.take(10, PLENTY, room.__getitem__)
+    assert [(thing.party, thing.number) for thing in things] == [("XAA", 1), ("XCC", 1)]
+    assert not waiting._some.is_set()
+    assert waiting.put(Thing("XDD", 1))
+    assert waiting._some.is_set()
+    assert taken(waiting, 1) == [("XBB", 1)]
