@@ -91,7 +91,7 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 faults: setup
-	@ALMENARA_FAULTS=faults $(BIN)/python -m pytest -q -m "not long" tests/faults tests/lying $(ARGS)
+	@ALMENARA_FAULTS=faults $(BIN)/python -m pytest -q $(SPREAD) -m "not long" tests/faults tests/lying $(ARGS)
 
 faults-long: setup
 	@ALMENARA_FAULTS=long PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -q -m "fault or long" $(ARGS)
