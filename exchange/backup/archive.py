@@ -68,7 +68,8 @@ def check_backup(path: Path) -> Manifest:
                 kept[part.name] = b"".join(blocks)
 
         manifest = read_backup(path, sink)
-        require_whole(folder / DATABASE, manifest.role.migrations)
+        if manifest.has_database:
+            require_whole(folder / DATABASE, manifest.role.migrations)
     for name, content in kept.items():
         _require_readable(name, content)
     return manifest

@@ -91,9 +91,11 @@ def small_files(place: DataDir) -> Iterator[tuple[str, bytes]]:
             yield name, content
 
 
-def left_out(place: DataDir) -> tuple[str, ...]:
-    """Return the names in a data directory that no backup takes, for people to know."""
-    taken = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", *FILES, *FOLDERS}
+def left_out(place: DataDir, *, has_database: bool = True) -> tuple[str, ...]:
+    """Return the names in a data directory that a backup does not take, for people to know."""
+    taken = {*FILES, *FOLDERS}
+    if has_database:
+        taken |= {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
     return tuple(sorted(entry.name for entry in place.path.iterdir() if entry.name not in taken))
 
 

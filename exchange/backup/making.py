@@ -1,4 +1,7 @@
-"""A backup made: the database of one moment, then the files, into one file that is whole or not there."""
+"""A backup made: the database of one moment, then the files, into one file that is whole or not there.
+
+A database that lies on servers is not in it; whoever asks for the backup is told how to save that.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from exchange.backup.contents import DATABASE, Owner, left_out, owner_of, small_files
+from exchange.backup.elsewhere import Elsewhere, elsewhere
 from exchange.backup.manifest import MANIFEST, Manifest, Part, describe, encode
 from exchange.datadir import DataDir
 from exchange.keystore import sync_folder
@@ -36,6 +40,7 @@ class Made:
         size: In bytes.
         unprotected: Key files in it that nothing protects.
         left_out: What lies in the data directory and is not in it.
+        database: Where the database is, if it is not in it.
     """
 
     path: Path
@@ -43,6 +48,7 @@ class Made:
     size: int
     unprotected: tuple[str, ...]
     left_out: tuple[str, ...]
+    database: Elsewhere | None = None
 
     @property
     def holds_identity(self) -> bool:
@@ -69,22 +75,27 @@ def make_backup(data: Path, target: Path, progress: Progress, now_ms: Callable[[
     place = DataDir(data)
     owner = owner_of(place)
     _require_free(target)
-    _require_room(place.database, target)
+    database = elsewhere(data, owner.role)
+    _require_room(place.database if database is None else None, target)
     with _beside(target) as folder:
         made_ms = now_ms()
-        # The database first: what it speaks of, such as a new key's file, is there afterwards.
-        copy_database(place.database, folder / DATABASE, progress)
-        require_whole(folder / DATABASE, owner.role.migrations)
+        copy = None
+        if database is None:
+            # The database first: what it speaks of, such as a new key's file, is there afterwards.
+            copy = folder / DATABASE
+            copy_database(place.database, copy, progress)
+            require_whole(copy, owner.role.migrations)
         files = list(small_files(place))
-        manifest = _manifest(owner, folder / DATABASE, files, made_ms)
+        manifest = _manifest(owner, copy, files, made_ms)
         archive = folder / "backup.tar"
-        _write(archive, manifest, folder / DATABASE, files)
+        _write(archive, manifest, copy, files)
         _publish(archive, target)
-    return Made(target, manifest, target.stat().st_size, _unprotected(files), left_out(place))
+    missing = left_out(place, has_database=database is None)
+    return Made(target, manifest, target.stat().st_size, _unprotected(files), missing, database)
 
 
-def _manifest(owner: Owner, database: Path, files: list[tuple[str, bytes]], made_ms: int) -> Manifest:
-    parts = [Part(DATABASE, database.stat().st_size, _hash_of(database))]
+def _manifest(owner: Owner, database: Path | None, files: list[tuple[str, bytes]], made_ms: int) -> Manifest:
+    parts = [Part(DATABASE, database.stat().st_size, _hash_of(database))] if database else []
     parts += [Part(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in files]
     return describe(owner, tuple(parts), made_ms)
 
@@ -94,14 +105,15 @@ def _hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, manifest: Manifest, database: Path, files: list[tuple[str, bytes]]) -> None:
+def _write(path: Path, manifest: Manifest, database: Path | None, files: list[tuple[str, bytes]]) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w+b") as out:
         with tarfile.open(fileobj=out, mode="w:", format=tarfile.PAX_FORMAT) as archive:
             first = encode(manifest)
             _add(archive, MANIFEST, len(first), io.BytesIO(first), manifest.made_ms)
-            with database.open("rb") as source:
-                _add(archive, DATABASE, manifest.parts[0].size, source, manifest.made_ms)
+            if database is not None:
+                with database.open("rb") as source:
+                    _add(archive, DATABASE, manifest.parts[0].size, source, manifest.made_ms)
             for name, content in files:
                 _add(archive, name, len(content), io.BytesIO(content), manifest.made_ms)
         out.flush()
@@ -128,9 +140,9 @@ def _require_free(target: Path) -> None:
         )
 
 
-def _require_room(database: Path, target: Path) -> None:
+def _require_room(database: Path | None, target: Path) -> None:
     try:
-        needed = 2 * database.stat().st_size + BLOCK
+        needed = (2 * database.stat().st_size if database else 0) + BLOCK
         free = shutil.disk_usage(target.parent).free
     except OSError as error:
         raise SetupError(

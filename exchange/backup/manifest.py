@@ -16,6 +16,8 @@ from protocol.text import format_utc, parse_hex
 MANIFEST = "backup.json"
 MAX_MANIFEST_BYTES = 4 * 2**20
 FORMAT = 1
+FORMAT_WITHOUT_DATABASE = 2
+"""A program that does not know this one refuses it, instead of missing the database."""
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +41,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parts: tuple[Part, ...]
 
     @property
+    def has_database(self) -> bool:
+        """Whether the database is in it; otherwise that lies on servers, and is saved by their tools."""
+        return self.format == FORMAT
+
+    @property
     def owner(self) -> Owner:
         """Whose data directory it was."""
         return Owner(self.role, self.party, parse_hex(self.root_hash, what="root hash", size=32))
@@ -46,8 +53,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def describe(owner: Owner, parts: tuple[Part, ...], now_ms: int) -> Manifest:
     """Return the manifest of a backup that is made now."""
+    has_database = any(part.name == DATABASE for part in parts)
     return Manifest(
-        format=FORMAT,
+        format=FORMAT if has_database else FORMAT_WITHOUT_DATABASE,
         role=owner.role,
         party=owner.party,
         root_hash=owner.root_hash.hex(),
@@ -73,14 +81,18 @@ def parse(data: bytes) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.MsgspecError as error:
         raise FormatError(f"the file's {MANIFEST} is not that of a backup") from error
-    if manifest.format != FORMAT:
+    if manifest.format not in (FORMAT, FORMAT_WITHOUT_DATABASE):
         raise FormatError(
-            f"the backup has format {manifest.format}, and this program knows {FORMAT}",
+            f"the backup has format {manifest.format}, and this program knows {FORMAT_WITHOUT_DATABASE}",
             hint="Use the version of the program that made it, or a newer one.",
         )
     names = [part.name for part in manifest.parts]
-    if names[:1] != [DATABASE] or names[-1:] != [REQUEST_FILE]:
+    first = [DATABASE] if manifest.has_database else []
+    is_whole = names[: len(first)] == first and names.count(DATABASE) == len(first)
+    if not is_whole or names[-1:] != [REQUEST_FILE]:
         raise FormatError(f"the backup's {MANIFEST} does not name what every data directory has")
+    if not manifest.has_database and manifest.role is not Role.COORDINATOR:
+        raise FormatError("the backup is a node's, and its database is missing")
     if len(set(names)) != len(names) or not all(map(NAME.fullmatch, names)):
         raise FormatError(f"the backup's {MANIFEST} names files that no backup has")
     return manifest

@@ -52,7 +52,8 @@ def _fill(file: Path, place: DataDir, manifest: Manifest) -> None:
     def sink(part: Part, blocks: Iterator[bytes]) -> None:
         if part.name == REQUEST_FILE:
             # It comes last and makes the place complete; by then the place says that it was restored.
-            require_whole(place.database, manifest.role.migrations)
+            if manifest.has_database:
+                require_whole(place.database, manifest.role.migrations)
             _mark(place, manifest)
         write_part(place.path / part.name, blocks)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exchange.backup.manifest import Manifest
 
 TOLD_EVERY_S = 2.0
+NOT_IN_IT = "the database is not in it: that lies on servers, and is saved by their own tools."
 
 
 @click.command(
@@ -47,7 +48,8 @@ def _verify(console: Local, file: Path) -> None:
     console.show(
         _fields(file, manifest) | {"whole": True},
         f"{file} is whole: {_named(manifest)}, made {manifest.made} by almenara {manifest.version}.",
-        f"{len(manifest.parts)} parts have the hashes they were given; the database passes its check.",
+        f"{len(manifest.parts)} parts have the hashes they were given; "
+        + ("the database passes its check." if manifest.has_database else NOT_IN_IT),
     )
 
 
@@ -60,6 +62,7 @@ def _make(console: Local, data: str | None, out: Path) -> None:
     clock = SystemClock()
     made = make_backup(settings.data, out, _progress(console, clock.monotonic), clock.now_ms)
     warnings = list(_warnings(made))
+    commands = () if made.database is None else made.database.commands(out)
     console.show(
         _fields(out, made.manifest)
         | {
@@ -67,10 +70,13 @@ def _make(console: Local, data: str | None, out: Path) -> None:
             "left_out": made.left_out,
             "warnings": warnings,
             "unprotected": made.unprotected,
+            "database": None if made.database is None else made.database.address,
+            "database_commands": commands,
         },
         f"Backed up {_named(made.manifest)} into {out}: {made.size} bytes, made {made.manifest.made}.",
         f"Not in it: {', '.join(made.left_out) or 'nothing'}.",
         *warnings,
+        *(f"    {command}" for command in commands),
         f"Next: almenara backup --verify {out}; then move it to another machine.",
     )
 
@@ -89,6 +95,13 @@ def _warnings(made: Made) -> Iterator[str]:
             "WARNING: the state's identity key lies in the data directory, and in this backup. "
             "Move it to offline media."
         )
+    if made.database is not None:
+        yield (
+            f"The database {made.database.address} is NOT in it. Save it with the server's own tools, by one "
+            "of the lines that follow (in JSON: database_commands; the first as a role that may replicate, "
+            "in PGUSER; a password in the file that PGPASSFILE names), and keep the anchor apart: without "
+            "it, no copy can be told from an older one."
+        )
 
 
 @click.command(
@@ -106,6 +119,7 @@ def restore(console: Local, file: Path, data: str | None) -> None:
     settings = settings_of(CliSettings, data=data)
     manifest = work(file, settings.data)
     place = settings.data
+    database = _database_of(manifest, place)
     next_ = (
         "deploy/runbooks/restore-a-node.md: run it, let it catch up, reconcile it; it signs nothing before"
         if manifest.role is Role.NODE
@@ -113,8 +127,9 @@ def restore(console: Local, file: Path, data: str | None) -> None:
         f"compare with the members; only then: almenara coordinator recover --data {place}"
     )
     console.show(
-        _fields(file, manifest) | {"data": str(place), "next": next_},
+        _fields(file, manifest) | {"data": str(place), "database": database, "next": next_},
         f"Restored {_named(manifest)} into {place}, as it was at {manifest.made}.",
+        *_about_database(database),
         "The machine that this backup came from must never run again with these keys.",
         f"Next: {next_}",
     )
@@ -129,7 +144,32 @@ def _fields(file: Path, manifest: Manifest) -> dict[str, object]:
         "made_ms": manifest.made_ms,
         "version": manifest.version,
         "parts": [part.name for part in manifest.parts],
+        "has_database": manifest.has_database,
     }
+
+
+def _database_of(manifest: Manifest, place: Path) -> str | None:
+    """Return the address of a database that a backup does not hold, as far as the settings in it say."""
+    from exchange.backup.elsewhere import elsewhere
+    from protocol.errors import AlmenaraError
+
+    if manifest.has_database:
+        return None
+    try:
+        found = elsewhere(place, manifest.role)
+    except AlmenaraError:
+        # The place is restored all the same; its settings are the doctor's concern.
+        found = None
+    return "that the setting store names" if found is None else found.address
+
+
+def _about_database(database: str | None) -> Iterator[str]:
+    """Yield what is to be known about it."""
+    if database is not None:
+        yield (
+            f"The database {database} was not in the backup, and is as it was. Only if it is lost too, "
+            "restore it with the server's own tools first: deploy/postgresql.md"
+        )
 
 
 def _named(manifest: Manifest) -> str:
