@@ -5,6 +5,6 @@ addition, if a token for it is at hand. A check is one small function in a table
 
 - ``checks``: the table, and how it is gone through; ``patient``: what there is to look at
 - ``files``: the directory, its keys and tokens; ``anchoring``: the ledger's second copy
-- ``machine``: disk, database, libraries, memory
+- ``machine``: disk, database, libraries, memory; ``servers``: a database that lies on some
 - ``standing``: membership, expiries, witnesses; ``traffic``: queue, alarms, clock, and restored places
 """

@@ -15,6 +15,9 @@ RECOVER = (
     "almenara coordinator recover "
     "--data DIR --members-have ack=SIZE --members-have dir=SIZE"
 )
+OTHERS_RUN = (
+    "If other processes of this coordinator run, start this one: its anchor begins with what they published."
+)
 
 
 def anchor_is_apart(patient: Patient) -> Finding:
@@ -24,10 +27,7 @@ def anchor_is_apart(patient: Patient) -> Finding:
         return ok("a node has no anchor")
     # The anchor first: a coordinator that runs writes the database before the anchor.
     anchored = _anchored(folder)
-    with patient.database() as db:
-        signed = {
-            Log(log): int(size) for log, size in db.execute("SELECT log, size FROM ledger_signed") if size
-        }
+    signed = patient.signed_sizes()
     older = [log for log, size in anchored.items() if size > signed.get(log, 0)]
     if older:
         sizes = ", ".join(f"{log}: {anchored[log]} against {signed.get(log, 0)}" for log in older)
@@ -43,10 +43,12 @@ def anchor_is_apart(patient: Patient) -> Finding:
         return problem(
             f"there is no anchor in {folder} of {what}: nothing here can tell whether the database is the "
             "newest",
-            RECOVER,
+            RECOVER if patient.shared is None or is_restored else f"{OTHERS_RUN} {RECOVER}",
         )
     if not anchored:
         return note(f"there is no anchor in {folder} yet", "It is made with the first checkpoint.")
+    if patient.shared is not None:
+        return ok("the anchor lies in this process's own folder, the database on its servers, and they agree")
     if folder.stat().st_dev == patient.data.stat().st_dev:
         return warning(
             f"the anchor {folder} lies on the same disk as the database",

@@ -23,7 +23,7 @@ CHECKS: tuple[Check, ...] = (
     files.tokens_are_handed_over,
     anchoring.anchor_is_apart,
     machine.disk_has_room,
-    machine.sqlite_is_safe,
+    machine.engine_is_safe,
     machine.database_is_whole,
     machine.libraries_are_new_enough,
     machine.memory_stays_in_memory,

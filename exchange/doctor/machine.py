@@ -10,6 +10,7 @@ from pathlib import Path
 
 import apsw
 
+from exchange.doctor import servers
 from exchange.doctor.patient import Finding, Patient, note, ok, problem, warning
 from exchange.stores.connection import require_safe_sqlite
 from exchange.stores.migrate import history, packaged, require_same_history
@@ -32,15 +33,19 @@ def disk_has_room(patient: Patient) -> Finding:
     return ok(f"the disk has {free // MIB} MiB free")
 
 
-def sqlite_is_safe(patient: Patient) -> Finding:
-    """The database engine is none of those that can corrupt what they hold."""
+def engine_is_safe(patient: Patient) -> Finding:
+    """The database engine is none of those that can lose or corrupt what they hold."""
+    if patient.condition is not None:
+        return servers.judged_safe(patient.condition)
     version = apsw.sqlite_lib_version()
     require_safe_sqlite(version)
     return ok(f"SQLite {version} is safe")
 
 
 def database_is_whole(patient: Patient) -> Finding:
-    """The database passes SQLite's own check, and this program knows its shape."""
+    """The database can be read and written, or passes SQLite's own check, and its shape is known."""
+    if patient.condition is not None:
+        return servers.judged_whole(patient.condition)
     with patient.database() as db:
         found = integrity(db)
         if found:

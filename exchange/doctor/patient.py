@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -19,10 +21,16 @@ from exchange.node.views import NodeView
 from exchange.pinned_root import read_pinned_root
 from exchange.settings import CoordinatorSettings, NodeSettings
 from exchange.stores.connection import REFUSALS, Place, discard, open_reader
+from exchange.stores.postgres_place import PostgresPlace, parse_place
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol.errors import StoreFailed
+from protocol.ledger.origins import Log
 
+if TYPE_CHECKING:
+    from exchange.stores.postgres_looking import Condition
+
+T = TypeVar("T")
 DAY_MS = 86_400_000
 
 
@@ -109,9 +117,34 @@ class Patient:
             return resolve(NodeSettings, flags={"data": str(self.data)}).settings
         return resolve(CoordinatorSettings, flags={"data": str(self.data)}).settings
 
+    @cached_property
+    def shared(self) -> PostgresPlace | None:
+        """The PostgreSQL that the settings name, or None if the database is a file of the directory.
+
+        Raises:
+            SetupError: the address is none, or has a password in it.
+        """
+        if not isinstance(self.settings, CoordinatorSettings) or not self.settings.store:
+            return None
+        return parse_place(self.settings.store, self.settings.store_password_file)
+
+    def ask_shared(self, look: Coroutine[Any, Any, T]) -> T:
+        """Return what a look at it finds."""
+        return asyncio.run(look)
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        """How that PostgreSQL is, or None if the database is a file."""
+        if self.shared is None:
+            return None
+        # Only now: who has a file needs no driver.
+        from exchange.stores.postgres_looking import condition
+
+        return self.ask_shared(condition(self.shared))
+
     @contextmanager
     def database(self) -> Iterator[apsw.Connection]:
-        """Give a connection that only reads.
+        """Give a connection to the file that only reads.
 
         Raises:
             StoreFailed: the database cannot be read.
@@ -131,14 +164,44 @@ class Patient:
     @cached_property
     def directory(self) -> TrustedDirectory:
         """The community's documents as they are stored, verified again from the pinned root hash."""
+        documents = self._stored_documents()
+        trusted = TrustedDirectory(read_pinned_root(self.data), Verifier())
+        load_directory(trusted, documents)
+        return trusted
+
+    def _stored_documents(self) -> list[bytes]:
+        if self.shared is not None:
+            from exchange.stores.postgres_looking import documents
+
+            return list(self.ask_shared(documents(self.shared)))
         query = "SELECT body FROM document ORDER BY position"
         if not self.is_node:
             query = "SELECT data FROM document ORDER BY idx"
         with self.database() as db:
-            documents = [row[0] for row in db.execute(query)]
-        trusted = TrustedDirectory(read_pinned_root(self.data), Verifier())
-        load_directory(trusted, documents)
-        return trusted
+            return [row[0] for row in db.execute(query)]
+
+    def signed_sizes(self) -> dict[Log, int]:
+        """Return how large each log of a coordinator is that has a signed checkpoint, as of now."""
+        if self.shared is not None:
+            from exchange.stores.postgres_looking import signed_sizes
+
+            found = self.ask_shared(signed_sizes(self.shared))
+        else:
+            with self.database() as db:
+                found = {
+                    str(log): int(size) for log, size in db.execute("SELECT log, size FROM ledger_signed")
+                }
+        return {Log(log): size for log, size in found.items() if size}
+
+    def witnessed_ms(self, log: Log) -> int | None:
+        """Return when a quorum cosigned a log of a coordinator lately, milliseconds UTC, or None."""
+        if self.shared is not None:
+            from exchange.stores.postgres_looking import witnessed_ms
+
+            return self.ask_shared(witnessed_ms(self.shared, log.value))
+        with self.database() as db:
+            found = db.execute("SELECT at_ms FROM ledger_witnessed WHERE log = ?", (log.value,)).fetchone()
+            return None if found is None else int(found[0])
 
     @cached_property
     def asked(self) -> Asked:

@@ -116,13 +116,12 @@ def sealing_keys_are_ahead(patient: Patient) -> Finding:
 
 def witnesses_are_at_work(patient: Patient) -> Finding:
     """A quorum has cosigned the ledger lately."""
-    with patient.database() as db:
-        if patient.is_node:
+    if patient.is_node:
+        with patient.database() as db:
             row = newest_checkpoint(db, Log.ACK)
             at_ms = None if row is None else row.witnessed_ms
-        else:
-            found = db.execute("SELECT at_ms FROM ledger_witnessed WHERE log = 'ack'").fetchone()
-            at_ms = None if found is None else int(found[0])
+    else:
+        at_ms = patient.witnessed_ms(Log.ACK)
     if at_ms is None:
         return note("no checkpoint of the ledger was witnessed yet", "Normal before the first notice.")
     if patient.now_ms - at_ms > STALE_MS:

@@ -23,7 +23,7 @@ The same store on PostgreSQL, for several processes:
 
 - ``postgres_place``: where it is; ``postgres``: pools, transactions, truthful commits;
   ``postgres_errors``: what an error means; ``postgres_settling``: the barrier after which a read is durable
-- ``migrate_postgres``: numbered steps, old and new side by side
+- ``migrate_postgres``: numbered steps, old and new side by side; ``postgres_looking``: a look from outside
 - ``coordinator_postgres``: the contract kept; ``turn_postgres``: the lock, and one statement for a round;
   ``mailbox_postgres``: mailboxes; ``content_postgres``: content by the day on which it expires
 - ``ledger_postgres``: both logs; ``tiles_postgres``: tiles read lately

@@ -59,13 +59,13 @@ async def bring_up_to_date(
     connection = await database.connect(Use.ACCEPT)
     try:
         # Nothing to do is what there is to do nearly always, and needs no right to change anything.
-        missing = _missing(await _history(connection), migrations)
+        missing = await missing_steps(connection, migrations)
         if not missing:
             return 0
         await connection.execute("SET lock_timeout = 0")
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         await connection.execute(RECORD)
-        missing = _missing(await _history(connection), migrations)
+        missing = await missing_steps(connection, migrations)
         for migration in missing:
             await _apply(connection, migration, now_ms)
             log.info("store.migrated", number=migration.number)
@@ -75,6 +75,15 @@ async def bring_up_to_date(
         raise refusal(error, database.place.shown) from error
     finally:
         connection.terminate()
+
+
+async def missing_steps(connection: Connection, migrations: Sequence[Migration]) -> Sequence[Migration]:
+    """Return the steps that a database has yet to go through.
+
+    Raises:
+        SetupError: its past is another, or it went on without this program.
+    """
+    return _missing(await _history(connection), migrations)
 
 
 async def _history(connection: Connection) -> list[tuple[int, str, bytes, int]]:

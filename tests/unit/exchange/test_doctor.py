@@ -300,7 +300,7 @@ def test_the_machine_is_looked_at(world: Founded, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "SWAPS", swaps)
     monkeypatch.setattr(resource, "getrlimit", lambda what: (-1, -1))
     findings = found(world.data("XAA"))
-    assert findings["sqlite-is-safe"].level is Level.PROBLEM
+    assert findings["engine-is-safe"].level is Level.PROBLEM
     assert findings["libraries-are-new-enough"].level is Level.PROBLEM
     assert "msgpack" in findings["libraries-are-new-enough"].message
     assert "cryptography" not in findings["libraries-are-new-enough"].message
