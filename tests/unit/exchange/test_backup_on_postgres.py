@@ -110,18 +110,22 @@ async def test_the_lines_do_what_they_say(servers: Servers, tmp_path: Path) -> N
     address = server.address(name).replace("almenara@127.0.0.1", "almenara@127.0.0.1:1,127.0.0.1")
     assert address.count("127.0.0.1") == 2, "the first of the servers is not there"
     for command in Elsewhere(address).commands(tmp_path / "hub.tar"):
-        program, *arguments = shlex.split(command)
-        tool = BINARIES[18] / program
-        if not tool.exists():
-            pytest.skip(f"no {program} on this machine (looked in {BINARIES[18]})")
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [tool, *arguments],
-            env=os.environ | {"PGUSER": "almenara"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = await asyncio.to_thread(typed, command)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "hub.tar.dump").stat().st_size > 0
     assert (tmp_path / "hub.tar.base" / "base.tar").exists()
+
+
+def typed(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as the user that the server was made with."""
+    program, *arguments = shlex.split(command)
+    tool = BINARIES[18] / program
+    if not tool.exists():
+        pytest.skip(f"no {program} on this machine (looked in {BINARIES[18]})")
+    return subprocess.run(
+        [tool, *arguments],
+        env=os.environ | {"PGUSER": "almenara"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
