@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 
 import msgpack
@@ -145,6 +146,22 @@ class TwoEnds(RuleBasedStateMachine):
             if message is not None:
                 self.got[side.other].append(message)
             self._write(side.other)
+
+    @precondition(lambda self: any(self.wire.values()))
+    @rule(side=sides, at=st.integers(0, 10_000))
+    def cut_the_connection(self, side: Side, at: int) -> None:
+        """At any byte: half a message is never taken for one, and the next session begins anew."""
+        if not self.wire[side]:
+            return
+        first = self.wire[side][0]
+        half, receiver = first[: at % len(first)], self.pair[side.other]
+        if receiver.next_wakeup() < math.inf:
+            survives(receiver, half)
+            assert receiver.next_wakeup() == math.inf, "half a message was taken for one"
+        self.pair = Pair(now=self.pair.now)
+        for held in (self.wire, self.sent, self.got):
+            for end in Side:
+                held[end].clear()
 
     @rule(seconds=st.integers(1, 25))
     def pass_time(self, seconds: int) -> None:

@@ -13,6 +13,8 @@ import random
 import shutil
 import subprocess
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,10 +90,16 @@ class World:
 
     def run(self) -> Result:
         """Build the community, and let it live."""
+        with self.standing():
+            return self.loop.run_until_complete(self._live())
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """Build the community, with nobody's process started yet, and take it down again."""
         with staged(self.stage, self._random()):
             self._build()
             try:
-                return self.loop.run_until_complete(self._live())
+                yield
             finally:
                 self._take_down()
 
@@ -123,7 +131,7 @@ class World:
         await self.nemesis.rest()
         await self.crowd.rest()
         await asyncio.sleep(self._plan.bound_hours * HOUR)
-        self._settled()
+        self.settled()
         # The loop ends here if anything was found.
         await asyncio.sleep(0)
         hours = self.loop.time() / HOUR
@@ -132,7 +140,8 @@ class World:
         await asyncio.gather(*tasks, *self.crowd.tasks, return_exceptions=True)
         return self._result(hours)
 
-    def _settled(self) -> None:
+    def settled(self) -> None:
+        """Check that nobody owes anybody anything."""
         for member in self.members.values():
             if member.engine is None or not member.ready.is_set():
                 self._broken(f"liveness: {member.code} does not run")
