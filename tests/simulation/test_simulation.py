@@ -19,14 +19,14 @@ from tests.simulation.stage import REAL_PACE
 from tests.simulation.world import Plan, simulate
 
 HOUSE = Path(__file__).resolve().parents[2]
-HOURS = 21.0
-GATE = range(1, 5)
-LONG = range(1_000, 1_400)
-"""Four hundred histories of 25 hours."""
+HOURS = 16.0
+GATE = range(1, 6)
+LONG = range(1_000, 1_500)
+"""Five hundred histories of 20 hours."""
 
 
 def live(seed: int) -> None:
-    """Let 35 nodes live for 25 hours."""
+    """Let 35 nodes live for 20 hours."""
     result = simulate(Plan(seed, HOURS))
     assert result.hours >= HOURS + 4
     assert result.notices > 50
@@ -36,7 +36,7 @@ def live(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", GATE)
 def test_nothing_is_lost_doubled_or_out_of_order_and_everything_arrives(seed: int) -> None:
-    """A quarter of the hundred hours in the gate."""
+    """A fifth of the hundred hours in the gate."""
     live(seed)
 
 
