@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from exchange.node.requests import SubmitRequest
 from exchange.node.views import AlarmView, StatusView
-from protocol.errors import ClockSkew, OutcomeUnknown, StoreFailed, Unreachable
+from protocol.errors import ClockSkew, OutcomeUnknown, Overloaded, StoreFailed, Unreachable
 from tests.acceptance.ceremony import CODES, HUB
 from tests.acceptance.world import World
 from tests.faults.found import Found
@@ -102,7 +102,7 @@ class Campaign:
             self.recorder.heard(name, "unknown")
             time.sleep(AGAIN_S)
             return None
-        except (Unreachable, StoreFailed, ClockSkew) as error:
+        except (Unreachable, StoreFailed, ClockSkew, Overloaded) as error:
             # Each promises that nothing was done.
             self.recorder.heard(name, "refused", error.code)
             time.sleep(AGAIN_S)

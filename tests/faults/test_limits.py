@@ -22,6 +22,7 @@ SPARE = 6
 FLOOD = 64
 MORE_BYTES = 4 * 2**20
 LIFE_S = 5.0
+FLOOD_S = 2.0
 
 
 @contextmanager
@@ -41,10 +42,10 @@ def flood(port: int, count: int) -> Iterator[None]:
             one.close()
 
 
-def test_a_coordinator_without_descriptors_serves_its_sessions_and_takes_new_ones_again(
+def test_a_coordinator_without_descriptors_loses_nothing_and_goes_on_by_itself(
     world: World, tell: Tell
 ) -> None:
-    """The accept loop survives; whoever is connected notices nothing."""
+    """When there are some again, all that waited is stored, and new sessions are taken."""
     campaign = Campaign(world, seed=43)
     with campaign.watched() as watchers:
         world.start(HUB, *CODES)
@@ -57,7 +58,9 @@ def test_a_coordinator_without_descriptors_serves_its_sessions_and_takes_new_one
         with flood(world.founded.port, FLOOD):
             for _ in range(5):
                 campaign.submit(campaign.new())
-            campaign.drain()
+            # The store may need one too, and have none: then the nodes hold what they have.
+            time.sleep(FLOOD_S)
+        campaign.drain()
         assert world.stop("XCC") == 0
         world.start("XCC")
         world.until(lambda: world.node("XCC").connected, "a new session")
