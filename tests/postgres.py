@@ -73,6 +73,8 @@ class Server:
         self.data = folder / "data"
         self.folder = folder
         self.port = port
+        self.environment: dict[str, str] = {}
+        """What its processes are given besides this one's own."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -121,6 +123,7 @@ class Server:
                 [BINARIES[self.version] / "postgres", "-D", self.data],
                 stdout=output,
                 stderr=output,
+                env=os.environ | self.environment,
                 **self._as_someone(),
             )
         if until_ready:
@@ -155,6 +158,11 @@ class Server:
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def wait_until_ended(self) -> None:
+        """Wait until it has ended by itself."""
+        assert self._process is not None
+        self._process.wait(60)
 
     def kill(self) -> None:
         """End all of its processes at once, as a power cut of the machine would."""

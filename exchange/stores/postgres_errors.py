@@ -27,6 +27,9 @@ PASSING = frozenset({"40001", "40P01"})
 
 LOCK_NOT_HAD = "55P03"
 TOO_MANY = frozenset({"53300", "53400"})
+DAMAGED = frozenset({"XX001", "XX002"})
+"""Data or index corrupted: a page's checksum does not fit, or what is in it makes no sense."""
+
 MISTAKES = ("22", "23", "42")
 """Classes of errors that the statement itself is to blame for."""
 
@@ -65,6 +68,11 @@ def refusal(error: BaseException, shown: str) -> StoreFailed:
         return StoreFailed(
             f"the database {shown} was busy for too long ({what})",
             hint="Look for a transaction that holds a lock: SELECT * FROM pg_stat_activity",
+        )
+    if state in DAMAGED:
+        return StoreFailed(
+            f"the database {shown} found damaged pages on its disk ({what})",
+            hint="Let a standby take over, keep the damaged disk as it is, and make that server anew.",
         )
     return StoreFailed(
         f"the database {shown} refused the work ({what})",

@@ -6,22 +6,28 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 
+from exchange.coordinator.anchor import Anchor
+from exchange.coordinator.heads import Head
+from exchange.coordinator.sequencer import Sequencer
 from exchange.stores.contract import NewEnvelope, NewStatement
 from exchange.stores.coordinator_postgres import PostgresCoordinatorStore
 from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent
 from exchange.stores.postgres_place import parse_place
-from protocol.errors import OutcomeUnknown, StoreFailed
+from protocol.errors import OutcomeUnknown, SetupError, StoreFailed
 from protocol.ledger.origins import Log
 from tests.clocks import FixedClock
-from tests.community import community
+from tests.community import HUB, community, note_secret
 from tests.faults.found import Found, Tell
 from tests.faults.postgres_pair import Pair, pair_of_servers, until
+from tests.postgres import execute
 from tests.unit.exchange.test_coordinator_store import envelope, statement
+from tests.unit.exchange.test_sequencer import KEYS
 
 EVERYONE = community()
 WRITERS = 4
@@ -235,6 +241,52 @@ async def test_a_row_that_a_failover_takes_back_was_never_told(pair: Pair) -> No
     finally:
         await one.close()
         await other.close()
+
+
+async def test_a_standby_that_misses_rows_is_refused_by_the_anchor(pair: Pair, tmp_path: Path) -> None:
+    """Nobody waited for it; what it lacks was signed, and to sign on from it would fork the ledger."""
+    anchor = Anchor(tmp_path / "anchor")
+    anchor.open()
+    store = await opened(pair)
+    try:
+        await execute(pair.primary.address(), "ALTER SYSTEM SET synchronous_standby_names = ''")
+        await execute(pair.primary.address(), "SELECT pg_reload_conf()")
+        await record(store, statement(bytes(32)))
+        await sequencer_of(store, anchor).step()
+        await pair.freeze_standby()
+        await record(store, statement(bytes(32)))
+        await sequencer_of(store, anchor).step()
+        await pair.fail_over()
+        assert len(await again(lambda: stored(store))) == 1, "an accepted row was lost"
+        with pytest.raises(SetupError, match="older copy"):
+            await sequencer_of(store, anchor).recover()
+    finally:
+        await store.close()
+        anchor.close()
+
+
+async def test_a_standby_is_never_asked(pair: Pair) -> None:
+    """Named first, and behind, it is passed over; alone, it is refused: what is read was committed."""
+    await execute(pair.standby.address(), "SELECT pg_wal_replay_pause()")
+    place = parse_place(pair.standby.address("postgres", pair.primary), None)
+    assert place.hosts[0][1] == pair.standby.port
+    store = await PostgresCoordinatorStore.open(place, FixedClock(EVERYONE.now_ms))
+    try:
+        for number in range(1, 4):
+            await store.commit([envelope(to=("XBB",))], None)
+            assert len(await store.mail("XBB", 0, limit=9, max_bytes=2**20)) == number
+            assert len(await store.statements(0, 9)) == number
+    finally:
+        await store.close()
+    alone = parse_place(pair.standby.address(), None)
+    with pytest.raises(StoreFailed):
+        await PostgresCoordinatorStore.open(alone, FixedClock(EVERYONE.now_ms))
+
+
+def sequencer_of(store: PostgresCoordinatorStore, anchor: Anchor) -> Sequencer:
+    """Return a sequencer as the service makes it."""
+    clock, secret = FixedClock(EVERYONE.now_ms), note_secret(HUB)
+    return Sequencer(Head(Log.ACK), KEYS, secret, store.ledger, anchor, clock, lambda: None)
 
 
 async def again(work: Callable[[], Awaitable[T]]) -> T:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +15,7 @@ import asyncpg
 import pytest
 
 from exchange.coordinator.anchor import Anchor
-from exchange.coordinator.heads import Head
-from exchange.coordinator.sequencer import Sequencer
+from exchange.coordinator.lookout import LOOK_SECONDS
 from exchange.stores import postgres
 from exchange.stores.coordinator_postgres import PostgresCoordinatorStore
 from exchange.stores.migrate import Migration, packaged
@@ -22,19 +23,20 @@ from exchange.stores.migrate_postgres import MIGRATIONS, bring_up_to_date
 from exchange.stores.postgres import Postgres, Use
 from exchange.stores.postgres_place import parse_place
 from protocol.errors import OutcomeUnknown, SetupError, StoreFailed
-from protocol.ledger.origins import Log
 from tests.clocks import FixedClock
-from tests.community import HUB, community, note_secret
+from tests.community import community
 from tests.faults.found import Found, Tell
-from tests.faults.test_postgres_failover import Book, record, stored
+from tests.faults.postgres_pair import until
+from tests.faults.test_postgres_failover import Book, record, sequencer_of, stored
 from tests.postgres import Server, execute, fresh_database, running
 from tests.stores import Servers
 from tests.unit.exchange.test_coordinator_store import envelope, statement
-from tests.unit.exchange.test_sequencer import KEYS
 
 NOW_MS = community().now_ms
 OTHERS = """SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+LISTENING = f"{OTHERS} AND query LIKE 'LISTEN %'"
 
 
 @pytest.fixture
@@ -177,6 +179,28 @@ async def _stand_still(one: PostgresCoordinatorStore, two: PostgresCoordinatorSt
         await turn.commit([statement(bytes(32))], None)
 
 
+async def test_a_listening_connection_that_is_silently_dead_costs_a_second_at_most(address: str) -> None:
+    """Its server's process stands still: no wake-up comes, and whoever waits looks by itself."""
+    async with several(address, 2) as (one, two):
+        watcher = await asyncpg.connect(address)
+        await until(lambda: watcher.fetchval(f"SELECT count(*) = 2 FROM ({LISTENING}) AS l"))
+        await one.sharing.changed(LOOK_SECONDS)
+        ears = [row["pid"] for row in await watcher.fetch(LISTENING)]
+        for pid in ears:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            began = asyncio.get_running_loop().time()
+            await two.commit([envelope(to=("XBB",))], None)
+            await one.sharing.changed(LOOK_SECONDS)
+            pulse = await one.sharing.pulse(["XBB"])
+            assert pulse.heads["XBB"] == 1
+            assert asyncio.get_running_loop().time() - began < 3 * LOOK_SECONDS
+        finally:
+            for pid in ears:
+                os.kill(pid, signal.SIGCONT)
+        await watcher.close()
+
+
 async def test_a_long_transaction_of_somebody_else_stops_nothing(address: str) -> None:
     """An idle transaction that holds back the clean-up makes neither turns nor deliveries wait."""
     async with several(address, 1) as (store,):
@@ -245,12 +269,6 @@ async def test_the_program_before_goes_on_after_a_migration_unless_that_ends_it(
 
 
 # The whole database, restored from last night.
-
-
-def sequencer_of(store: PostgresCoordinatorStore, anchor: Anchor) -> Sequencer:
-    """Return a sequencer as the service makes it."""
-    head = Head(Log.ACK)
-    return Sequencer(head, KEYS, note_secret(HUB), store.ledger, anchor, FixedClock(NOW_MS), lambda: None)
 
 
 async def test_a_database_restored_from_last_night_is_refused_by_the_anchor(
