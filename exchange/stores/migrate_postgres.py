@@ -110,7 +110,7 @@ def _missing(
             hint="Install the newer version of the program on this machine too.",
         )
     if ahead:
-        log.warning("store.ahead", number=len(applied), known=known)
+        log.warning("store.ahead", number=len(applied), needed=known)
     require_same_history([(number, name, sha) for number, name, sha, _ in applied[:known]], migrations)
     return migrations[len(applied) :]
 

@@ -346,7 +346,7 @@ class Transaction:
         if warnings:
             # "canceling wait for synchronous replication": committed here, and perhaps nowhere else.
             _end(connection)
-            log.error("store.not_replicated", detail=str(warnings[0].message))
+            log.error("store.not_replicated")
             raise OutcomeUnknown("the work was committed, but perhaps not on the standby")
         self.is_committed = True
         self._owner.committed(began, server)

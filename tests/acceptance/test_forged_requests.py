@@ -127,7 +127,7 @@ def test_an_attestation_of_another_key_does_not_count(world: World) -> None:
     made = [world.folder / f"{code}.attestation" for code in ("XAA", "XBB")]
     ran = propose(world, world.data(NEW) / "request.alm", *made)
     assert ran.error["code"] == "threshold-not-met"
-    assert "1 members attest" in ran.error["message"]
+    assert "1 member attests" in ran.error["message"]
     assert "almenara node attest" in ran.error["next"]
 
 

@@ -60,6 +60,10 @@ while kill -0 "$(cat "$1")" 2> /dev/null; do sleep 0.1; done
 """
 
 
+PLANNED = {"several-coordinators.md"}
+"""Pages of work that is planned: they say what they are for, not what a bad night looks like."""
+
+
 def sections(page: str) -> dict[str, str]:
     """Return the commands of a page by the heading they stand under, in order."""
     text = (PAGES / page).read_text("utf-8")
@@ -364,6 +368,6 @@ def test_every_page_is_typed_and_listed() -> None:
     assert pages == TYPED
     listed = (PAGES / "README.md").read_text("utf-8")
     assert all(f"({page})" in listed for page in pages)
-    for page in sorted(pages):
+    for page in sorted(pages - PLANNED):
         assert "**You see**" in (PAGES / page).read_text("utf-8")
         assert "It is over when" in sections(page)

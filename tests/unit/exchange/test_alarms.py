@@ -47,6 +47,6 @@ async def test_the_first_notices_of_a_pair_cannot_be_withheld_unseen(tmp_path: P
         accepted = (await xbb.desk.node(SENDER)).alarms
         await xbb.receive(copies[4])
         again = [alarm.message for alarm in (await xbb.desk.node(SENDER)).alarms]
-    assert missing == ["2 notices of XAA before its newest have not arrived"]
+    assert missing == ["2 notices of XAA from before its newest did not arrive"]
     assert accepted == ()
-    assert again == ["1 notices of XAA before its newest have not arrived"]
+    assert again == ["1 notice of XAA from before its newest did not arrive"]
