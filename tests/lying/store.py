@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from exchange.stores.contract import ChainHead, Entry, MailItem, NewEnvelope, NewStatement, Turn
+from exchange.stores.contract import ChainHead, Entry, MailItem, MailPlace, NewEnvelope, NewStatement, Turn
 from exchange.stores.coordinator_sqlite import SqliteCoordinatorStore
 from exchange.stores.turn_sqlite import SqliteTurn
 from protocol.session.messages import ItemKind
@@ -40,6 +40,11 @@ class LyingTurn:
             self._answered[0] = self._answered[0] + 1 if self._is_dropped(entry) else next(indexes)
             told.append(self._answered[0])
         return tuple(told)
+
+    @property
+    def mailed(self) -> tuple[MailPlace, ...]:
+        """Nothing, so that everything is read from where it is withheld."""
+        return ()
 
     def _is_dropped(self, entry: Entry) -> bool:
         return isinstance(entry, NewStatement) and entry.party in self._lies.drop_statements_of
