@@ -89,6 +89,8 @@ contracts: setup
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.coordinator_alone $(filter --json,$(ARGS))
+	@$(BIN)/python -m tests.benchmarks.coordinator_alone --postgres 18 $(filter --json,$(ARGS))
 
 faults: setup
 	@ALMENARA_FAULTS=faults $(BIN)/python -m pytest -q $(SPREAD) -m "not long" tests/faults tests/lying $(ARGS)
