@@ -268,7 +268,7 @@ class Witnesses:
         kept = await self._store.witnessed(self._log)
         if kept is None:
             return
-        witnessed = parse_checkpoint(kept.checkpoint, limit=MAX_COSIGNED_BYTES)
+        witnessed = parse_checkpoint(kept.checkpoint)
         self._quorum().require_log(witnessed)
         held = self._head.witnessed
         if held is not None and (

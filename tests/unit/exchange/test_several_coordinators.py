@@ -11,10 +11,12 @@ import pytest
 
 from exchange.coordinator.heads import HaltReason
 from exchange.coordinator.status import look
+from exchange.stores.ledger_contract import Witnessing
 from keys.quorum import quorum_of
 from protocol import codec
 from protocol.errors import AlmenaraError, Forked, SetupError
 from protocol.ledger.checkpoint import SignedCheckpoint, parse_checkpoint
+from protocol.ledger.note import NoteSignature
 from protocol.ledger.origins import Log
 from protocol.ledger.witness import WitnessStatus, parse_add_checkpoint
 from protocol.session.messages import (
@@ -113,6 +115,28 @@ async def test_a_quorum_is_found_among_nodes_of_several_processes(tmp_path: Path
         for task in listening:
             task.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
+
+
+async def test_a_checkpoint_that_many_have_cosigned_is_followed_too(tmp_path: Path, store: str) -> None:
+    """Two hundred members' cosignatures are 700 kB; one more signature is nobody's business here."""
+    many = [NoteSignature(f"witness-{number}", bytes(4), bytes(2500)) for number in range(200)]
+    async with (
+        several(tmp_path, store, "one", "two") as (_, (one, two)),
+        node(tmp_path, "XAA", one.port) as xaa,
+    ):
+        await relayed(xaa)
+        await until(lambda: one.coordinator._ledger.heads.ack.size >= 2)
+        published = one.coordinator._ledger.heads.ack.published
+        assert published is not None
+        witnessed = published.with_signatures(many)
+        kept = Witnessing(witnessed.checkpoint.size, CLOCK.now_ms(), witnessed.data)
+        await one.parts.ledger.save_witnessed(Log.ACK, kept, apart_ms=0)
+
+        def is_followed() -> bool:
+            shown = two.coordinator._ledger.heads.ack.witnessed
+            return shown is not None and shown.data == witnessed.data
+
+        await until(is_followed)
 
 
 async def xbb_witnessed(xbb: Node) -> SignedCheckpoint:
