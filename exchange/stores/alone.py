@@ -150,6 +150,10 @@ class Alone:
         """Note why nothing further is signed; the first reason stands."""
         self._halts.setdefault(log, reason)
 
+    def is_halted(self, log: Log) -> bool:
+        """Whether nothing further may be signed."""
+        return log in self._halts
+
     async def lift_halts(self) -> None:
         """Forget why nothing was signed."""
         self._halts.clear()

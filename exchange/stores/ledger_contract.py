@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from exchange.stores.sharing_contract import Lease
+from protocol.errors import StoreFailed
 from protocol.ledger.origins import Log
 from protocol.ledger.tiles import Tile
 from protocol.tree import root_of
@@ -73,6 +74,15 @@ class Spot:
     at_ms: int
 
 
+def halted(log: Log) -> StoreFailed:
+    """Return what whoever would sign for a halted log is told."""
+    return StoreFailed(
+        f"the log {log} is halted: nothing further is signed for it",
+        hint="See why: almenara coordinator status --data DIR. Notices go on; what to do says "
+        "deploy/runbooks/several-coordinators.md.",
+    )
+
+
 class LedgerStore(Protocol):
     """The memory of both logs. Errors are those of :class:`~exchange.stores.contract.CoordinatorStore`.
 
@@ -108,7 +118,8 @@ class LedgerStore(Protocol):
 
         Raises:
             LeaseLost: another process makes the checkpoints now; nothing was changed.
-            StoreFailed: the row of the last leaf, of id ``last``, is not there; nothing was changed.
+            StoreFailed: the log is halted, or the row of the last leaf, of id ``last``, is not there;
+                nothing was changed.
         """
         ...
 

@@ -19,13 +19,14 @@ from exchange.stores.ledger_contract import (
     SignedExtent,
     Spot,
     Witnessing,
+    halted,
 )
 from exchange.stores.ledger_reading import encoded
 from exchange.stores.ledger_tiles import growing, grown, missing
 from exchange.stores.postgres import Connection, Postgres, Use
 from exchange.stores.postgres_settling import Settling
 from exchange.stores.sharing_contract import Lease
-from exchange.stores.sharing_postgres import require_lease
+from exchange.stores.sharing_postgres import lock_log, require_lease
 from exchange.stores.ticker_postgres import Ticker
 from exchange.stores.tiles_postgres import Tiles
 from protocol.errors import StoreFailed
@@ -118,7 +119,9 @@ class PostgresLedgerStore:
 
         async def work(connection: Connection) -> bool:
             await require_lease(connection, lease)
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('almenara ' || $1))", log.value)
+            await lock_log(connection, log)
+            if await connection.fetchval("SELECT 1 FROM halt WHERE log = $1", log.value):
+                raise halted(log)
             held = await read_signed(connection, log)
             if (EMPTY if held is None else held.extent) != old:
                 return False
@@ -150,7 +153,7 @@ class PostgresLedgerStore:
 
         async def work(connection: Connection) -> str:
             server = self._database.server_of(connection)
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('almenara ' || $1))", log.value)
+            await lock_log(connection, log)
             row = await connection.fetchrow(NEWEST, log.value)
             held = 0 if row is None else int(row["size"])
             if held >= new.size:

@@ -23,6 +23,7 @@ from exchange.stores.ledger_contract import (
     SignedExtent,
     Spot,
     Witnessing,
+    halted,
 )
 from exchange.stores.ledger_tiles import append_hashes, read_tile
 from exchange.stores.sharing_contract import Lease
@@ -90,6 +91,8 @@ class SqliteLedgerStore:
         """Replace the newest signed checkpoint, if it is still the one expected."""
         if lease is not None and not self._sharing.holds(lease):
             raise LeaseLost(f"the lease {lease.name} is held by another")
+        if self._sharing.is_halted(log):
+            raise halted(log)
 
         def work(db: apsw.Connection) -> bool:
             held = read_signed(db, log)

@@ -178,7 +178,10 @@ class Sharing(Protocol):
         ...
 
     async def halt(self, log: Log, reason: str) -> None:
-        """Let no process sign for a log any further; the first reason stands. Durable on return."""
+        """Let no process sign for a log any further; the first reason stands. Durable on return.
+
+        From then on no checkpoint is swapped, whether or not the process that signs has heard of it.
+        """
         ...
 
     async def lift_halts(self) -> None:

@@ -69,7 +69,6 @@ REGISTER = """
     ON CONFLICT (owner) DO UPDATE SET facts = excluded.facts, until = excluded.until
 """
 
-
 FORGET = "DELETE FROM process WHERE until < clock_timestamp() - interval '1 hour'"
 
 
@@ -149,9 +148,7 @@ class PostgresSharing:
 
         async def work(connection: Connection) -> None:
             await connection.execute(REGISTER, owner, facts, seconds)
-            await connection.execute(
-                "DELETE FROM process WHERE until < clock_timestamp() - interval '1 hour'"
-            )
+            await connection.execute(FORGET)
 
         await self._database.write(work)
 
@@ -203,8 +200,15 @@ class PostgresSharing:
 
     async def halt(self, log: Log, reason: str) -> None:
         """Note why nothing further is signed; the first reason stands."""
-        query = "INSERT INTO halt VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        await self._database.write(lambda connection: connection.execute(query, log.value, reason))
+
+        async def work(connection: Connection) -> None:
+            # A swap under way ends first; the next one sees this.
+            await lock_log(connection, log)
+            await connection.execute(
+                "INSERT INTO halt VALUES ($1, $2) ON CONFLICT DO NOTHING", log.value, reason
+            )
+
+        await self._database.write(work)
         self._ticker.tick()
 
     async def lift_halts(self) -> None:
@@ -234,6 +238,11 @@ class PostgresSharing:
     async def changed(self, seconds: float) -> None:
         """Return when another process may have changed something, or after so many seconds."""
         await self._ticker.heard(seconds)
+
+
+async def lock_log(connection: Connection, log: Log) -> None:
+    """Let nobody else change what is signed, laid out or halted of a log until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('almenara ' || $1))", log.value)
 
 
 async def require_lease(connection: Connection, lease: Lease | None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from exchange.stores.contract import MailPlace, Reported
 from exchange.stores.ledger_contract import EMPTY, Extent, SignedExtent, Witnessing
 from exchange.stores.sharing_contract import UNMARKED, Mark, Question
-from protocol.errors import LeaseLost, PeerCode
+from protocol.errors import LeaseLost, PeerCode, StoreFailed
 from protocol.ledger.origins import Log
 from tests.community import community
 from tests.stores import Store
@@ -89,6 +89,20 @@ async def test_no_checkpoint_is_swapped_under_a_lost_lease(store: Store) -> None
     with pytest.raises(LeaseLost):
         await store.ledger.swap(Log.ACK, EMPTY, new, said.id, stale)
     assert await store.ledger.signed(Log.ACK) is None
+    assert await store.ledger.swap(Log.ACK, EMPTY, new, said.id, lease)
+
+
+async def test_no_checkpoint_of_a_halted_log_is_swapped(store: Store) -> None:
+    """Whoever signs may not have heard of it yet; once it is lifted, the log goes on."""
+    said = statement(bytes(32))
+    await store.commit([said], None)
+    new = SignedExtent(Extent(1, bytes(32)), b"note")
+    lease = await store.sharing.take_lease("sequencer-ack", "one", seconds=LONG)
+    await store.sharing.halt(Log.ACK, "witness-ahead")
+    with pytest.raises(StoreFailed, match="halted"):
+        await store.ledger.swap(Log.ACK, EMPTY, new, said.id, lease)
+    assert await store.ledger.signed(Log.ACK) is None
+    await store.sharing.lift_halts()
     assert await store.ledger.swap(Log.ACK, EMPTY, new, said.id, lease)
 
 
