@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from exchange.setup.revoking import Plan, Revoked
 
 
-_COLUMNS = ("id", "from", "to", "severity", "made", "stored", "subject")
-
-
 class UtcTime(click.ParamType[int]):
     """A time with its zone, such as 2026-05-04T10:00:00Z, as milliseconds UTC."""
 

@@ -48,14 +48,6 @@ _SELECT = (
 )
 
 
-def insert_statement(db: apsw.Connection, row: StatementRow) -> bool:
-    """Store a statement; False if it is there already."""
-    if known_statements(db, [row.id]):
-        return False
-    insert_statements(db, [row])
-    return True
-
-
 def insert_statements(db: apsw.Connection, rows: Sequence[StatementRow]) -> None:
     """Store statements in order; their ids must be new."""
     values = [

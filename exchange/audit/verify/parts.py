@@ -18,7 +18,6 @@ from protocol.ledger.bundle import (
     MAX_PARTS,
     Listing,
     belongs,
-    limit_of,
     parse_listing,
     place_of,
     required_names,
@@ -140,8 +139,3 @@ def read_listing(source: Source, record: Record) -> Listing | None:
     except FormatError as error:
         record.failed(_PARTS, "list", error.message, Place(LIST_NAME))
         return None
-
-
-def limit_by_name(name: str) -> int:
-    """Return the largest size in bytes that a file of this name may have."""
-    return limit_of(place_of(name))
