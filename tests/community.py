@@ -179,14 +179,16 @@ def community(now_ms: int = NOW_MS) -> Community:
     )
 
 
-def member_documents(member: Member, community_id: bytes, issued_ms: int) -> list[bytes]:
-    """Return a state's first manifest and prekey list, signed."""
+def member_documents(
+    member: Member, community_id: bytes, issued_ms: int, shown: bytes | None = None
+) -> list[bytes]:
+    """Return a state's first manifest and prekey list, signed; ``shown`` is a certificate for TLS."""
     manifest = enrolment.next_manifest(
         None,
         state=member.code,
         community=community_id,
         keys=member.keys,
-        certificates=[certificate(member.code)],
+        certificates=[certificate(member.code) if shown is None else shown],
         witness=witness_keys(member.code, community_id),
         now_ms=issued_ms,
         life_ms=YEAR_MS,

@@ -13,7 +13,8 @@ from keys.signer import Signer
 from protocol import codec
 from protocol.documents import Role
 from protocol.envelope import Submission
-from protocol.notice import DEFAULT_LIFE_MS, Addressee, Header, Kind, Manifest, envelope_id
+from protocol.marking import Tlp
+from protocol.notice import DEFAULT_LIFE_MS, Addressee, Body, Header, Kind, Manifest, envelope_id
 from protocol.severity import SeverityTag
 from protocol.signed import Context
 from protocol.statement import PROVES_DECRYPTION, SIGNER_ROLE, StatementKind
@@ -21,6 +22,18 @@ from protocol.suite import SUITE_1, WRAP_BYTES
 from tests.community import Community
 
 TAG = SeverityTag(schema="xaa-national", version=1, level="grave", point=4)
+BODY = Body(
+    v=1,
+    sender="XAA",
+    notice=bytes(16),
+    incident=bytes(16),
+    refers_to=None,
+    tlp=Tlp.AMBER,
+    language="en",
+    subject="Wiper",
+    text="Please look.",
+    attachments=(),
+)
 
 
 def header(

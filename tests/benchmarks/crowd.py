@@ -29,12 +29,12 @@ from exchange.setup.publishing import sign_and_publish
 from exchange.setup.reviewing import review
 from exchange.stores.opening import StorePlace
 from keys.documents import sign_document
-from keys.enrolment import load_community, next_manifest
+from keys.enrolment import load_community
 from keys.governance import next_directory
 from keys.signer import Verifier
 from keys.trust import TrustedDirectory
 from protocol.documents import Role
-from tests.community import Member, member_documents, new_member, witness_keys
+from tests.community import Member, member_documents, new_member
 
 CLOCK = SystemClock()
 HUB = "HUB"
@@ -152,7 +152,9 @@ async def gather_crowd(folder: Path, size: int, store: str = "") -> Crowd:
     listed = next_directory(held.trusted, states, held.entries[1], now_ms=now_ms, life_ms=YEAR_MS)
     keys = [open_signer(path, Role.DIRECTORY, NO_PASSPHRASE) for path in governance.choose_keys(held, [])]
     papers = [
-        paper for one in members.values() for paper in _papers(one, certificates[one.code], pinned, now_ms)
+        paper
+        for one in members.values()
+        for paper in member_documents(one, pinned, now_ms, certificates[one.code].der)
     ]
     governance.publish(held, [sign_document(listed, keys), *papers], now_ms)
     community = folder / "governance" / COMMUNITY_FILE
@@ -161,20 +163,6 @@ async def gather_crowd(folder: Path, size: int, store: str = "") -> Crowd:
     directory, _ = load_community(community.read_bytes(), pinned, Verifier(), now_ms)
     settings = {"ALMENARA_STORE": store} if store else {}
     return Crowd(folder, port, members, certificates, directory, settings)
-
-
-def _papers(one: Member, certificate: Certificate, community: bytes, now_ms: int) -> list[bytes]:
-    manifest = next_manifest(
-        None,
-        state=one.code,
-        community=community,
-        keys=one.keys,
-        certificates=[certificate.der],
-        witness=witness_keys(one.code, community),
-        now_ms=now_ms,
-        life_ms=YEAR_MS,
-    )
-    return [sign_document(manifest, [one.identity]), member_documents(one, community, now_ms)[1]]
 
 
 def _innermost(pid: int) -> int:

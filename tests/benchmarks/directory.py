@@ -29,8 +29,7 @@ from protocol.session.messages import Accepted, Publish
 from tests.acceptance.ceremony import CODES, HUB, NO_PASSPHRASE, Founded
 from tests.acceptance.member import Member, talking
 from tests.acceptance.world import CLOCK, World, living, settle
-from tests.community import Member as Someone
-from tests.community import member_documents, new_member, witness_keys
+from tests.community import member_documents, new_member
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 LOOK_S = 0.002
@@ -99,24 +98,14 @@ def _admit_many(founded: Founded, members: int) -> None:
     states = [*held.entries[0], *(one.entry for one in fresh)]
     directory = next_directory(held.trusted, states, held.entries[1], now_ms=now_ms, life_ms=YEAR_MS)
     keys = [open_signer(path, Role.DIRECTORY, NO_PASSPHRASE) for path in work.choose_keys(held, [])]
-    documents = [data for one in fresh for data in _documents(one, founded.root_hash, now_ms)]
+    documents = [
+        data
+        for one in fresh
+        for data in member_documents(
+            one, founded.root_hash, now_ms, make_certificate(one.code, now_ms, YEAR_MS).der
+        )
+    ]
     work.publish(held, [sign_document(directory, keys), *documents], now_ms)
-
-
-def _documents(member: Someone, community: bytes, now_ms: int) -> list[bytes]:
-    """Return a manifest with a certificate that TLS can load, and the prekey list."""
-    certificate = make_certificate(member.code, now_ms, YEAR_MS)
-    manifest = next_manifest(
-        None,
-        state=member.code,
-        community=community,
-        keys=member.keys,
-        certificates=[certificate.der],
-        witness=witness_keys(member.code, community),
-        now_ms=now_ms,
-        life_ms=YEAR_MS,
-    )
-    return [sign_document(manifest, [member.identity]), member_documents(member, community, now_ms)[1]]
 
 
 async def _update(world: World, stored: int, updates: int) -> list[float]:

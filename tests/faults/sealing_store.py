@@ -33,27 +33,13 @@ from keys.vault import Vault
 from protocol.delivery import DeliveryState
 from protocol.documents import Prekey
 from protocol.envelope import Submission
-from protocol.marking import Tlp
-from protocol.notice import Body
 from protocol.signed import Proof
 from tests.clocks import DAWN, FixedClock
 from tests.community import community
-from tests.envelopes import header
+from tests.envelopes import BODY, header
 from tests.faults.cuts import Subject
 
 HEADER = header(community(), to=("XCC",))
-BODY = Body(
-    v=1,
-    sender="XAA",
-    notice=bytes(16),
-    incident=bytes(16),
-    refers_to=None,
-    tlp=Tlp.AMBER,
-    language="en",
-    subject="Wiper",
-    text="Please look.",
-    attachments=(),
-)
 CONTEXT = cast(NodeContext, SimpleNamespace(vault=Vault(bytes(32)), clock=FixedClock()))
 RESEALER = Resealer(CONTEXT, cast(Sealer, None), cast(LinkState, None))
 W = DeliveryState.WAITING

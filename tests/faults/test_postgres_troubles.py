@@ -27,7 +27,7 @@ from tests.clocks import FixedClock
 from tests.community import community
 from tests.faults.found import Found, Tell
 from tests.faults.postgres_pair import until
-from tests.faults.test_postgres_failover import Book, record, sequencer_of, stored
+from tests.faults.test_postgres_failover import Book, sequencer_of, stored, write
 from tests.postgres import Server, execute, fresh_database, running
 from tests.stores import Servers
 from tests.unit.exchange.test_coordinator_store import envelope, statement
@@ -65,22 +65,9 @@ async def test_connections_that_are_cut_all_the_time_lose_and_double_nothing(
     """Whoever is told unknown brings it again under its id; every answer was true."""
     book = Book()
     chance = random.Random(1)
-
-    async def write(store: PostgresCoordinatorStore, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            one = statement(bytes(32))
-            while one.id not in book.accepted:
-                try:
-                    await record(store, one)
-                    book.accept(one.id)
-                except OutcomeUnknown:
-                    book.unknown.add(one.id)
-                except StoreFailed:
-                    await asyncio.sleep(0.01)
-
     cuts, stop = 40, asyncio.Event()
     async with several(address, 2) as stores:
-        writing = [asyncio.create_task(write(stores[number % 2], stop)) for number in range(4)]
+        writing = [asyncio.create_task(write(stores[number % 2], book, stop)) for number in range(4)]
         cutter = await asyncpg.connect(address)
         for _ in range(cuts):
             pids = [row["pid"] for row in await cutter.fetch(OTHERS)]

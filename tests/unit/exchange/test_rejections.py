@@ -18,28 +18,15 @@ from keys.wrap import wrap
 from protocol import codec
 from protocol.digest import tag
 from protocol.envelope import Submission, deliver
-from protocol.marking import Tlp
-from protocol.notice import Body, Manifest, header_hash
+from protocol.notice import Manifest, header_hash
 from protocol.signed import Context
 from protocol.statement import StatementKind, parse_statement
 from tests.community import community
-from tests.envelopes import header
+from tests.envelopes import BODY, header
 from tests.nodes import TestNode, a_node
 
 XBB_KEY = community().members["XBB"].prekeys[0].public
 XCC_KEY = community().members["XCC"].prekeys[0].public
-BODY = Body(
-    v=1,
-    sender="XAA",
-    notice=bytes(16),
-    incident=bytes(16),
-    refers_to=None,
-    tlp=Tlp.AMBER,
-    language="en",
-    subject="Wiper",
-    text="Please look.",
-    attachments=(),
-)
 
 
 @dataclass(frozen=True)
